@@ -1,0 +1,3 @@
+"""foreshock: early warning beside a perpetual-futures exchange."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,84 @@
+"""Incident: scores that belong together, from the first signal to the all-clear."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+
+from detector.model.score import Evidence
+
+
+class Severity(IntEnum):
+    """Ordered, so that an incident can rise."""
+
+    INFO = 1
+    WARNING = 2
+    CRITICAL = 3
+
+    @property
+    def label(self) -> str:
+        """The contract's word: info, warning, critical."""
+        return self.name.lower()
+
+
+class Reason(StrEnum):
+    """Why somebody is told."""
+
+    OPENED = "opened"
+    UPDATED = "updated"
+    ESCALATED = "escalated"
+    ACKNOWLEDGED = "acknowledged"
+    RESOLVED = "resolved"
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One step of the story: which market and detector moved when, and how far."""
+
+    at_ns: int
+    market: str
+    detector: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Contributor:
+    """An account's share of what was unusual. `account` is the digest; its pseudonym is made when an alert is written."""
+
+    account: int
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where in the log it stands: offsets, both inclusive."""
+
+    topic: str
+    partition: int
+    first_offset: int
+    last_offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """One episode. Its id is a pure function of the log and the configuration (operations.md, Identity)."""
+
+    incident_id: str
+    seq: int
+    reason: Reason
+    severity: Severity
+    kind: str
+    markets: tuple[str, ...]
+    detectors: tuple[str, ...]
+    score: float
+    peak: float
+    started_ns: int
+    detected_ns: int
+    updated_ns: int
+    ended_ns: int | None
+    evidence: tuple[Evidence, ...]
+    timeline: tuple[Moment, ...]
+    contributors: tuple[Contributor, ...] = ()
+    position: tuple[Position, ...] = ()
+    warming: bool = False
+    degraded: bool = False

@@ -1,0 +1,42 @@
+"""Score: how unusual one window was to one detector, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One feature's part in a score. `low` and `high` hold 98 % of normal windows; `share` of the detector's score."""
+
+    market: str
+    detector: str
+    feature: str
+    unit: str
+    observed: float
+    expected: float
+    low: float
+    high: float
+    share: float
+    meaning: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Score:
+    """One detector over all markets at one close.
+
+    values   float64 (M): -log10 of the calibrated tail probability, >= 0; NaN = cannot say
+    warming  bool (M): still learning what is normal here
+    explain  evidence of market index i, sorted by share, shares adding up to 1; must be asked before the next window
+    """
+
+    detector: str
+    close_ns: int
+    markets: tuple[str, ...]
+    values: npt.NDArray[np.float64]
+    warming: npt.NDArray[np.bool_]
+    explain: Callable[[int], tuple[Evidence, ...]]

@@ -1,0 +1,46 @@
+"""Windows: one closed span of event time over all markets. What the feature groups hand to the detectors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """A number from a window: its name, its unit ('' = a count or a ratio) and what it means, for a tired person."""
+
+    name: str
+    unit: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Windows:
+    """All markets over (close_ns - width_ns, close_ns].
+
+    markets  (M) names, in the engine's order; rows never move, new markets are added at the end
+    features (F)
+    values   float64 (M, F), NaN = cannot say
+    idle     nothing came from the whole source: time passed, nobody acted, so nothing is scored
+    calm     bool (M), False while the market is in a planned phase (halt, auction, grace after re-open)
+    fresh    bool (M), the market was seen before this window began (its first window is half seen)
+    """
+
+    close_ns: int
+    width_ns: int
+    markets: tuple[str, ...]
+    features: tuple[Feature, ...]
+    values: npt.NDArray[np.float64]
+    calm: npt.NDArray[np.bool_]
+    fresh: npt.NDArray[np.bool_]
+    idle: bool = False
+
+    def column(self, name: str) -> npt.NDArray[np.float64]:
+        """float64 (M): one feature over the markets. KeyError when no group makes it."""
+        for index, feature in enumerate(self.features):
+            if feature.name == name:
+                return self.values[:, index]
+        raise KeyError(name)
