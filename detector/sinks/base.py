@@ -1,0 +1,51 @@
+"""What a sink is: one way to tell somebody. It says whether a retry helps; only daemon/delivery waits."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Delivery(StrEnum):
+    """What became of one attempt."""
+
+    DELIVERED = "delivered"
+    RETRY = "retry"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """`retry_after_s` is what the other side asked for; `why` is for the log and never holds a secret."""
+
+    delivery: Delivery
+    why: str = ""
+    retry_after_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """One alert for one destination: `key` is its identity on every attempt, `body` the JSON of the contract."""
+
+    key: str
+    incident_id: str
+    severity: str
+    body: bytes
+
+
+class Sink(ABC):
+    """One destination, named in the configuration."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    async def start(self) -> None:  # noqa: B027  most sinks open nothing
+        """Open what stays open."""
+
+    @abstractmethod
+    async def send(self, parcel: Parcel) -> Outcome:
+        """One attempt. Raises nothing: a failure is an Outcome."""
+
+    async def close(self) -> None:  # noqa: B027
+        """Close what was opened."""

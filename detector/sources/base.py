@@ -1,0 +1,41 @@
+"""What a source is: transport. It hands over batches of bytes with their positions and knows nothing of their meaning."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+
+from detector.model.records import RecordBatch
+
+Partition = tuple[str, int]  # (topic, partition)
+
+
+class Source(ABC):
+    """Order is kept inside a partition; a batch is bounded (`batch_max` records, `batch_bytes_max`); after `seek` the next
+    record handed over is the first at or after the given offset. A bad world (broker away) is waited for in here."""
+
+    name: str = ""
+
+    @abstractmethod
+    async def start(self, positions: Mapping[Partition, int]) -> None:
+        """Open. `positions`: where to go on, per partition; those not named start as the configuration says."""
+
+    @abstractmethod
+    async def poll(self, timeout_s: float) -> Sequence[RecordBatch]:
+        """What came, at most `timeout_s` later; empty when nothing did. Idle statements (records.idle) when live and quiet."""
+
+    @abstractmethod
+    async def partitions(self) -> Sequence[Partition]:
+        """Those assigned now, sorted."""
+
+    @abstractmethod
+    def pause(self, partitions: Sequence[Partition]) -> None:
+        """Hand over nothing more of these until the next call: the engine is that far ahead on them. Replaces the last set."""
+
+    @abstractmethod
+    async def commit(self, positions: Mapping[Partition, int]) -> None:
+        """Tell the broker how far the durable state is. For lag tools only; never read back as the truth."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Leave, promptly and cleanly."""
