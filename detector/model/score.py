@@ -30,6 +30,8 @@ class Score:
     """One detector over all markets at one close.
 
     values   float64 (M): -log10 of the calibrated tail probability, >= 0; NaN = cannot say
+    levels   float64 (3, M): the value from which on it is info, warning, critical here (return levels of the budgets)
+    every_s  float64 (M): seconds of market time between two such peaks in normal times
     warming  bool (M): still learning what is normal here
     explain  evidence of market index i, sorted by share, shares adding up to 1; must be asked before the next window
     """
@@ -38,5 +40,7 @@ class Score:
     close_ns: int
     markets: tuple[str, ...]
     values: npt.NDArray[np.float64]
+    levels: npt.NDArray[np.float64]
+    every_s: npt.NDArray[np.float64]
     warming: npt.NDArray[np.bool_]
     explain: Callable[[int], tuple[Evidence, ...]]

@@ -1,0 +1,35 @@
+"""What the correlator and the alerts are told by the configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from detector.model.incident import Contributor, Position
+
+SECOND_NS = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentSettings:
+    """Durations in ns. `venue` and `rule_rev` are part of every incident's id."""
+
+    venue: str = "exchange"
+    rule_rev: str = "1"
+    join_ns: int = 600 * SECOND_NS  # a crossing this long after an incident's last one still belongs to it (same market)
+    together_ns: int = 5 * SECOND_NS  # markets that cross within this of the first are hit by one thing
+    hold_ns: int = 60 * SECOND_NS  # quiet this long: resolved
+    update_ns: int = 60 * SECOND_NS  # an `updated` at most this often
+    open_max: int = 256  # open incidents; past it the weakest new one is counted, not opened
+    timeline_max: int = 50
+    evidence_max: int = 24
+    contributors_max: int = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What the engine knows about the closed window beyond scores. Asked only when an incident is told."""
+
+    contributors: Callable[[str, str], tuple[Contributor, ...]]  # (market, detector)
+    positions: Callable[[tuple[str, ...], int, int], tuple[Position, ...]]  # (markets, from_ns, to_ns)
+    degraded: Callable[[str], bool]  # market: no accounts or no order ids on its feed

@@ -1,0 +1,12 @@
+"""Tree: saved state. What every stateful thing gives to a checkpoint and takes back; store/snapshot.py writes it as bytes."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Leaf: TypeAlias = "None | bool | int | float | str | bytes | npt.NDArray[np.generic]"
+Tree: TypeAlias = "Leaf | list[Tree] | dict[str, Tree]"
+State: TypeAlias = "dict[str, Tree]"
