@@ -1,0 +1,187 @@
+"""Participants: what is remembered of an account in a market. A dense table, found through slots of indices.
+
+Each market has its own quota, so what is forgotten depends on that market's events alone, never on its neighbours'.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from detector.kernels import kernel
+
+PARTICIPANT = np.dtype(
+    [
+        ("account", "<u8"),  # digest, 0 = free place
+        ("acted_window", "<i8"),  # newest window it acted in
+        ("acted_mask", "<u8"),  # bit j: it acted in window acted_window - j
+        ("acted_ns", "<i8"),
+        ("cancel_ns", "<i8"),  # its last cancel, 0 = never
+        ("bid_price_sum", "<i8"),  # ticks, over its resting bids
+        ("ask_price_sum", "<i8"),
+        ("cancels_recent", "<f8"),  # decaying count of cancels, as of cancels_ns
+        ("cancels_ns", "<i8"),
+        ("raised_recent", "<f8"),  # decaying weight of leverage raises, as of raised_ns
+        ("raised_ns", "<i8"),
+        ("leverage", "<f8"),  # last known, 0 = unknown
+        ("market", "<i4"),
+        ("next", "<i4"),  # next participant of this market, -1 = last
+        ("bid_orders", "<i4"),
+        ("ask_orders", "<i4"),
+        ("seat", "<i4"),  # place among the market's makers, -1 = none
+    ],
+    align=True,
+)
+
+MISSING = -1
+TABLE_FULL = -2  # the dense table or its slots must be grown, then the same call repeated
+
+
+@kernel
+def participant_home(account: Any, market: Any, mask: Any) -> Any:
+    """The slot a participant belongs in."""
+    mixed = (np.uint64(account) ^ (np.uint64(market) * np.uint64(0x9E3779B97F4A7C15))) * np.uint64(0xD6E8FEB86659FD93)
+    return np.int64((mixed >> np.uint64(16)) & np.uint64(mask))
+
+
+@kernel
+def _find(slots: Any, participants: Any, account: Any, market: Any) -> Any:
+    mask = len(slots) - 1
+    slot = participant_home(account, market, mask)
+    while slots[slot] >= 0:
+        index = slots[slot]
+        if participants[index]["account"] == np.uint64(account) and participants[index]["market"] == market:
+            return slot
+        slot = (slot + 1) & mask
+    return -1 - slot
+
+
+@kernel
+def _forget(slots: Any, participants: Any, slot: Any) -> Any:
+    mask = len(slots) - 1
+    hole = slot
+    at = slot
+    while True:
+        at = (at + 1) & mask
+        if slots[at] < 0:
+            break
+        index = slots[at]
+        home = participant_home(participants[index]["account"], participants[index]["market"], mask)
+        if ((at - home) & mask) >= ((at - hole) & mask):
+            slots[hole] = slots[at]
+            hole = at
+    slots[hole] = -1
+
+
+@kernel
+def _prune(slots: Any, participants: Any, use: Any, first: Any, held: Any, market: Any) -> Any:
+    """Forget the market's idle accounts that acted least recently: those before the mean of their last acts."""
+    total = 0.0
+    idle = 0
+    index = first[market]
+    base = participants[index]["acted_ns"]
+    while index >= 0:
+        if participants[index]["bid_orders"] + participants[index]["ask_orders"] == 0 and participants[index]["seat"] < 0:
+            total += float(participants[index]["acted_ns"] - base)
+            idle += 1
+        index = participants[index]["next"]
+    if idle == 0:
+        return
+    cut_ns = base + np.int64(total / idle)
+    before = np.int64(-1)
+    index = first[market]
+    while index >= 0:
+        following = participants[index]["next"]
+        alone = participants[index]["bid_orders"] + participants[index]["ask_orders"] == 0
+        if alone and participants[index]["seat"] < 0 and participants[index]["acted_ns"] <= cut_ns:
+            _forget(slots, participants, _find(slots, participants, participants[index]["account"], market))
+            if before < 0:
+                first[market] = following
+            else:
+                participants[before]["next"] = following
+            participants[index]["account"] = np.uint64(0)
+            participants[index]["next"] = np.int32(use[1])
+            use[1] = index
+            held[market] -= 1
+        else:
+            before = np.int64(index)
+        index = following
+
+
+@kernel
+def participant_of(
+    slots: Any, participants: Any, use: Any, first: Any, held: Any, account: Any, market: Any, event_ns: Any, quota: Any
+) -> Any:
+    """Index of the account in the market, made when new; MISSING when the quota is full of accounts with open orders.
+
+    use: int64 (2): places handed out so far, head of the list of free places (-1 = none). first: int32 (M), head of
+    each market's list; held: int64 (M), how many it has. quota: participants_per_market_max.
+    """
+    found = _find(slots, participants, account, market)
+    if found >= 0:
+        return np.int64(slots[found])
+    if held[market] >= quota:
+        _prune(slots, participants, use, first, held, market)
+        if held[market] >= quota:
+            return np.int64(MISSING)
+        found = _find(slots, participants, account, market)
+    if use[1] >= 0:
+        index = use[1]
+        use[1] = np.int64(participants[index]["next"])
+    else:
+        index = use[0]
+        if index >= len(participants) or 2 * index >= len(slots):
+            return np.int64(TABLE_FULL)
+        use[0] += 1
+    place = participants[index]
+    place["account"] = np.uint64(account)
+    place["acted_window"] = 0
+    place["acted_mask"] = np.uint64(0)
+    place["acted_ns"] = event_ns
+    place["cancel_ns"] = 0
+    place["bid_price_sum"] = 0
+    place["ask_price_sum"] = 0
+    place["cancels_recent"] = 0.0
+    place["cancels_ns"] = 0
+    place["raised_recent"] = 0.0
+    place["raised_ns"] = 0
+    place["leverage"] = 0.0
+    place["market"] = market
+    place["next"] = first[market]
+    place["bid_orders"] = 0
+    place["ask_orders"] = 0
+    place["seat"] = -1
+    first[market] = index
+    held[market] += 1
+    slots[-1 - found] = index
+    return np.int64(index)
+
+
+@kernel
+def participants_rehash(participants: Any, count: Any, slots: Any) -> Any:
+    """Fill the (empty, -1) `slots` with every participant of the dense table."""
+    for index in range(count):
+        if participants[index]["account"] != np.uint64(0):
+            at = _find(slots, participants, participants[index]["account"], participants[index]["market"])
+            slots[-1 - at] = index
+
+
+@kernel
+def acts(participants: Any, index: Any, window: Any, event_ns: Any) -> Any:
+    """Note that it acted in `window`; True when that is the first time in this window."""
+    place = participants[index]
+    place["acted_ns"] = max(place["acted_ns"], event_ns)
+    ahead = window - place["acted_window"]
+    if ahead > 0:
+        mask = np.uint64(0) if ahead >= 64 else place["acted_mask"] << np.uint64(ahead)
+        place["acted_mask"] = mask | np.uint64(1)
+        place["acted_window"] = window
+        return True
+    if ahead <= -64:
+        return False
+    bit = np.uint64(1) << np.uint64(-ahead)
+    if place["acted_mask"] & bit:
+        return False
+    place["acted_mask"] = place["acted_mask"] | bit
+    return True
