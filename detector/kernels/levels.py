@@ -45,25 +45,28 @@ def level_quantity(levels: Any, runs: Any, run: Any, key: Any) -> Any:
 
 
 @kernel
-def level_set(levels: Any, use: Any, runs: Any, run: Any, key: Any, qty_lots: Any, levels_max: Any) -> Any:
-    """Give `key` this quantity (0 removes). Returns the quantity before, or FULL or CROWDED with nothing changed.
+def level_change(
+    levels: Any, use: Any, runs: Any, run: Any, key: Any, lots: Any, absolute: Any, levels_max: Any
+) -> Any:
+    """Add `lots` to the level at `key`, or, when `absolute`, give it that quantity; a level at or below 0 goes.
 
-    use: int64 (1), levels of the pool handed out so far.
+    Returns the quantity before, or FULL or CROWDED with nothing changed. use: int64 (1), levels of the pool handed out.
     """
     start = runs[run]["start"]
     count = runs[run]["count"]
     index = level_find(levels, start, count, key)
     if index < count and levels[start + index]["key"] == key:
         before = levels[start + index]["qty_lots"]
-        if qty_lots > 0:
-            levels[start + index]["qty_lots"] = qty_lots
+        after = lots if absolute else before + lots
+        if after > 0:
+            levels[start + index]["qty_lots"] = after
             return before
         for at in range(start + index, start + count - 1):
             levels[at]["key"] = levels[at + 1]["key"]
             levels[at]["qty_lots"] = levels[at + 1]["qty_lots"]
         runs[run]["count"] = count - 1
         return before
-    if qty_lots <= 0:
+    if lots <= 0:
         return np.int64(0)
     if count == runs[run]["room"]:
         if count >= levels_max:
@@ -85,7 +88,7 @@ def level_set(levels: Any, use: Any, runs: Any, run: Any, key: Any, qty_lots: An
         levels[at]["qty_lots"] = levels[at - 1]["qty_lots"]
         at -= 1
     levels[start + index]["key"] = key
-    levels[start + index]["qty_lots"] = qty_lots
+    levels[start + index]["qty_lots"] = lots
     runs[run]["count"] = count + 1
     return np.int64(0)
 

@@ -1,0 +1,53 @@
+"""What a feature group is: it counts events of each open window and reads the counts out when the window closes."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from detector.features.tables import Tables, widen
+from detector.model.state import State
+from detector.model.windows import Feature
+
+
+class Group(ABC):
+    """One file a group: STATE (dtype of one market's counts), FEATURES, `fold` and `read`.
+
+    `self.counts` is STATE (R, M): R open windows in a ring, M room for markets. A fold is a kernel over arrays and adds
+    only to counts[event["window"], event["market"]]; late events (window == LATE_WINDOW) it leaves alone.
+    """
+
+    STATE: ClassVar[np.dtype[np.void]]
+    FEATURES: ClassVar[tuple[Feature, ...]]
+
+    def __init__(self, ring: int) -> None:
+        self.counts: Any = np.zeros((ring, 16), self.STATE)
+
+    def make_room(self, markets: int) -> None:
+        """Room for at least `markets` markets."""
+        if markets > self.counts.shape[1]:
+            self.counts = widen(self.counts, 1, max(markets, 2 * self.counts.shape[1]))
+
+    @abstractmethod
+    def fold(self, tables: Tables, events: Any, start: int, stop: int) -> None:
+        """Count events[start:stop], which the ledger has applied."""
+
+    @abstractmethod
+    def read(self, tables: Tables, slot: int, markets: int) -> npt.NDArray[np.float64]:
+        """float64 (markets, len(FEATURES)) of the window in ring slot `slot`; NaN = cannot say."""
+
+    def clear(self, slot: int) -> None:
+        """The window in `slot` is closed: its place is for another."""
+        self.counts[slot] = np.zeros((), self.STATE)
+
+    def state(self) -> State:
+        """For a checkpoint."""
+        return {"counts": self.counts}
+
+    def restore(self, state: State) -> None:
+        """From a checkpoint."""
+        self.counts = np.array(state["counts"])
+        assert self.counts.dtype == self.STATE, f"{type(self).__name__}: saved counts are of another version"

@@ -1,0 +1,83 @@
+"""Cancels: how many, how young the orders were, and by whom."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from detector.features.base import Group
+from detector.features.ledger import CANCELLED, LATE
+from detector.features.tables import HAS_ACCOUNTS, HAS_ORDERS, Tables
+from detector.kernels import kernel
+from detector.model.events import Kind
+from detector.model.windows import Feature
+
+FLEETING_NS = 50_000_000
+FIRST_TIME_NS = 10_000_000_000  # an account that has not cancelled for this long cancels for the first time
+RECENT_NS = 10e9  # decay of an account's own count, for naming contributors
+_TRADE = int(Kind.TRADE)
+
+
+class Cancels(Group):
+    """Quantity taken off the book without a trade. On feeds without order ids: level decreases that no trade explains.
+
+    Wrong when a feed hides trades: then every fill looks like a cancel.
+    """
+
+    STATE = np.dtype(
+        [("cancels", "<f8"), ("fleeting", "<f8"), ("new_cancellers", "<f8"), ("notional", "<f8")], align=True
+    )
+    FEATURES = (
+        Feature("cancels", "per window", "orders taken back without a trade"),
+        Feature("fleeting_cancels", "per window", "orders taken back within 50 ms of being placed"),
+        Feature("new_cancellers", "accounts", "accounts that cancel after 10 s or more without a cancel"),
+        Feature("cancelled_notional", "quote", "value of what was taken back"),
+    )
+
+    def fold(self, tables: Tables, events: Any, start: int, stop: int) -> None:
+        """See Group.fold; also keeps each account's recent cancels."""
+        fold_cancels(tables.markets, tables.participants, self.counts, events, start, stop)
+
+    def read(self, tables: Tables, slot: int, markets: int) -> npt.NDArray[np.float64]:
+        """See Group.read."""
+        counts = self.counts[slot, :markets]
+        has = tables.markets["has"][:markets]
+        values = np.empty((markets, 4))
+        values[:, 0] = np.maximum(counts["cancels"], 0.0)
+        values[:, 1] = np.where(has & HAS_ORDERS, counts["fleeting"], np.nan)
+        values[:, 2] = np.where(has & HAS_ACCOUNTS, counts["new_cancellers"], np.nan)
+        values[:, 3] = counts["notional"]
+        return values
+
+
+@kernel
+def fold_cancels(markets: Any, participants: Any, counts: Any, events: Any, start: Any, stop: Any) -> Any:
+    """One loop over applied events; see Cancels."""
+    for i in range(start, stop):
+        event = events[i]
+        if event["window"] == LATE:
+            continue
+        count = counts[event["window"], event["market"]]
+        if event["kind"] == _TRADE and event["code"] == 1:
+            count["cancels"] -= 1.0  # the level decrease just before was this trade after all
+            continue
+        if event["effect"] != CANCELLED:
+            continue
+        place = markets[event["market"]]
+        count["cancels"] += 1.0
+        count["notional"] += (
+            float(event["price_ticks"]) / place["price_scale"] * (float(event["moved_lots"]) / place["qty_scale"])
+        )
+        if (place["has"] & 2) != 0 and event["age_ns"] < FLEETING_NS:
+            count["fleeting"] += 1.0
+        if event["participant"] < 0:
+            continue
+        who = participants[event["participant"]]
+        if event["event_ns"] - who["cancel_ns"] >= FIRST_TIME_NS:
+            count["new_cancellers"] += 1.0
+        who["cancel_ns"] = max(who["cancel_ns"], event["event_ns"])
+        gone_ns = max(0.0, float(event["event_ns"] - who["cancels_ns"]))
+        who["cancels_recent"] = who["cancels_recent"] * np.exp(-gone_ns / RECENT_NS) + 1.0
+        who["cancels_ns"] = event["event_ns"]

@@ -1,0 +1,86 @@
+"""Flow: what was placed and what was taken. The activity that every count is held against."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from detector.features.base import Group
+from detector.features.ledger import AMENDED, LATE, PLACED, STALE
+from detector.features.tables import HAS_ACCOUNTS, Tables
+from detector.kernels import kernel
+from detector.kernels.participants import acts
+from detector.model.events import Flag, Kind
+from detector.model.windows import Feature
+
+_FILL, _TRADE, _LIQUIDATION = int(Kind.FILL), int(Kind.TRADE), int(Kind.LIQUIDATION)
+_SNAPSHOT, _FORCED = int(Flag.SNAPSHOT), int(Flag.FORCED)
+
+
+class Flow(Group):
+    """Orders placed, trades, who took, how many accounts acted. Who only was filled did not act."""
+
+    STATE = np.dtype(
+        [
+            ("orders", "<f8"),
+            ("trades", "<f8"),
+            ("bought", "<f8"),
+            ("sold", "<f8"),
+            ("forced", "<f8"),
+            ("accounts", "<f8"),
+        ],
+        align=True,
+    )
+    FEATURES = (
+        Feature("orders", "per window", "orders placed or changed (levels that grew, on feeds without order ids)"),
+        Feature("trades", "per window", "trades"),
+        Feature("taken_by_buyers", "quote", "value that aggressive buyers took"),
+        Feature("taken_by_sellers", "quote", "value that aggressive sellers took"),
+        Feature("forced", "quote", "value traded by liquidations"),
+        Feature("acting_accounts", "accounts", "distinct accounts that did something"),
+    )
+
+    def fold(self, tables: Tables, events: Any, start: int, stop: int) -> None:
+        """See Group.fold; also notes in which windows each account acted."""
+        fold_flow(tables.markets, tables.participants, tables.span, self.counts, events, start, stop)
+
+    def read(self, tables: Tables, slot: int, markets: int) -> npt.NDArray[np.float64]:
+        """See Group.read."""
+        counts = self.counts[slot, :markets]
+        names = ("orders", "trades", "bought", "sold", "forced", "accounts")
+        values = np.stack([counts[name] for name in names], axis=1)
+        values[(tables.markets["has"][:markets] & HAS_ACCOUNTS) == 0, 5] = np.nan
+        return values
+
+
+@kernel
+def fold_flow(markets: Any, participants: Any, span: Any, counts: Any, events: Any, start: Any, stop: Any) -> Any:
+    """One loop over applied events; see Flow."""
+    for i in range(start, stop):
+        event = events[i]
+        if event["window"] == LATE or event["effect"] == STALE or (event["flags"] & _SNAPSHOT) != 0:
+            continue
+        count = counts[event["window"], event["market"]]
+        kind = event["kind"]
+        if event["effect"] == PLACED or event["effect"] == AMENDED:
+            count["orders"] += 1.0
+        if kind == _FILL or kind == _TRADE or kind == _LIQUIDATION:
+            place = markets[event["market"]]
+            notional = float(event["price_ticks"]) / place["price_scale"]
+            notional *= float(event["qty_lots"]) / place["qty_scale"]
+            if kind != _LIQUIDATION:
+                count["trades"] += 1.0
+                # a fill's side is the resting order's, a trade's is the aggressor's
+                sells = event["side"] > 0 if kind == _FILL else event["side"] < 0
+                if sells:
+                    count["sold"] += notional
+                else:
+                    count["bought"] += notional
+            if kind == _LIQUIDATION or (event["flags"] & _FORCED) != 0:
+                count["forced"] += notional
+        if event["participant"] >= 0:
+            window = event["event_ns"] // span[1]
+            if acts(participants, event["participant"], window, event["event_ns"]):
+                count["accounts"] += 1.0

@@ -1,0 +1,77 @@
+"""The fold: events through the books, one window's end after the other. The one loop that joins ledger, book and makers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from detector.features.book import sample_book
+from detector.features.ledger import LATE, apply, room_for
+from detector.features.makers import sample_makers, seat
+from detector.features.tables import Count
+from detector.kernels import kernel
+
+_EVENTS, _LATE = int(Count.EVENTS), int(Count.LATE)
+_PLACED = 1
+
+
+@kernel
+def _sample(tables: Any, market: Any, window: Any, ring: Any) -> Any:
+    slot = window % ring
+    sample_book(tables, market, slot)
+    sample_makers(tables, market, slot, tables.frozen[window % (2 * ring), market] == 0)
+
+
+@kernel
+def fold(tables: Any, events: Any, start: Any, stop: Any, market_of: Any, open_window: Any) -> Any:
+    """Apply events[start:stop] and return where it stopped: `stop`, or earlier when tables.need says what must grow.
+
+    market_of: int32, from the batch's market index to the engine's. open_window: the oldest window still open; an event
+    before it is late: the books take it, no window counts it. As a market's first event of a later window arrives, its
+    book is sampled for the windows that end there.
+    """
+    ring = tables.span[0]
+    width_ns = tables.span[1]
+    for i in range(start, stop):
+        event = events[i]
+        market = np.int64(market_of[event["market"]])
+        need = room_for(tables, market)
+        if need != 0:
+            tables.need[0] = need
+            return i
+        window = event["event_ns"] // width_ns
+        place = tables.markets[market]
+        if place["head"] < 0:
+            place["first_window"] = max(window, open_window)
+            place["head"] = max(window, open_window)
+            place["sampled"] = max(window, open_window) - 1
+        if window > place["head"]:
+            due = max(place["sampled"] + 1, open_window)
+            while due < window:
+                _sample(tables, market, due, ring)
+                due += 1
+            place["sampled"] = window - 1
+            place["head"] = window
+        event["market"] = market
+        tables.counts[_EVENTS] += 1
+        if window < open_window:
+            event["window"] = LATE
+            tables.counts[_LATE] += 1
+        else:
+            event["window"] = window % ring
+        apply(tables, event, market)
+        if event["effect"] == _PLACED and event["participant"] >= 0:
+            seat(tables, market, np.int64(event["participant"]))
+    return stop
+
+
+@kernel
+def sample_due(tables: Any, markets: Any, window: Any) -> Any:
+    """Sample every market that had nothing to say after `window`, which is about to close. markets: how many there are."""
+    ring = tables.span[0]
+    for market in range(markets):
+        if tables.markets[market]["head"] >= 0 and tables.markets[market]["sampled"] < window:
+            _sample(tables, market, window, ring)
+            tables.markets[market]["sampled"] = window
+            tables.markets[market]["head"] = max(tables.markets[market]["head"], window)

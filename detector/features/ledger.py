@@ -1,0 +1,459 @@
+"""The ledger: one event applied to the books. What it did is written into the event's own columns for the feature groups."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from detector.features.tables import CREDITS, HAS_ACCOUNTS, HAS_LEVELS, HAS_LEVERAGE, HAS_ORDERS, Count, Need
+from detector.kernels import kernel
+from detector.kernels.levels import CROWDED, level_change
+from detector.kernels.orders import order_find, order_remove
+from detector.kernels.participants import participant_of
+from detector.model.events import LATE_WINDOW, Effect, Flag, Kind, StatusCode
+
+TICKS_MAX = 1 << 62
+HEADROOM = 10**15  # a finer scale takes two decimals more than asked for while everything stays below this
+TRADE_MEMORY_NS = 1_000_000_000  # a trade and the level decrease it causes are at most this far apart
+GRACE_NS = 60_000_000_000  # after a re-open, bursts are expected
+
+# numba reads plain integers from the module, not enum members of a class it does not know
+_ORDER, _CANCEL, _FILL, _LEVERAGE, _POSITION = (int(k) for k in (1, 2, 3, 4, 5))
+_LEVEL, _TRADE, _BOOK, _MARK, _LIQUIDATION, _STATUS = (int(k) for k in (6, 7, 8, 9, 10, 11))
+assert (_ORDER, _FILL, _LEVEL, _STATUS) == (Kind.ORDER, Kind.FILL, Kind.LEVEL, Kind.STATUS)
+PLACED, AMENDED, CANCELLED, FILLED = int(Effect.PLACED), int(Effect.AMENDED), int(Effect.CANCELLED), int(Effect.FILLED)
+UNKNOWN, REFUSED, STALE = int(Effect.UNKNOWN), int(Effect.REFUSED), int(Effect.STALE)
+FLAG_ALL, FLAG_SNAPSHOT = int(Flag.ALL), int(Flag.SNAPSHOT)
+_OPEN, _RESUMED = int(StatusCode.OPEN), int(StatusCode.RESUMED)
+_UNKNOWN_ORDER, _CROSSED, _DUPLICATE = int(Count.UNKNOWN_ORDER), int(Count.CROSSED), int(Count.DUPLICATE)
+_GAP, _SCALE, _ORDERS_FULL = int(Count.SEQUENCE_GAP), int(Count.OUT_OF_SCALE), int(Count.ORDERS_FULL)
+_LEVELS_FULL, _PARTICIPANTS_FULL, _SNAPSHOTS = (
+    int(Count.LEVELS_FULL),
+    int(Count.PARTICIPANTS_FULL),
+    int(Count.SNAPSHOTS),
+)
+NEED_ORDERS, NEED_LEVELS, NEED_PARTICIPANTS = int(Need.ORDERS), int(Need.LEVELS), int(Need.PARTICIPANTS)
+LATE = int(LATE_WINDOW)
+
+
+@kernel
+def room_for(tables: Any, market: Any) -> Any:
+    """What must grow before one more event of this market may be applied; 0 = nothing."""
+    if 2 * (tables.order_use[0] + 1) > len(tables.orders) and tables.order_use[0] < tables.limits[0]:
+        return NEED_ORDERS
+    most = max(tables.runs[2 * market]["count"], tables.runs[2 * market + 1]["count"])
+    if tables.level_use[0] + 4 * most + 64 > len(tables.levels):
+        return NEED_LEVELS
+    if tables.participant_use[0] + 2 > len(tables.participants):
+        return NEED_PARTICIPANTS
+    return 0
+
+
+@kernel
+def best(tables: Any, market: Any, side: Any) -> Any:
+    """Best price of a side in ticks, 0 = the side is empty."""
+    run = 2 * market if side > 0 else 2 * market + 1
+    count = tables.runs[run]["count"]
+    if count == 0:
+        return np.int64(0)
+    return side * tables.levels[tables.runs[run]["start"] + count - 1]["key"]
+
+
+@kernel
+def mid_ticks(tables: Any, market: Any) -> Any:
+    """Middle between the best bid and ask in ticks (float), NaN when a side is empty."""
+    bid = best(tables, market, 1)
+    ask = best(tables, market, -1)
+    if bid == 0 or ask == 0:
+        return np.nan
+    return 0.5 * (float(bid) + float(ask))
+
+
+@kernel
+def _rescale_prices(tables: Any, market: Any, by: Any) -> Any:
+    for run in (2 * market, 2 * market + 1):
+        start = tables.runs[run]["start"]
+        for at in range(start, start + tables.runs[run]["count"]):
+            tables.levels[at]["key"] *= by
+    if tables.markets[market]["open_orders"] > 0:
+        for slot in range(len(tables.orders)):
+            if tables.orders[slot]["order"] != np.uint64(0) and tables.orders[slot]["market"] == market:
+                tables.orders[slot]["price_ticks"] *= by
+    index = tables.first[market]
+    while index >= 0:
+        tables.participants[index]["bid_price_sum"] *= by
+        tables.participants[index]["ask_price_sum"] *= by
+        index = tables.participants[index]["next"]
+    for at in range(CREDITS):
+        tables.credits[market, at]["price_ticks"] *= by
+    tables.markets[market]["price_top"] *= by
+    tables.markets[market]["price_scale"] *= float(by)
+
+
+@kernel
+def _rescale_quantities(tables: Any, market: Any, by: Any) -> Any:
+    for run in (2 * market, 2 * market + 1):
+        start = tables.runs[run]["start"]
+        for at in range(start, start + tables.runs[run]["count"]):
+            tables.levels[at]["qty_lots"] *= by
+    if tables.markets[market]["open_orders"] > 0:
+        for slot in range(len(tables.orders)):
+            if tables.orders[slot]["order"] != np.uint64(0) and tables.orders[slot]["market"] == market:
+                tables.orders[slot]["qty_lots"] *= by
+    for at in range(CREDITS):
+        tables.credits[market, at]["lots"] *= by
+    tables.markets[market]["qty_top"] *= by
+    tables.markets[market]["qty_scale"] *= float(by)
+
+
+@kernel
+def _power(decimals: Any) -> Any:
+    result = np.int64(1)
+    for _ in range(decimals):
+        result *= 10
+    return result
+
+
+@kernel
+def _finer(top: Any, value: Any, have: Any, asked: Any) -> Any:
+    """Decimals a market should now have, so that `value` (with `asked` decimals) fits exactly; -1 = it cannot."""
+    wanted = asked
+    if wanted <= have:
+        return have
+    by = _power(wanted - have)
+    if top > (TICKS_MAX // 100) // by or abs(value) > TICKS_MAX // 100:
+        return -1
+    if top * by < HEADROOM // 100 and abs(value) < HEADROOM // 100:
+        wanted += 2
+    return wanted
+
+
+@kernel
+def to_scale(tables: Any, event: Any, market: Any) -> Any:
+    """Express the event's price and quantity in the market's own ticks and lots, making those finer when it needs it.
+
+    False when that would not fit 64 bits: the event is refused and nothing is changed.
+    """
+    place = tables.markets[market]
+    price_decimals = _finer(place["price_top"], event["price_ticks"], place["price_decimals"], event["price_decimals"])
+    qty_decimals = _finer(place["qty_top"], event["qty_lots"], place["qty_decimals"], event["qty_decimals"])
+    if price_decimals < 0 or qty_decimals < 0:
+        return False
+    price_by = _power(price_decimals - event["price_decimals"])
+    qty_by = _power(qty_decimals - event["qty_decimals"])
+    if abs(event["price_ticks"]) > TICKS_MAX // price_by or abs(event["qty_lots"]) > TICKS_MAX // qty_by:
+        return False
+    if price_decimals > place["price_decimals"]:
+        _rescale_prices(tables, market, _power(price_decimals - place["price_decimals"]))
+        place["price_decimals"] = price_decimals
+    if qty_decimals > place["qty_decimals"]:
+        _rescale_quantities(tables, market, _power(qty_decimals - place["qty_decimals"]))
+        place["qty_decimals"] = qty_decimals
+    event["price_ticks"] *= price_by
+    event["qty_lots"] *= qty_by
+    event["price_decimals"] = price_decimals
+    event["qty_decimals"] = qty_decimals
+    place["price_top"] = max(place["price_top"], abs(event["price_ticks"]))
+    place["qty_top"] = max(place["qty_top"], abs(event["qty_lots"]))
+    return True
+
+
+@kernel
+def _named(tables: Any, account: Any, market: Any, event_ns: Any) -> Any:
+    """Participant index of an account, -1 = none given or no room for another."""
+    if account == np.uint64(0):
+        return np.int64(-1)
+    index = participant_of(
+        tables.slots,
+        tables.participants,
+        tables.participant_use,
+        tables.first,
+        tables.held,
+        account,
+        market,
+        event_ns,
+        tables.limits[2],
+    )
+    if index < 0:
+        tables.counts[_PARTICIPANTS_FULL] += 1
+        return np.int64(-1)
+    tables.markets[market]["has"] |= HAS_ACCOUNTS
+    return index
+
+
+@kernel
+def _quotes(tables: Any, participant: Any, side: Any, orders: Any, price_ticks: Any) -> Any:
+    """The participant has `orders` more (or fewer) resting orders; `price_ticks`: change of the sum of their prices."""
+    if participant < 0:
+        return
+    if side > 0:
+        tables.participants[participant]["bid_orders"] += orders
+        tables.participants[participant]["bid_price_sum"] += price_ticks
+    else:
+        tables.participants[participant]["ask_orders"] += orders
+        tables.participants[participant]["ask_price_sum"] += price_ticks
+
+
+@kernel
+def _rest(tables: Any, market: Any, side: Any, price_ticks: Any, lots: Any) -> Any:
+    """Add lots (or take them) at a price; False when the side holds levels_max levels."""
+    run = 2 * market if side > 0 else 2 * market + 1
+    before = level_change(
+        tables.levels, tables.level_use, tables.runs, run, side * price_ticks, lots, False, tables.limits[1]
+    )
+    if before == CROWDED:
+        tables.counts[_LEVELS_FULL] += 1
+        return False
+    return True
+
+
+@kernel
+def _drop(tables: Any, slot: Any) -> Any:
+    """Take an order wholly off the book."""
+    order = tables.orders[slot]
+    market = order["market"]
+    side = order["side"]
+    _rest(tables, market, side, order["price_ticks"], -order["qty_lots"])
+    _quotes(tables, order["participant"], side, -1, -order["price_ticks"])
+    tables.markets[market]["open_orders"] -= 1
+    tables.order_use[0] -= 1
+    order_remove(tables.orders, slot)
+
+
+@kernel
+def _place(tables: Any, event: Any, market: Any) -> Any:
+    tables.markets[market]["has"] |= HAS_ORDERS
+    participant = _named(tables, event["account"], market, event["event_ns"])
+    event["participant"] = participant
+    slot = order_find(tables.orders, event["order"], market)
+    amended = slot >= 0
+    placed_ns = event["event_ns"]
+    moved = event["qty_lots"]
+    if amended:
+        order = tables.orders[slot]
+        if event["account"] == np.uint64(0):
+            participant = np.int64(order["participant"])
+            event["participant"] = participant
+        moved = event["qty_lots"] - order["qty_lots"]
+        if order["price_ticks"] == event["price_ticks"] and moved <= 0:
+            placed_ns = order["placed_ns"]  # made smaller, it keeps its place in the queue
+        _drop(tables, slot)
+        slot = order_find(tables.orders, event["order"], market)
+    if tables.order_use[0] >= tables.limits[0]:
+        tables.counts[_ORDERS_FULL] += 1
+        event["effect"] = REFUSED
+        return
+    if not _rest(tables, market, event["side"], event["price_ticks"], event["qty_lots"]):
+        event["effect"] = REFUSED
+        return
+    fresh = tables.orders[-1 - slot]
+    fresh["order"] = event["order"]
+    fresh["market"] = market
+    fresh["side"] = event["side"]
+    fresh["price_ticks"] = event["price_ticks"]
+    fresh["qty_lots"] = event["qty_lots"]
+    fresh["placed_ns"] = placed_ns
+    fresh["participant"] = participant
+    tables.order_use[0] += 1
+    tables.markets[market]["open_orders"] += 1
+    _quotes(tables, participant, event["side"], 1, event["price_ticks"])
+    event["effect"] = AMENDED if amended else PLACED
+    event["moved_lots"] = moved
+    bid = best(tables, market, 1)
+    ask = best(tables, market, -1)
+    if bid != 0 and ask != 0 and bid >= ask:
+        tables.counts[_CROSSED] += 1
+
+
+@kernel
+def _take(tables: Any, event: Any, market: Any, everything: Any, effect: Any) -> Any:
+    """A cancel or a fill of a resting order."""
+    slot = order_find(tables.orders, event["order"], market)
+    if slot < 0:
+        tables.counts[_UNKNOWN_ORDER] += 1
+        event["effect"] = UNKNOWN
+        return np.int64(-1)
+    order = tables.orders[slot]
+    lots = order["qty_lots"] if everything else min(event["qty_lots"], order["qty_lots"])
+    event["side"] = order["side"]
+    event["age_ns"] = max(np.int64(0), event["event_ns"] - order["placed_ns"])
+    event["moved_lots"] = lots
+    event["effect"] = effect
+    if effect == CANCELLED:
+        event["price_ticks"] = order["price_ticks"]
+    owner = np.int64(order["participant"])
+    if lots >= order["qty_lots"]:
+        _drop(tables, slot)
+    else:
+        _rest(tables, market, order["side"], order["price_ticks"], -lots)
+        order["qty_lots"] -= lots
+    return owner
+
+
+@kernel
+def _level(tables: Any, event: Any, market: Any) -> Any:
+    """An absolute level. A decrease that no trade explains is a cancel; what a trade explains is a fill."""
+    tables.markets[market]["has"] |= HAS_LEVELS
+    side = event["side"]
+    run = 2 * market if side > 0 else 2 * market + 1
+    before = level_change(
+        tables.levels,
+        tables.level_use,
+        tables.runs,
+        run,
+        side * event["price_ticks"],
+        event["qty_lots"],
+        True,
+        tables.limits[1],
+    )
+    if before == CROWDED:
+        tables.counts[_LEVELS_FULL] += 1
+        event["effect"] = REFUSED
+        return
+    change = event["qty_lots"] - before
+    if event["flags"] & FLAG_SNAPSHOT:
+        event["effect"] = PLACED
+        return
+    if change >= 0:
+        event["effect"] = PLACED if change > 0 else 0
+        event["moved_lots"] = change
+        return
+    credit = tables.credits[market, event["price_ticks"] % CREDITS]
+    traded = np.int64(0)
+    if (
+        credit["price_ticks"] == event["price_ticks"]
+        and credit["side"] == side
+        and credit["lots"] > 0
+        and abs(event["event_ns"] - credit["at_ns"]) <= TRADE_MEMORY_NS
+    ):
+        traded = min(-change, credit["lots"])
+        credit["lots"] -= traded
+    rest = -change - traded
+    if rest == 0:
+        event["effect"] = FILLED
+        event["moved_lots"] = traded
+        return
+    event["effect"] = CANCELLED
+    event["moved_lots"] = rest
+    if traded == 0:  # the trade that explains it may still be on its way
+        credit["price_ticks"] = event["price_ticks"]
+        credit["side"] = side
+        credit["lots"] = -rest
+        credit["at_ns"] = event["event_ns"]
+
+
+@kernel
+def _trade(tables: Any, event: Any, market: Any) -> Any:
+    """A trade on a feed without order ids: it explains a level decrease that came just before or comes just after.
+
+    event["code"] = 1 says: a decrease counted as a cancel a moment ago was this trade.
+    """
+    event["effect"] = FILLED
+    event["moved_lots"] = event["qty_lots"]
+    if tables.markets[market]["has"] & HAS_ORDERS:
+        return
+    side = -event["side"]  # of the level it took from
+    credit = tables.credits[market, event["price_ticks"] % CREDITS]
+    same = credit["price_ticks"] == event["price_ticks"] and credit["side"] == side
+    if same and abs(event["event_ns"] - credit["at_ns"]) <= TRADE_MEMORY_NS:
+        if credit["lots"] < 0 and credit["lots"] + event["qty_lots"] >= 0:
+            event["code"] = 1
+        credit["lots"] += event["qty_lots"]
+        credit["at_ns"] = event["event_ns"]
+        return
+    credit["price_ticks"] = event["price_ticks"]
+    credit["side"] = side
+    credit["lots"] = event["qty_lots"]
+    credit["at_ns"] = event["event_ns"]
+
+
+@kernel
+def _clear_book(tables: Any, market: Any) -> Any:
+    tables.counts[_SNAPSHOTS] += 1
+    if tables.markets[market]["open_orders"] > 0:
+        slot = 0
+        while slot < len(tables.orders):
+            if tables.orders[slot]["order"] != np.uint64(0) and tables.orders[slot]["market"] == market:
+                _drop(tables, slot)  # the next order may move into this slot: look again
+            else:
+                slot += 1
+    tables.runs[2 * market]["count"] = 0
+    tables.runs[2 * market + 1]["count"] = 0
+
+
+@kernel
+def in_sequence(tables: Any, event: Any, market: Any) -> Any:
+    """False for a duplicate or an event older than the last snapshot. Gaps are counted."""
+    if event["seq"] < 0:
+        return True
+    place = tables.markets[market]
+    last = place["last_seq"]
+    if last >= 0 and event["kind"] != _BOOK:
+        if event["seq"] == last and event["offset"] == place["seq_offset"]:
+            return True
+        if event["seq"] <= last:
+            tables.counts[_DUPLICATE] += 1
+            return False
+        if event["first_seq"] > last + 1:
+            tables.counts[_GAP] += 1
+    place["last_seq"] = event["seq"]
+    place["seq_offset"] = event["offset"]
+    return True
+
+
+@kernel
+def apply(tables: Any, event: Any, market: Any) -> Any:
+    """One event to the books. `event` is written in place: effect, participant, age_ns, moved_lots, distance_bps, and
+    for a cancel its order's price and side. Room was made by `room_for`."""
+    event["distance_bps"] = np.nan
+    if not in_sequence(tables, event, market):
+        event["effect"] = STALE
+        return
+    if not to_scale(tables, event, market):
+        tables.counts[_SCALE] += 1
+        event["effect"] = REFUSED
+        return
+    kind = event["kind"]
+    mid = mid_ticks(tables, market)
+    if kind == _ORDER:
+        _place(tables, event, market)
+    elif kind == _CANCEL:
+        everything = (event["flags"] & FLAG_ALL) != 0
+        owner = _take(tables, event, market, everything, CANCELLED)
+        named = _named(tables, event["account"], market, event["event_ns"])
+        event["participant"] = named if owner < 0 else owner
+    elif kind == _FILL:
+        _take(tables, event, market, False, FILLED)
+        if event["effect"] == UNKNOWN:
+            event["moved_lots"] = event["qty_lots"]
+        event["participant"] = _named(tables, event["taker"], market, event["event_ns"])
+    elif kind == _LEVEL:
+        _level(tables, event, market)
+    elif kind == _TRADE:
+        _trade(tables, event, market)
+        event["participant"] = _named(tables, event["account"], market, event["event_ns"])
+    elif kind == _LEVERAGE or kind == _POSITION:
+        participant = _named(tables, event["account"], market, event["event_ns"])
+        event["participant"] = participant
+        if kind == _LEVERAGE:
+            tables.markets[market]["has"] |= HAS_LEVERAGE
+        if participant >= 0 and event["leverage"] > 0:
+            known = tables.participants[participant]["leverage"]
+            if np.isnan(event["previous"]) and known > 0:
+                event["previous"] = known
+            tables.participants[participant]["leverage"] = event["leverage"]
+    elif kind == _BOOK:
+        _clear_book(tables, market)
+    elif kind == _MARK:
+        tables.markets[market]["mark"] = float(event["price_ticks"]) / tables.markets[market]["price_scale"]
+        if not np.isnan(event["leverage"]):
+            tables.markets[market]["funding"] = event["leverage"]
+        if not np.isnan(event["notional"]):
+            tables.markets[market]["open_interest"] = event["notional"]
+    elif kind == _STATUS:
+        tables.markets[market]["status"] = event["code"]
+        if event["code"] == _OPEN or event["code"] == _RESUMED:
+            tables.markets[market]["restless_ns"] = event["event_ns"] + GRACE_NS
+    if not np.isnan(mid) and mid > 0 and event["price_ticks"] > 0:
+        event["distance_bps"] = event["side"] * (mid - float(event["price_ticks"])) / mid * 1e4

@@ -1,0 +1,260 @@
+"""The tables that features stand on: markets, levels, orders, participants, makers. Plain arrays with named limits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from detector.kernels.levels import LEVEL, RUN, levels_move
+from detector.kernels.orders import ORDER, orders_move
+from detector.kernels.participants import PARTICIPANT, participants_rehash
+from detector.model.state import State, Tree
+
+HAS_ACCOUNTS, HAS_ORDERS, HAS_LEVELS, HAS_LEVERAGE = 1, 2, 4, 8
+
+MARKET = np.dtype(
+    [
+        ("price_scale", "<f8"),  # 10**price_decimals: price = ticks / price_scale
+        ("qty_scale", "<f8"),
+        ("price_top", "<i8"),  # largest magnitude seen, in ticks and lots: what a finer scale must still hold
+        ("qty_top", "<i8"),
+        ("last_seq", "<i8"),  # -1 = none yet
+        ("seq_offset", "<i8"),  # record that carried it: its further rows are no duplicates
+        ("first_window", "<i8"),
+        ("head", "<i8"),  # newest window any event fell in
+        ("sampled", "<i8"),  # last window whose book was sampled
+        ("restless_ns", "<i8"),  # planned phase: not calm before this instant
+        ("open_orders", "<i8"),
+        ("mark", "<f8"),
+        ("funding", "<f8"),
+        ("open_interest", "<f8"),
+        ("price_decimals", "i1"),
+        ("qty_decimals", "i1"),
+        ("status", "u1"),
+        ("has", "u1"),  # HAS_ bits: what its feed tells
+    ],
+    align=True,
+)
+
+CREDIT = np.dtype([("price_ticks", "<i8"), ("lots", "<i8"), ("at_ns", "<i8"), ("side", "i1")], align=True)
+CREDITS = 64  # per market, direct-mapped by price: trades and level decreases that wait for each other
+
+DEPTHS_BPS = (5.0, 10.0, 25.0, 50.0)
+SAMPLE = np.dtype(
+    [
+        ("bid", "<f8"),
+        ("ask", "<f8"),
+        ("bid_depth", "<f8", (4,)),  # quote currency within DEPTHS_BPS of the mid
+        ("ask_depth", "<f8", (4,)),
+        ("gap_bps", "<f8"),  # widest hole between levels within 25 bps
+        ("levels", "<f8"),  # levels within 25 bps, both sides
+        ("quotes_missing", "<f8"),
+        ("quotes_usual", "<f8"),
+        ("quotes_moved", "<f8"),
+    ],
+    align=True,
+)
+
+MAKER = np.dtype(
+    [
+        ("usual", "<f8"),  # resting orders it usually has
+        ("distance_bps", "<f8"),  # of its quotes from the mid, usually
+        ("missing", "<f8"),  # orders missing at the last sample
+        ("samples", "<i8"),
+        ("participant", "<i4"),  # -1 = free seat
+    ],
+    align=True,
+)
+
+
+class Count(IntEnum):
+    """What the tables count. Counting is all that happens to these: none is fatal."""
+
+    EVENTS = 0
+    LATE = 1
+    UNKNOWN_ORDER = 2
+    CROSSED = 3
+    DUPLICATE = 4
+    SEQUENCE_GAP = 5
+    OUT_OF_SCALE = 6
+    ORDERS_FULL = 7
+    LEVELS_FULL = 8
+    PARTICIPANTS_FULL = 9
+    SNAPSHOTS = 10
+
+
+class Need(IntEnum):
+    """Why a fold stopped early: which table must grow before it goes on."""
+
+    NOTHING = 0
+    ORDERS = 1
+    LEVELS = 2
+    PARTICIPANTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Sizes nothing outgrows, and what happens at each (docs/limits.md)."""
+
+    markets_max: int = 4096  # further markets' events are refused: `markets_max`
+    orders_max: int = 1 << 24  # further orders are not booked: orders_full
+    levels_max: int = 16384  # per market and side; an order at a new level beyond is not booked: levels_full
+    participants_per_market_max: int = 65536  # idle accounts are forgotten first, then new ones go unnamed
+    makers_max: int = 32  # per market; the weakest gives up its seat
+
+
+class Tables(NamedTuple):
+    """Arrays a kernel may take as one argument. M = room for markets, R = window ring, K = makers_max."""
+
+    markets: Any  # MARKET (M)
+    runs: Any  # RUN (2 M): bids of market m at 2 m, asks at 2 m + 1
+    levels: Any  # LEVEL (pool)
+    level_use: Any  # int64 (1)
+    orders: Any  # ORDER (slots, a power of two)
+    order_use: Any  # int64 (1)
+    participants: Any  # PARTICIPANT (dense)
+    slots: Any  # int32 (power of two): index of the participant, -1 = empty
+    participant_use: Any  # int64 (2)
+    first: Any  # int32 (M)
+    held: Any  # int64 (M)
+    credits: Any  # CREDIT (M, CREDITS)
+    samples: Any  # SAMPLE (R, M)
+    makers: Any  # MAKER (M, K)
+    frozen: Any  # uint8 (2 R, M): makers learn nothing in that window
+    counts: Any  # int64 (Count)
+    need: Any  # int64 (1): Need
+    limits: Any  # int64: orders_max, levels_max, participants_per_market_max
+    span: Any  # int64 (2): R, window width in ns
+
+
+def make(limits: Limits, ring: int, width_ns: int) -> Tables:
+    """Small empty tables; they grow by doubling."""
+    markets = 16
+    return Tables(
+        markets=blank_markets(markets),
+        runs=np.zeros(2 * markets, RUN),
+        levels=np.zeros(1024, LEVEL),
+        level_use=np.zeros(1, np.int64),
+        orders=np.zeros(4096, ORDER),
+        order_use=np.zeros(1, np.int64),
+        participants=np.zeros(1024, PARTICIPANT),
+        slots=np.full(2048, -1, np.int32),
+        participant_use=np.array([0, -1], np.int64),
+        first=np.full(markets, -1, np.int32),
+        held=np.zeros(markets, np.int64),
+        credits=np.zeros((markets, CREDITS), CREDIT),
+        samples=np.zeros((ring, markets), SAMPLE),
+        makers=blank_makers(markets, limits.makers_max),
+        frozen=np.zeros((2 * ring, markets), np.uint8),
+        counts=np.zeros(len(Count), np.int64),
+        need=np.zeros(1, np.int64),
+        limits=np.array([limits.orders_max, limits.levels_max, limits.participants_per_market_max], np.int64),
+        span=np.array([ring, width_ns], np.int64),
+    )
+
+
+def blank_markets(count: int) -> Any:
+    """MARKET (count), nothing known."""
+    markets = np.zeros(count, MARKET)
+    for name in ("price_scale", "qty_scale"):
+        markets[name] = 1.0
+    for name in ("last_seq", "seq_offset", "first_window", "head", "sampled"):
+        markets[name] = -1
+    for name in ("mark", "funding", "open_interest"):
+        markets[name] = np.nan
+    return markets
+
+
+def blank_makers(markets: int, seats: int) -> Any:
+    """MAKER (markets, seats), all free."""
+    makers = np.zeros((markets, seats), MAKER)
+    makers["participant"] = -1
+    return makers
+
+
+def widen(array: Any, axis: int, size: int, fill: Any = 0) -> Any:
+    """`array` with `axis` grown to `size`; new places hold `fill` (a value, or blank rows from `blank_`)."""
+    shape = list(array.shape)
+    shape[axis] = size - shape[axis]
+    if shape[axis] <= 0:
+        return array
+    more = np.full(shape, fill, array.dtype) if np.isscalar(fill) and array.dtype.names is None else None
+    if more is None:
+        more = np.zeros(shape, array.dtype) if np.isscalar(fill) else fill
+    return np.concatenate((array, more), axis=axis)
+
+
+def with_markets(tables: Tables, count: int) -> Tables:
+    """Tables with room for at least `count` markets."""
+    have = len(tables.markets)
+    if count <= have:
+        return tables
+    size = max(count, 2 * have)
+    return tables._replace(
+        markets=np.concatenate((tables.markets, blank_markets(size - have))),
+        runs=widen(tables.runs, 0, 2 * size),
+        first=widen(tables.first, 0, size, -1),
+        held=widen(tables.held, 0, size),
+        credits=widen(tables.credits, 0, size),
+        samples=widen(tables.samples, 1, size),
+        makers=np.concatenate((tables.makers, blank_makers(size - have, tables.makers.shape[1]))),
+        frozen=widen(tables.frozen, 1, size),
+    )
+
+
+def grown(tables: Tables) -> Tables:
+    """Tables with room for what the fold stopped at (`tables.need`)."""
+    need = int(tables.need[0])
+    tables.need[0] = Need.NOTHING
+    if need == Need.ORDERS:
+        orders = np.zeros(2 * len(tables.orders), ORDER)
+        orders_move(tables.orders, orders)
+        return tables._replace(orders=orders)
+    if need == Need.LEVELS:
+        wanted = int(np.maximum(16, 2 * tables.runs["count"]).sum())
+        largest = int(tables.runs["count"].max(initial=0))
+        levels = np.zeros(max(len(tables.levels), 2 * wanted + 8 * largest + 1024), LEVEL)
+        use = levels_move(tables.levels, tables.runs, levels)
+        return tables._replace(levels=levels, level_use=np.array([use], np.int64))
+    assert need == Need.PARTICIPANTS, f"a fold stopped for an unknown reason {need}"
+    participants = widen(tables.participants, 0, 2 * len(tables.participants))
+    slots = np.full(2 * len(participants), -1, np.int32)
+    participants_rehash(participants, int(tables.participant_use[0]), slots)
+    return tables._replace(participants=participants, slots=slots)
+
+
+def to_state(tables: Tables) -> State:
+    """Every table; hash tables as their dense content, so that a restored one needs no slot order."""
+    state: dict[str, Tree] = {name: array for name, array in tables._asdict().items() if name not in ("slots", "orders")}
+    orders = tables.orders
+    state["orders"] = orders[orders["order"] != 0]
+    state["order_room"] = len(orders)
+    state["participants"] = tables.participants[: int(tables.participant_use[0])]
+    state["participant_room"] = len(tables.participants)
+    return state
+
+
+def from_state(tables: Tables, state: State) -> Tables:
+    """The tables that `to_state` saved. Raises ValueError when ring or limits differ from `tables`'."""
+    for name in ("span",):
+        if not np.array_equal(np.asarray(state[name]), getattr(tables, name)):
+            raise ValueError(f"the saved state has another {name}: windows.width or input.lateness was changed")
+    arrays: dict[str, Any] = {
+        name: np.array(state[name]) for name in Tables._fields if name not in ("slots", "orders", "limits")
+    }
+    room = state["order_room"]
+    assert isinstance(room, int)
+    orders = np.zeros(room, ORDER)
+    orders_move(np.asarray(state["orders"]), orders)
+    place = state["participant_room"]
+    assert isinstance(place, int)
+    participants = widen(arrays["participants"], 0, place)
+    slots = np.full(2 * place, -1, np.int32)
+    participants_rehash(participants, int(arrays["participant_use"][0]), slots)
+    arrays.update(orders=orders, participants=participants, slots=slots, limits=tables.limits)
+    if arrays["makers"].shape[1] != tables.makers.shape[1]:
+        raise ValueError("the saved state has another limits.makers_max")
+    return Tables(**arrays)

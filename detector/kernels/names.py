@@ -1,0 +1,96 @@
+"""Names: market names as bytes, found through a keyed digest and numbered in the order they were first seen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from detector.kernels import kernel
+from detector.kernels.digest import digest_bytes
+
+NAME_BYTES_MAX = 64
+NAMES_FULL = -1  # the name is new, and names_max are held already
+
+
+@kernel
+def name_index(
+    payload: Any,
+    start: Any,
+    end: Any,
+    slots: Any,
+    digests: Any,
+    texts: Any,
+    lengths: Any,
+    count: Any,
+    key0: Any,
+    key1: Any,
+) -> Any:
+    """Number of the name payload[start:end] (1..NAME_BYTES_MAX bytes), given to it when new; NAMES_FULL at the limit.
+
+    slots    int32 (power of two, at least twice names_max), -1 = free
+    digests  uint64 (names_max); texts: uint8 (names_max, NAME_BYTES_MAX); lengths: int64 (names_max)
+    count    int64 (1), names held
+    """
+    digest = digest_bytes(payload, start, end, key0, key1)
+    length = end - start
+    mask = len(slots) - 1
+    slot = np.int64(digest & np.uint64(mask))
+    while slots[slot] >= 0:
+        index = np.int64(slots[slot])
+        if digests[index] == digest and lengths[index] == length:
+            same = True
+            for i in range(length):
+                same = same and texts[index, i] == payload[start + i]
+            if same:
+                return index
+        slot = (slot + 1) & mask
+    index = np.int64(count[0])
+    if index >= len(digests):
+        return np.int64(NAMES_FULL)
+    slots[slot] = index
+    digests[index] = digest
+    lengths[index] = length
+    for i in range(length):
+        texts[index, i] = payload[start + i]
+    count[0] = index + 1
+    return index
+
+
+class Names:
+    """The table's arrays, and its names as text.
+
+    >>> names = Names(2, (0, 0))
+    >>> names.index(b"BTC-PERP"), names.index(b"ETH-PERP"), names.index(b"BTC-PERP"), names.index(b"SOL-PERP")
+    (0, 1, 0, -1)
+    >>> names.texts()
+    ('BTC-PERP', 'ETH-PERP')
+    """
+
+    def __init__(self, names_max: int, key: tuple[int, int]) -> None:
+        assert names_max > 0, "a table of names holds at least one"
+        self.names_max = names_max
+        slots = np.full(1 << (2 * names_max - 1).bit_length(), -1, np.int32)
+        self.arrays = (
+            slots,
+            np.zeros(names_max, np.uint64),
+            np.zeros((names_max, NAME_BYTES_MAX), np.uint8),
+            np.zeros(names_max, np.int64),
+            np.zeros(1, np.int64),
+        )
+        self.key = (np.uint64(key[0]), np.uint64(key[1]))
+        self._texts: tuple[str, ...] = ()
+
+    def index(self, name: bytes) -> int:
+        """As `name_index`, for the paths that are not hot."""
+        assert 0 < len(name) <= NAME_BYTES_MAX, "names are checked before they are numbered"
+        payload: npt.NDArray[np.uint8] = np.frombuffer(name, np.uint8)
+        return int(name_index(payload, 0, len(name), *self.arrays, *self.key))
+
+    def texts(self) -> tuple[str, ...]:
+        """All names, in the order of their numbers; the same tuple for as long as none is new."""
+        _, _, texts, lengths, count = self.arrays
+        for index in range(len(self._texts), int(count[0])):
+            self._texts += (texts[index, : lengths[index]].tobytes().decode("ascii"),)
+        return self._texts
