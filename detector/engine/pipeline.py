@@ -1,48 +1,347 @@
-"""Pipeline: the engine. bytes -> events -> windows -> scores -> incidents -> alerts, a pure function of what it is given."""
+"""Pipeline: the engine. bytes -> events -> windows -> scores -> incidents -> alerts, a pure function of what it is given.
+
+Windows close one after the other, for all markets at once. Window w is due when every lane's event time has passed its
+end by `lateness`; each lane is folded exactly that far and no further before w closes, so nothing depends on how the
+records were cut into batches or how the partitions came interleaved. A market lives in one partition; where several
+topics carry it, their records are merged by event time inside each window.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
-from detector.engine.step import Step
+import numpy as np
+
+from detector.anomaly.base import Detector
+from detector.engine.lane import Lane
+from detector.engine.shard import Shard
+from detector.engine.step import Scored, Step
+from detector.features.contributors import contributors
+from detector.features.tables import HAS_ACCOUNTS, HAS_ORDERS
+from detector.formats.base import Format
+from detector.incidents.correlator import Correlator
+from detector.incidents.settings import Context
+from detector.model.alert import Alert
+from detector.model.events import EventBatch, Reject
+from detector.model.incident import Contributor, Incident, Position
 from detector.model.records import RecordBatch
-from detector.model.state import State
+from detector.model.state import State, Tree
 
 Partition = tuple[str, int]
 
 
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """Durations in ns. A lane may be staged `staged_rows_max` rows ahead before its source is asked to pause."""
+
+    width_ns: int = 1_000_000_000
+    lateness_ns: int = 500_000_000
+    staged_rows_max: int = 500_000
+    silence_windows_max: int = 900  # a longer silence of everything is jumped over, not walked through
+    position_windows: int = 900  # how far back an incident's log positions reach
+
+
 class Pipeline:
-    """SKETCH of the doors, to be filled: others may already build against these names."""
+    """The one object that live, replay and tests drive. See the module's docstring."""
+
+    def __init__(
+        self,
+        decoder: Format,
+        shard: Shard,
+        detectors: Sequence[Detector],
+        correlator: Correlator,
+        alert: Callable[[Incident], Alert],
+        settings: EngineSettings,
+        *,
+        keep_scored: bool = False,
+    ) -> None:
+        self.decoder = decoder
+        self.shard = shard
+        self.detectors = tuple(detectors)
+        self.correlator = correlator
+        self.settings = settings
+        self.keep_scored = keep_scored
+        self._alert = alert
+        self._lanes: dict[Partition, Lane] = {}
+        self._assigned: frozenset[Partition] | None = None
+        self._open_window = -1  # the next to close
+        self._last_window = -1  # newest that any event fell in
+        self._carried: dict[Partition, set[int]] = {}  # engine markets each lane has brought
+        self._spans: deque[tuple[int, Partition, int, int]] = deque()
+        self._counted: dict[str, int] = {}
 
     def assign(self, partitions: Sequence[Partition]) -> None:
         """The partitions whose progress the watermark waits for. Without it: every partition seen so far."""
-        raise NotImplementedError
+        self._assigned = frozenset(partitions)
+        for gone in [p for p in self._lanes if p not in self._assigned]:
+            del self._lanes[gone]
 
     def step(self, batches: Sequence[RecordBatch]) -> Step:
         """Take what came, fold what can be folded, close what is due."""
-        raise NotImplementedError
+        return self.take([(self.decoder.state(), self.decoder.decode(batch)) for batch in batches])
+
+    def take(self, batches: Sequence[tuple[State, EventBatch]]) -> Step:
+        """The same for batches that are decoded already, each with what the decoder held before it."""
+        rejects: list[Reject] = []
+        counts: dict[str, int] = {}
+        for decoder, batch in batches:
+            self._stage(batch, decoder)
+            rejects.extend(batch.rejects)
+            _add(counts, "records", batch.records)
+            _add(counts, "rejects", len(batch.rejects))
+            for why, number in batch.skipped.items():
+                _add(counts, f"skipped_{why}", number)
+        return self._advance(rejects, counts, ending=False)
 
     def finish(self) -> Step:
         """The log ends here (files): close every window that began."""
-        raise NotImplementedError
+        for lane in self._lanes.values():
+            lane.flush()
+        return self._advance([], {}, ending=True)
 
     def ahead(self) -> tuple[Partition, ...]:
-        """Partitions read so far beyond the others that they should be paused."""
-        raise NotImplementedError
+        """Partitions staged so far beyond the fold that their source should pause them."""
+        return tuple(sorted(p for p, lane in self._lanes.items() if lane.rows > self.settings.staged_rows_max))
 
     def positions(self) -> Mapping[Partition, int]:
         """Next offset per partition that `state()` has not folded yet."""
-        raise NotImplementedError
+        return {p: lane.next_offset for p, lane in sorted(self._lanes.items()) if lane.next_offset >= 0}
+
+    def event_ns(self, partition: Partition) -> int:
+        """How far event time has come in a partition, 0 = unknown."""
+        lane = self._lanes.get(partition)
+        return lane.frontier_ns if lane is not None else 0
 
     @property
     def watermark_ns(self) -> int:
         """Event time up to which every window is closed; 0 before the first event."""
-        raise NotImplementedError
+        return max(0, self._open_window) * self.settings.width_ns
+
+    @property
+    def markets(self) -> tuple[str, ...]:
+        """Every market seen, in the order of its first event."""
+        return self.shard.markets
+
+    def _stage(self, batch: EventBatch, decoder: State) -> None:
+        key = (batch.topic, batch.partition)
+        if self._assigned is not None and key not in self._assigned:
+            return
+        lane = self._lanes.get(key)
+        if lane is None:
+            lane = self._lanes[key] = Lane(batch.topic, batch.partition)
+            self._carried.setdefault(key, set())
+        market_of = np.zeros(max(1, len(batch.markets)), np.int32)
+        if len(batch.events):
+            for used in np.unique(batch.events["market"]).tolist():
+                market_of[used] = self.shard.market(batch.markets[used])
+            self._carried[key].update(market_of[np.unique(batch.events["market"])].tolist())
+        lane.put(batch, market_of, decoder)
+
+    def _waited_for(self) -> list[Lane] | None:
+        """Lanes in their fixed order, None while an assigned one has said nothing yet."""
+        if self._assigned is not None and any(
+            p not in self._lanes or self._lanes[p].frontier_ns == 0 for p in self._assigned
+        ):
+            return None
+        return [lane for _, lane in sorted(self._lanes.items()) if lane.frontier_ns > 0]
+
+    def _advance(self, rejects: list[Reject], counts: dict[str, int], *, ending: bool) -> Step:
+        alerts: list[Alert] = []
+        incidents: list[Incident] = []
+        scored: list[Scored] = []
+        lanes = self._waited_for()
+        while lanes:
+            if self._open_window < 0:
+                self._open_window = min(_first_ns(lane) for lane in lanes) // self.settings.width_ns
+            window = self._open_window
+            limit_ns = (window + 1) * self.settings.width_ns + self.settings.lateness_ns
+            reached = self._fold(lanes, limit_ns, ending)
+            if any(lane.stepped_back for lane in lanes):
+                self._step_back(lanes)
+                continue
+            if not reached or (ending and window > self._last_window):
+                break
+            idle = window > self._last_window
+            told = self._close(window, idle, scored)
+            incidents.extend(told)
+            alerts.extend(self._alert(incident) for incident in told)
+            self._open_window = self._after(window, lanes, ending)
+        totals = self.shard.counts()
+        for name, total in totals.items():
+            _add(counts, name, total - self._counted.get(name, 0))
+        self._counted = totals
+        return Step(tuple(alerts), tuple(incidents), tuple(rejects), tuple(scored), counts)
+
+    def _after(self, window: int, lanes: list[Lane], ending: bool) -> int:
+        """The window after `window`: the next one, or beyond a silence too long to walk through."""
+        soonest = min(lane.frontier_ns if not lane.queue else _first_ns(lane) for lane in lanes)
+        target = soonest // self.settings.width_ns - self.shard.ring
+        if not ending and target - window > self.settings.silence_windows_max and window - self._last_window > (
+            self.settings.silence_windows_max // 10
+        ):
+            return int(target)
+        return window + 1
+
+    def _fold(self, lanes: list[Lane], limit_ns: int, ending: bool) -> bool:
+        """Fold every lane up to `limit_ns`; True when all of them are there."""
+        topics = {lane.topic for lane in lanes}
+        if len(topics) > 1:
+            if not ending and not all(lane.frontier_ns >= limit_ns for lane in lanes):
+                return False
+            self._fold_merged(lanes, limit_ns)
+        else:
+            for lane in lanes:
+                while (ready := lane.ready(limit_ns)) is not None:
+                    staged, stop = ready
+                    self._note(lane, staged.batch.events["offset"], staged.at, stop)
+                    self._seen(staged.clocks[stop - 1])
+                    self.shard.fold(staged.batch.events, staged.at, stop, staged.markets, self._open_window)
+                    lane.folded(staged, stop)
+        return ending or all(lane.reached(limit_ns) for lane in lanes)
+
+    def _fold_merged(self, lanes: list[Lane], limit_ns: int) -> None:
+        """Several topics may tell of one market: their records in order of each lane's clock, ties by lane."""
+        parts, clocks = [], []
+        for lane in lanes:
+            while (ready := lane.ready(limit_ns)) is not None:
+                staged, stop = ready
+                events = staged.batch.events[staged.at : stop]
+                events["market"] = staged.markets[events["market"]]
+                parts.append(events)
+                clocks.append(staged.clocks[staged.at : stop])
+                self._note(lane, staged.batch.events["offset"], staged.at, stop)
+                lane.folded(staged, stop)
+        if not parts:
+            return
+        joined = np.concatenate(clocks)
+        order = np.argsort(joined, kind="stable")
+        self._seen(joined[order[-1]])
+        events = np.concatenate(parts)[order]
+        same = np.arange(len(self.shard.markets), dtype=np.int32)
+        self.shard.fold(events, 0, len(events), same, self._open_window)
+
+    def _seen(self, clock_ns: np.int64) -> None:
+        self._last_window = max(self._last_window, int(clock_ns) // self.settings.width_ns)
+
+    def _note(self, lane: Lane, offsets: np.ndarray[tuple[int], np.dtype[np.int64]], start: int, stop: int) -> None:
+        """Remember which offsets a window's fold took, for the positions of incidents."""
+        key = (lane.topic, lane.partition)
+        first, last = int(offsets[start]), int(offsets[stop - 1])
+        if self._spans and self._spans[-1][:2] == (self._open_window, key):
+            first = self._spans.pop()[2]
+        self._spans.append((self._open_window, key, first, last))
+
+    def _close(self, window: int, idle: bool, scored: list[Scored]) -> tuple[Incident, ...]:
+        windows = self.shard.close(window, idle)
+        busy = self.correlator.open_markets()
+        learn = windows.calm & windows.fresh & (not idle)
+        if busy:
+            learn &= np.array([market not in busy for market in windows.markets], np.bool_)
+        scores = tuple(detector.score(windows, learn) for detector in self.detectors)
+        told = self.correlator.step(windows.close_ns, windows.width_ns, scores, self._context(window))
+        self.shard.freeze(window, learn)
+        while self._spans and self._spans[0][0] < window - self.settings.position_windows:
+            self._spans.popleft()
+        if self.keep_scored:
+            scored.append(Scored(windows, scores))
+        return told
+
+    def _context(self, window: int) -> Context:
+        shard = self.shard
+        at_ns = (window + 1) * self.settings.width_ns
+
+        def who(market: str, detector: str) -> tuple[Contributor, ...]:
+            return contributors(shard.tables, shard.index[market], detector, at_ns)
+
+        def degraded(market: str) -> bool:
+            return shard.feeds(shard.index[market]) & (HAS_ACCOUNTS | HAS_ORDERS) != HAS_ACCOUNTS | HAS_ORDERS
+
+        return Context(who, self._positions, degraded)
+
+    def _positions(self, markets: tuple[str, ...], from_ns: int, to_ns: int) -> tuple[Position, ...]:
+        wanted = {self.shard.index[market] for market in markets if market in self.shard.index}
+        found: dict[Partition, tuple[int, int]] = {}
+        for window, key, first, last in self._spans:
+            start_ns = window * self.settings.width_ns
+            if start_ns < from_ns - self.settings.width_ns or start_ns > to_ns or not wanted & self._carried[key]:
+                continue
+            low, high = found.get(key, (first, last))
+            found[key] = (min(low, first), max(high, last))
+        return tuple(Position(topic, partition, *found[topic, partition]) for topic, partition in sorted(found))
+
+    def _step_back(self, lanes: list[Lane]) -> None:
+        """A lane's log went on at an earlier time for good: windows begin again there."""
+        for lane in lanes:
+            lane.stepped_back = False
+        self._open_window = -1
+        self._last_window = -1
+        self.shard.step_back()
 
     def state(self) -> State:
         """Everything that matters, at `positions()`."""
-        raise NotImplementedError
+        decoders = [lane.oldest_decoder for lane in self._lanes.values()]
+        waiting = [decoder for decoder in decoders if decoder is not None]
+        lanes: list[Tree] = [dict(lane.state()) for _, lane in sorted(self._lanes.items())]
+        return {
+            "width_ns": self.settings.width_ns,
+            "lateness_ns": self.settings.lateness_ns,
+            "open_window": self._open_window,
+            "last_window": self._last_window,
+            "lanes": lanes,
+            "carried": [[*key, *sorted(markets)] for key, markets in sorted(self._carried.items())],
+            "spans": [[window, *key, first, last] for window, key, first, last in self._spans],
+            "decoder": dict(waiting[0] if waiting else self.decoder.state()),
+            "shard": dict(self.shard.state()),
+            "detectors": {detector.name: dict(detector.state()) for detector in self.detectors},
+            "correlator": dict(self.correlator.state()),
+        }
 
     def restore(self, state: State) -> None:
         """Go on from `state`. Raises ValueError with a sentence when it does not fit this configuration."""
-        raise NotImplementedError
+        for name in ("width_ns", "lateness_ns"):
+            if state[name] != getattr(self.settings, name):
+                raise ValueError(f"the saved state was made with another {name}; move it aside to start anew")
+        shard, decoder, correlator, saved = (state[n] for n in ("shard", "decoder", "correlator", "detectors"))
+        lanes, carried, spans = (state[n] for n in ("lanes", "carried", "spans"))
+        assert isinstance(shard, dict) and isinstance(decoder, dict) and isinstance(correlator, dict)
+        assert isinstance(saved, dict) and isinstance(lanes, list)
+        assert isinstance(carried, list) and isinstance(spans, list)
+        self.shard.restore(shard)
+        self.decoder.restore(decoder)
+        self.correlator.restore(correlator)
+        for detector in self.detectors:
+            own = saved.get(detector.name)
+            if isinstance(own, dict):
+                detector.restore(own)
+        for entry in lanes:
+            assert isinstance(entry, dict)
+            key = (str(entry["topic"]), int(str(entry["partition"])))
+            self._lanes[key] = Lane(*key)
+            self._lanes[key].restore(entry)
+        for row in carried:
+            assert isinstance(row, list)
+            self._carried[(str(row[0]), int(str(row[1])))] = {int(str(market)) for market in row[2:]}
+        self._spans = deque(_span(row) for row in spans)
+        self._open_window = int(str(state["open_window"]))
+        self._last_window = int(str(state["last_window"]))
+        self._counted = self.shard.counts()
+
+
+def _span(row: Tree) -> tuple[int, Partition, int, int]:
+    assert isinstance(row, list)
+    return int(str(row[0])), (str(row[1]), int(str(row[2]))), int(str(row[3])), int(str(row[4]))
+
+
+def _first_ns(lane: Lane) -> int:
+    """Event time of the first staged row, or what the lane has reached."""
+    if lane.queue:
+        staged = lane.queue[0]
+        return int(staged.clocks[staged.at])
+    return lane.frontier_ns
+
+
+def _add(counts: dict[str, int], name: str, number: int) -> None:
+    if number:
+        counts[name] = counts.get(name, 0) + number

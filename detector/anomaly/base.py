@@ -1,0 +1,36 @@
+"""What a detector is: it reads features of closed windows and says how unusual they are, and why."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from detector.model.score import Score
+from detector.model.state import State
+from detector.model.windows import Windows
+
+
+class Detector(ABC):
+    """One file, one class named after it, one typed, frozen `Params`; vectorised over markets.
+
+    It scores first and learns after, and learns nothing of a market where `learn` is False (an incident is open, a
+    planned phase, a half-seen window). Everything it knows is in arrays with markets along the first axis.
+    """
+
+    name: ClassVar[str]
+    Params: ClassVar[type[Any]]
+
+    @abstractmethod
+    def score(self, windows: Windows, learn: npt.NDArray[np.bool_]) -> Score:
+        """Score of every market (M) in this window; windows come in order, one call each."""
+
+    @abstractmethod
+    def state(self) -> State:
+        """For a checkpoint."""
+
+    @abstractmethod
+    def restore(self, state: State) -> None:
+        """From a checkpoint."""

@@ -1,0 +1,121 @@
+"""Shard: what is known of a set of markets between the events and the windows: the tables and the feature groups."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from detector.features.base import Group
+from detector.features.fold import fold, sample_due
+from detector.features.tables import Count, Limits, from_state, grown, make, to_state, with_markets
+from detector.model.events import StatusCode
+from detector.model.state import State
+from detector.model.windows import Feature, Windows
+
+
+class Shard:
+    """Folds applied in log order; windows closed in time order. R = windows open at once."""
+
+    def __init__(self, groups: dict[str, Group], limits: Limits, ring: int, width_ns: int) -> None:
+        assert 1 <= ring <= 60, f"{ring} open windows: keep input.lateness below 60 windows"
+        self.groups = groups
+        self.limits = limits
+        self.ring = ring
+        self.width_ns = width_ns
+        self.tables = make(limits, ring, width_ns)
+        self.markets: tuple[str, ...] = ()
+        self.index: dict[str, int] = {}
+        self.features: tuple[Feature, ...] = tuple(f for group in groups.values() for f in group.FEATURES)
+
+    def market(self, name: str) -> int:
+        """The engine's index of a market, made when new."""
+        found = self.index.get(name)
+        if found is None:
+            found = len(self.markets)
+            self.markets = (*self.markets, name)
+            self.index[name] = found
+            self._make_room()
+        return found
+
+    def _make_room(self) -> None:
+        self.tables = with_markets(self.tables, len(self.markets))
+        for group in self.groups.values():
+            group.make_room(len(self.tables.markets))
+
+    def fold(self, events: Any, start: int, stop: int, market_of: npt.NDArray[np.int32], open_window: int) -> None:
+        """Apply events[start:stop] to the books, then count them in every group. The events' own columns are written."""
+        at = start
+        while at < stop:
+            at = fold(self.tables, events, at, stop, market_of, open_window)
+            if at < stop:
+                self.tables = grown(self.tables)
+        for group in self.groups.values():
+            group.fold(self.tables, events, start, stop)
+
+    def close(self, window: int, idle: bool) -> Windows:
+        """The features of `window` over all markets; its ring slot is free afterwards."""
+        count = len(self.markets)
+        slot = window % self.ring
+        sample_due(self.tables, count, window)
+        values = np.concatenate([g.read(self.tables, slot, count) for g in self.groups.values()], axis=1)
+        for group in self.groups.values():
+            group.clear(slot)
+        markets = self.tables.markets[:count]
+        close_ns = (window + 1) * self.width_ns
+        planned = (markets["status"] == StatusCode.HALTED) | (markets["status"] == StatusCode.AUCTION)
+        seen = markets["first_window"] >= 0
+        return Windows(
+            close_ns=close_ns,
+            width_ns=self.width_ns,
+            markets=self.markets,
+            features=self.features,
+            values=values,
+            calm=~planned & (markets["restless_ns"] < close_ns),
+            fresh=seen & (markets["first_window"] < window),
+            idle=idle,
+        )
+
+    def freeze(self, window: int, learn: npt.NDArray[np.bool_]) -> None:
+        """Whether makers learn in the window that lies a whole ring ahead of `window`: none of it is sampled yet."""
+        row = self.tables.frozen[(window + self.ring) % (2 * self.ring)]
+        row[: len(learn)] = ~learn
+
+    def step_back(self) -> None:
+        """Event time begins again (a lane stepped back): windows restart, books stay."""
+        for name in ("first_window", "head", "sampled"):
+            self.tables.markets[name] = -1
+        for group in self.groups.values():
+            for slot in range(self.ring):
+                group.clear(slot)
+
+    def feeds(self, market: int) -> int:
+        """HAS_ bits: what this market's feed tells."""
+        return int(self.tables.markets["has"][market])
+
+    def counts(self) -> dict[str, int]:
+        """What the tables counted so far, by name."""
+        return {count.name.lower(): int(self.tables.counts[count]) for count in Count}
+
+    def state(self) -> State:
+        """Tables, groups and market names."""
+        return {
+            "tables": dict(to_state(self.tables)),
+            "groups": {name: dict(group.state()) for name, group in self.groups.items()},
+            "markets": list(self.markets),
+        }
+
+    def restore(self, state: State) -> None:
+        """Go on from `state`. Raises ValueError when widths, lateness or limits were changed."""
+        tables, groups, names = state["tables"], state["groups"], state["markets"]
+        assert isinstance(tables, dict) and isinstance(groups, dict) and isinstance(names, list)
+        if set(groups) != set(self.groups):
+            raise ValueError("the saved state has other feature groups than this version")
+        self.tables = from_state(self.tables, tables)
+        for name, saved in groups.items():
+            assert isinstance(saved, dict)
+            self.groups[name].restore(saved)
+        self.markets = tuple(str(name) for name in names)
+        self.index = {name: i for i, name in enumerate(self.markets)}
+        self._make_room()

@@ -1,0 +1,49 @@
+"""Contributors: which accounts stand behind what is unusual. Asked when an incident is told, not per event."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from detector.features.tables import Tables
+from detector.kernels import kernel
+from detector.model.incident import Contributor
+
+CONTRIBUTORS_MAX = 8
+CANCELS_NS = 10e9  # decay times of the participants' own counts (features/cancels.py, features/leverage.py)
+RAISES_NS = 300e9
+
+
+def contributors(tables: Tables, market: int, detector: str, at_ns: int) -> tuple[Contributor, ...]:
+    """At most CONTRIBUTORS_MAX accounts of a market by their share of recent cancels, raises or missing quotes."""
+    if detector == "thin_book":
+        makers = tables.makers[market]
+        seated = makers[makers["participant"] >= 0]
+        accounts = tables.participants["account"][seated["participant"]]
+        weights = seated["missing"].astype(np.float64)
+    else:
+        held = int(tables.held[market])
+        accounts = np.zeros(held, np.uint64)
+        weights = np.zeros(held, np.float64)
+        _weigh(tables, market, detector == "leverage_spike", float(at_ns), accounts, weights)
+    total = float(weights.sum())
+    if total <= 0:
+        return ()
+    order = np.lexsort((accounts, -weights))[:CONTRIBUTORS_MAX]
+    return tuple(Contributor(int(accounts[i]), float(weights[i] / total)) for i in order if weights[i] > 0)
+
+
+@kernel
+def _weigh(tables: Any, market: Any, raises: Any, at_ns: Any, accounts: Any, weights: Any) -> Any:
+    index = tables.first[market]
+    row = 0
+    while index >= 0:
+        who = tables.participants[index]
+        accounts[row] = who["account"]
+        if raises:
+            weights[row] = who["raised_recent"] * np.exp(-max(0.0, at_ns - float(who["raised_ns"])) / RAISES_NS)
+        else:
+            weights[row] = who["cancels_recent"] * np.exp(-max(0.0, at_ns - float(who["cancels_ns"])) / CANCELS_NS)
+        row += 1
+        index = who["next"]
