@@ -69,6 +69,9 @@ def lay_lines(
         stop = end
         if stop > start and payload[stop - 1] == _RETURN:
             stop -= 1
+        if first_line + i == 0 and stop - start >= 3:  # a byte order mark is no part of the first record
+            if payload[start] == 0xEF and payload[start + 1] == 0xBB and payload[start + 2] == 0xBF:
+                start += 3
         if stop > start:
             if stop - start > line_bytes_max:
                 stop = start + line_bytes_max + 1

@@ -1,0 +1,181 @@
+"""Packed files: what is written in a gzip, zstd or xz file, however it breaks off. A helper of file.py, no plug-in."""
+
+from __future__ import annotations
+
+import lzma
+import os
+import select
+import stat
+import sys
+import zlib
+from collections.abc import Callable
+from typing import Protocol
+
+import zstandard
+
+# What reading and unpacking raise when a file is damaged.
+DAMAGE = (OSError, ValueError, zlib.error, lzma.LZMAError, zstandard.ZstdError)
+
+
+class FileUnreadable(Exception):
+    """A file that cannot be opened, or that is in no form this reader knows. The message names it and says why."""
+
+
+class Stream(Protocol):
+    """Bytes from the front."""
+
+    def read(self, size: int) -> bytes:
+        """The next bytes, at most `size`, perhaps fewer; b"" at the end. Raises one of DAMAGE."""
+
+
+class RawFile:
+    """The bytes of a file as they lie there, counted."""
+
+    def __init__(self, descriptor: int, bytes_total: int | None, ours: bool) -> None:
+        self._descriptor = descriptor
+        self._ours = ours
+        self._closed = False
+        self.bytes_total = bytes_total
+        self.bytes_done = 0
+
+    def read(self, size: int) -> bytes:
+        """The next bytes; b"" at the end and after `close`. Raises OSError."""
+        if self._closed:
+            return b""
+        data = os.read(self._descriptor, size)
+        if self.bytes_total is None:
+            # a pipe gives a few pages at a time: take what lies ready, but never wait for more
+            while data and len(data) < size and select.select([self._descriptor], [], [], 0)[0]:
+                more = os.read(self._descriptor, size - len(data))
+                if not more:
+                    break
+                data += more
+        self.bytes_done += len(data)
+        return data
+
+    def close(self) -> None:
+        """Give the descriptor back, unless it is standard input's."""
+        if self._ours and not self._closed:
+            os.close(self._descriptor)
+        self._closed = True
+
+
+class _Headed:
+    """A stream whose first bytes were looked at already."""
+
+    def __init__(self, head: bytes, rest: Stream) -> None:
+        self._head = head
+        self._rest = rest
+
+    def read(self, size: int) -> bytes:
+        if self._head:
+            head, self._head = self._head[:size], self._head[size:]
+            return head
+        return self._rest.read(size)
+
+
+class _Unpacker(Protocol):
+    """What zlib, lzma and zstandard agree on: one member of a packed file."""
+
+    def decompress(self, data: bytes, /) -> bytes: ...
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+
+
+class _Packed:
+    """The unpacked bytes of a packed file of one or more members.
+
+    Raises ValueError when it breaks off or goes on with something else; the codec's own error when it is damaged.
+    """
+
+    def __init__(self, packed: Stream, codec: _Codec) -> None:
+        self._packed = packed
+        self._codec = codec
+        self._member: _Unpacker | None = None
+        self._left = b""  # packed bytes that belong to the next member
+        self._ready = bytearray()
+        self._error: Exception | None = None
+
+    def read(self, size: int) -> bytes:
+        # What could be unpacked before an error is handed over first: half an archive is better than none.
+        while len(self._ready) < size and self._error is None:
+            try:
+                if not self._unpack():
+                    break
+            except DAMAGE as error:
+                self._error = error
+        if not self._ready and self._error is not None:
+            raise self._error
+        data = bytes(self._ready[:size])
+        del self._ready[:size]
+        return data
+
+    def _unpack(self) -> bool:
+        """Unpack one piece more; False at the end. The piece is small: that is all a bomb has to go off with."""
+        piece = self._left or self._packed.read(self._codec.piece_bytes)
+        self._left = b""
+        if self._member is None:
+            piece = piece.lstrip(b"\0")  # members may be padded
+            if not piece:
+                # a piece of nothing but padding is not the end
+                self._left = self._packed.read(self._codec.piece_bytes)
+                return bool(self._left)
+            self._member = self._codec.make()
+        elif not piece:
+            raise ValueError(f"the {self._codec.name} data breaks off")
+        self._ready += self._member.decompress(piece)
+        if self._member.eof:
+            self._left = self._member.unused_data
+            self._member = None
+        return True
+
+
+class _Codec:
+    """A kind of packed file: its first bytes, and how many packed bytes unpack to 64 MiB at the very most."""
+
+    def __init__(self, name: str, magic: bytes, piece_bytes: int, make: Callable[[], _Unpacker]) -> None:
+        self.name = name
+        self.magic = magic
+        self.piece_bytes = piece_bytes
+        self.make = make
+
+
+_CODECS = (
+    _Codec("gzip", b"\x1f\x8b", 64 << 10, lambda: zlib.decompressobj(zlib.MAX_WBITS | 16)),
+    _Codec("zstd", b"\x28\xb5\x2f\xfd", 2 << 10, lambda: zstandard.ZstdDecompressor().decompressobj()),
+    _Codec("xz", b"\xfd7zXZ\x00", 4 << 10, lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=256 << 20)),
+)
+_MAGIC_BYTES = 6
+
+
+def open_raw(path: str) -> RawFile:
+    """Open a file, or "-" for standard input. Raises FileUnreadable."""
+    if path == "-":
+        return RawFile(sys.stdin.fileno(), None, ours=False)
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError as error:
+        raise FileUnreadable(f"{path}: {error.strerror}") from None
+    status = os.fstat(descriptor)
+    if stat.S_ISDIR(status.st_mode):
+        os.close(descriptor)
+        raise FileUnreadable(f"{path}: is a directory; name the files in it")
+    return RawFile(descriptor, status.st_size if stat.S_ISREG(status.st_mode) else None, ours=True)
+
+
+def unpacked(raw: RawFile) -> Stream:
+    """The stream of what is written in the file, whatever it is packed with."""
+    head = b""
+    try:
+        while len(head) < _MAGIC_BYTES and (more := raw.read(_MAGIC_BYTES - len(head))):
+            head += more
+    except OSError as error:
+        raw.close()
+        raise FileUnreadable(f"{error.strerror}") from None
+    stream = _Headed(head, raw)
+    for codec in _CODECS:
+        if head.startswith(codec.magic):
+            return _Packed(stream, codec)
+    return stream
