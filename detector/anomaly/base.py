@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -24,8 +25,11 @@ class Detector(ABC):
     Params: ClassVar[type[Any]]
 
     @abstractmethod
-    def score(self, windows: Windows, learn: npt.NDArray[np.bool_]) -> Score:
-        """Score of every market (M) in this window; windows come in order, one call each."""
+    def score(self, windows: Windows, learn: npt.NDArray[np.bool_], before: Sequence[Score]) -> Score:
+        """Score of every market (M) in this window; windows come in order, one call each.
+
+        before: what the detectors ahead of this one said of the same window (only `joint` and `drift` read it).
+        """
 
     @abstractmethod
     def state(self) -> State:

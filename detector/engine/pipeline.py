@@ -27,6 +27,7 @@ from detector.model.alert import Alert
 from detector.model.events import EventBatch, Reject
 from detector.model.incident import Contributor, Incident, Position
 from detector.model.records import RecordBatch
+from detector.model.score import Score
 from detector.model.state import State, Tree
 
 Partition = tuple[str, int]
@@ -40,6 +41,7 @@ class EngineSettings:
     lateness_ns: int = 500_000_000
     staged_rows_max: int = 500_000
     silence_windows_max: int = 900  # a longer silence of everything is jumped over, not walked through
+    quiet_windows: int = 5  # nothing at all for this long: time passes, but nothing is scored or learned
     position_windows: int = 900  # how far back an incident's log positions reach
 
 
@@ -163,7 +165,7 @@ class Pipeline:
                 continue
             if not reached or (ending and window > self._last_window):
                 break
-            idle = window > self._last_window
+            idle = window > self._last_window + self.settings.quiet_windows
             told = self._close(window, idle, scored)
             incidents.extend(told)
             alerts.extend(self._alert(incident) for incident in told)
@@ -178,8 +180,10 @@ class Pipeline:
         """The window after `window`: the next one, or beyond a silence too long to walk through."""
         soonest = min(lane.frontier_ns if not lane.queue else _first_ns(lane) for lane in lanes)
         target = soonest // self.settings.width_ns - self.shard.ring
-        if not ending and target - window > self.settings.silence_windows_max and window - self._last_window > (
-            self.settings.silence_windows_max // 10
+        if (
+            not ending
+            and target - window > self.settings.silence_windows_max
+            and window - self._last_window > (self.settings.silence_windows_max // 10)
         ):
             return int(target)
         return window + 1
@@ -239,7 +243,9 @@ class Pipeline:
         learn = windows.calm & windows.fresh & (not idle)
         if busy:
             learn &= np.array([market not in busy for market in windows.markets], np.bool_)
-        scores = tuple(detector.score(windows, learn) for detector in self.detectors)
+        scores: tuple[Score, ...] = ()
+        for detector in self.detectors:
+            scores = (*scores, detector.score(windows, learn, scores))
         told = self.correlator.step(windows.close_ns, windows.width_ns, scores, self._context(window))
         self.shard.freeze(window, learn)
         while self._spans and self._spans[0][0] < window - self.settings.position_windows:

@@ -126,7 +126,9 @@ def sample_makers(tables: Any, market: Any, slot: Any, learning: Any) -> Any:
             if maker["distance_bps"] <= 0:
                 maker["distance_bps"] = distance
             elif distance > maker["distance_bps"] and settled:
-                maker["distance_bps"] += LEARN_DOWN * (min(distance, 2.0 * maker["distance_bps"]) - maker["distance_bps"])
+                maker["distance_bps"] += LEARN_DOWN * (
+                    min(distance, 2.0 * maker["distance_bps"]) - maker["distance_bps"]
+                )
             else:
                 maker["distance_bps"] += weight * (distance - maker["distance_bps"])
         if settled and maker["usual"] < GONE_ORDERS and count == 0:

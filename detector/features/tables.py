@@ -228,7 +228,9 @@ def grown(tables: Tables) -> Tables:
 
 def to_state(tables: Tables) -> State:
     """Every table; hash tables as their dense content, so that a restored one needs no slot order."""
-    state: dict[str, Tree] = {name: array for name, array in tables._asdict().items() if name not in ("slots", "orders")}
+    state: dict[str, Tree] = {
+        name: array for name, array in tables._asdict().items() if name not in ("slots", "orders")
+    }
     orders = tables.orders
     state["orders"] = orders[orders["order"] != 0]
     state["order_room"] = len(orders)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -81,6 +82,7 @@ class Names:
         )
         self.key = (np.uint64(key[0]), np.uint64(key[1]))
         self._texts: tuple[str, ...] = ()
+        self._numbers: dict[bytes, int] = {}
 
     def index(self, name: bytes) -> int:
         """As `name_index`, for the paths that are not hot."""
@@ -90,7 +92,13 @@ class Names:
 
     def texts(self) -> tuple[str, ...]:
         """All names, in the order of their numbers; the same tuple for as long as none is new."""
-        _, _, texts, lengths, count = self.arrays
-        for index in range(len(self._texts), int(count[0])):
-            self._texts += (texts[index, : lengths[index]].tobytes().decode("ascii"),)
+        if len(self._texts) != int(self.arrays[4][0]):
+            self._texts = tuple(name.decode("ascii") for name in self.numbers())
         return self._texts
+
+    def numbers(self) -> Mapping[bytes, int]:
+        """Every name's number."""
+        _, _, texts, lengths, count = self.arrays
+        for index in range(len(self._numbers), int(count[0])):
+            self._numbers[texts[index, : lengths[index]].tobytes()] = index
+        return self._numbers

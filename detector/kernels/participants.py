@@ -82,7 +82,10 @@ def _prune(slots: Any, participants: Any, use: Any, first: Any, held: Any, marke
     index = first[market]
     base = participants[index]["acted_ns"]
     while index >= 0:
-        if participants[index]["bid_orders"] + participants[index]["ask_orders"] == 0 and participants[index]["seat"] < 0:
+        if (
+            participants[index]["bid_orders"] + participants[index]["ask_orders"] == 0
+            and participants[index]["seat"] < 0
+        ):
             total += float(participants[index]["acted_ns"] - base)
             idle += 1
         index = participants[index]["next"]

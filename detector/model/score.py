@@ -33,6 +33,7 @@ class Score:
     levels   float64 (3, M): the value from which on it is info, warning, critical here (return levels of the budgets)
     every_s  float64 (M): seconds of market time between two such peaks in normal times
     warming  bool (M): still learning what is normal here
+    surprises float64 (M, S): the same per stream, before they are joined; `streams` names them
     explain  evidence of market index i, sorted by share, shares adding up to 1; must be asked before the next window
     """
 
@@ -43,4 +44,6 @@ class Score:
     levels: npt.NDArray[np.float64]
     every_s: npt.NDArray[np.float64]
     warming: npt.NDArray[np.bool_]
+    surprises: npt.NDArray[np.float64]
+    streams: tuple[str, ...]
     explain: Callable[[int], tuple[Evidence, ...]]

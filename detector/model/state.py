@@ -1,4 +1,4 @@
-"""Tree: saved state. What every stateful thing gives to a checkpoint and takes back; store/snapshot.py writes it as bytes."""
+"""Tree: saved state. What every stateful thing gives a checkpoint and takes back; store/snapshot.py writes it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-Leaf: TypeAlias = "None | bool | int | float | str | bytes | npt.NDArray[np.generic]"
+Leaf: TypeAlias = "bool | int | float | str | bytes | npt.NDArray[np.generic] | None"
 Tree: TypeAlias = "Leaf | list[Tree] | dict[str, Tree]"
 State: TypeAlias = "dict[str, Tree]"

@@ -1,0 +1,155 @@
+"""Baseline: what is normal here. A count is held against a slow, lagged, winsorised rate times what is going on.
+
+Counts are counts (detection.md 3.4): a window sum n is scored by its negative-binomial deviance against
+mu = (rate per unit of activity) x activity, with a dispersion learned for the stream. The rate starts as a Gamma prior that
+ships with the detector, so a market is judged from its second minute on and better as it learns.
+"""
+
+from __future__ import annotations
+
+from math import log, sqrt
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from detector.anomaly.tail import LEARN_MAX, TAIL, blank_tail, calibrate, learn_tail, normal_surprise
+from detector.kernels import kernel
+
+WINSOR = 3.0  # a window teaches at most this many times what was expected, plus as many events
+UNUSUAL = 3.0  # from this score on, a window is not learned from ...
+RELEARN_WINDOWS = 3600  # ... until it has been so for this long: then it is what is normal here
+LAG_WINDOWS = 60  # a window is learned from this much later, so that an onset is not
+DISPERSION_WINDOWS = 30.0  # independent windows that the prior dispersion weighs
+DISPERSION_FLOOR = 0.25  # of the prior: luck does not make a stream regular
+BAND = 2.326  # 98 % of normal windows
+
+STREAM = np.dtype(
+    [
+        ("n_sum", "<f8"),  # over the last `scale` windows
+        ("a_sum", "<f8"),
+        ("learned_n", "<f8"),  # decayed sums: rate = (prior_n + learned_n) / (prior_a + learned_a)
+        ("learned_a", "<f8"),
+        ("spread_n", "<f8"),  # decayed sums: dispersion = spread_n / spread_d, shrunk to the prior
+        ("spread_d", "<f8"),
+        ("unusual", "<f8"),  # windows in a row it was unusual or learning was off
+        ("windows", "<f8"),  # seen with something to say
+        ("observed", "<f8"),  # of the last window, for evidence: per second or mean
+        ("expected", "<f8"),
+        ("low", "<f8"),
+        ("high", "<f8"),
+        ("tail", TAIL),
+    ],
+    align=True,
+)
+
+
+class Measure(NamedTuple):
+    """What a stream is made of, as numbers a kernel takes."""
+
+    scale: float  # windows summed
+    average: float  # 1: the sum is read as a mean (a standing quantity), 0: as a count
+    unit: float  # a count is divided by this first: marks of mean square / mean = unit become Poisson-like
+    prior_n: float  # the shipped rate is prior_n / prior_a, and weighs prior_a of activity
+    prior_a: float
+    dispersion: float  # shipped: variance = mu + dispersion * mu^2
+    memory: float  # windows after which the rate has half forgotten
+    per_s: float  # observed and expected are shown per this many seconds
+
+
+def blank_streams(markets: int) -> Any:
+    """STREAM (markets), nothing learned."""
+    streams = np.zeros(markets, STREAM)
+    streams["tail"] = blank_tail((markets,))
+    return streams
+
+
+@kernel
+def deviance(n: Any, mu: Any, dispersion: Any) -> Any:
+    """Signed root of the negative-binomial deviance of n against mean mu > 0 and variance mu + dispersion mu^2."""
+    k = 1.0 / dispersion
+    d = -2.0 * (n + k) * log((n + k) / (mu + k))
+    if n > 0.0:
+        d += 2.0 * n * log(n / mu)
+    root = sqrt(max(0.0, d))
+    return root if n >= mu else -root
+
+
+@kernel
+def _dispersion(stream: Any, mu: Any, measure: Any) -> Any:
+    prior = DISPERSION_WINDOWS * measure.scale * mu * mu
+    learned = (measure.dispersion * prior + stream["spread_n"]) / (prior + stream["spread_d"])
+    return max(learned, DISPERSION_FLOOR * measure.dispersion)
+
+
+@kernel
+def advance(
+    streams: Any, past_n: Any, past_a: Any, past_ok: Any, at: Any, measure: Any, n: Any, a: Any, learn: Any, scores: Any
+) -> Any:
+    """One window of one stream over all markets: score first, then learn.
+
+    streams STREAM (M); past_n, past_a float64 and past_ok uint8 (M, B): a ring of the last B windows, B > scale and
+    B > LAG_WINDOWS; at: this window's place in it. n, a float64 (M), NaN = cannot say (a: counts are not conditioned).
+    learn bool (M). scores float64 (M): written, NaN = cannot say.
+    """
+    length = past_n.shape[1]
+    scale = np.int64(measure.scale)
+    keep = 0.5 ** (1.0 / measure.memory)
+    for market in range(len(n)):
+        stream = streams[market]
+        gone = (at - scale) % length
+        stream["n_sum"] -= past_n[market, gone]
+        stream["a_sum"] -= past_a[market, gone]
+        old = (at - LAG_WINDOWS) % length
+        if past_ok[market, old] != 0:
+            rate = (measure.prior_n + stream["learned_n"]) / (measure.prior_a + stream["learned_a"])
+            most = WINSOR * (rate * past_a[market, old] + 1.0)
+            stream["learned_n"] = stream["learned_n"] * keep + min(past_n[market, old], most)
+            stream["learned_a"] = stream["learned_a"] * keep + past_a[market, old]
+        if np.isnan(n[market]):
+            past_n[market, at] = 0.0
+            past_a[market, at] = 0.0
+            past_ok[market, at] = 0
+            scores[market] = np.nan
+            continue
+        count = n[market] / measure.unit
+        activity = 1.0 if np.isnan(a[market]) else a[market]
+        past_n[market, at] = count
+        past_a[market, at] = activity
+        stream["n_sum"] += count
+        stream["a_sum"] += activity
+        if at == 0:  # sums are made anew once a round, or rounding would pile up
+            total_n = 0.0
+            total_a = 0.0
+            for back in range(scale):
+                total_n += past_n[market, (at - back) % length]
+                total_a += past_a[market, (at - back) % length]
+            stream["n_sum"] = total_n
+            stream["a_sum"] = total_a
+        stream["windows"] += 1.0
+        spread_over = min(stream["windows"], measure.scale)
+        divide = spread_over if measure.average != 0.0 else 1.0
+        observed = max(0.0, stream["n_sum"]) / divide
+        rate = (measure.prior_n + stream["learned_n"]) / (measure.prior_a + stream["learned_a"])
+        # half an activity more: a lone event in a dead market is a little unusual, not infinitely so
+        mu = max(1e-6, rate * (stream["a_sum"] / divide + 0.5))
+        dispersion = _dispersion(stream, mu, measure)
+        surprise = normal_surprise(deviance(observed, mu, dispersion))
+        score = calibrate(stream["tail"], surprise)
+        scores[market] = score
+        shown = measure.unit / (1.0 if measure.average != 0.0 else spread_over * measure.per_s)
+        half = BAND * sqrt(mu + dispersion * mu * mu)
+        stream["observed"] = observed * shown
+        stream["expected"] = mu * shown
+        stream["low"] = max(0.0, mu - half) * shown
+        stream["high"] = (mu + half) * shown
+        normal = learn[market] and score < UNUSUAL
+        stream["unusual"] = 0.0 if normal else stream["unusual"] + 1.0
+        if stream["unusual"] > RELEARN_WINDOWS:
+            normal = True
+        past_ok[market, at] = 1 if normal else 0
+        if normal:
+            error = min((observed - mu) * (observed - mu), 9.0 * (mu + dispersion * mu * mu))
+            stream["spread_n"] = stream["spread_n"] * keep + (error - mu)
+            stream["spread_d"] = stream["spread_d"] * keep + mu * mu
+        if learn[market] and score < LEARN_MAX:
+            learn_tail(stream["tail"], surprise, measure.scale)

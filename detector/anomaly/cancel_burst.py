@@ -1,0 +1,77 @@
+"""Cancel burst: quotes are pulled faster than what goes on explains."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from detector.anomaly.baseline import Measure
+from detector.anomaly.streams import Column, Stream, StreamDetector, unconditioned
+from detector.model.windows import Windows
+
+
+@dataclass(frozen=True, slots=True)
+class Params:
+    """Scales in windows (1 s by default)."""
+
+    burst_windows: int = 10  # bursts are summed over this long
+    unnamed_windows: int = 2  # the same on feeds that name no accounts
+    memory_windows: int = 7200  # what is normal half forgets in this long
+
+
+class CancelBurst(StreamDetector):
+    """Cancels, cancels of orders younger than 50 ms, and accounts that cancel for the first time in 10 s, each against the
+    accounts acting now: news brings cancels and accounts, a burst brings cancels.
+
+    Wrong when a feed hides who acts: then cancels are held against their own recent past alone, and a busy second looks
+    like a burst.
+    """
+
+    name = "cancel_burst"
+    Params = Params
+
+    @staticmethod
+    def make(params: Any) -> tuple[Stream, ...]:
+        """See StreamDetector.make."""
+        ten, memory = float(params.burst_windows), float(params.memory_windows)
+        return (
+            Stream(
+                "cancels", "1/s", "orders taken back without a trade", _named("cancels"), _accounts,
+                Measure(ten, 0.0, 1.0, 60.0, 60.0, 0.15, memory, 1.0),
+            ),
+            Stream(
+                "fleeting_cancels", "1/s", "orders taken back within 50 ms of being placed",
+                _column("fleeting_cancels"), _accounts,
+                Measure(ten, 0.0, 1.0, 1.0, 60.0, 0.8, memory, 1.0),
+            ),
+            Stream(
+                "new_cancellers", "1/s", "accounts that cancel for the first time in 10 s",
+                _column("new_cancellers"), _accounts,
+                Measure(ten, 0.0, 1.0, 15.0, 60.0, 0.08, memory, 1.0),
+            ),
+            Stream(
+                "cancels_unnamed", "1/s", "orders or levels taken back without a trade, on a feed that names nobody",
+                _unnamed("cancels"), unconditioned,
+                Measure(float(params.unnamed_windows), 0.0, 1.0, 100.0, 2.0, 0.5, memory, 1.0),
+            ),
+        )  # fmt: skip
+
+
+def _accounts(windows: Windows) -> Column:
+    return windows.column("acting_accounts")
+
+
+def _column(name: str) -> Any:
+    return lambda windows: windows.column(name)
+
+
+def _named(name: str) -> Any:
+    """The column where the feed names accounts."""
+    return lambda windows: np.where(np.isnan(windows.column("acting_accounts")), np.nan, windows.column(name))
+
+
+def _unnamed(name: str) -> Any:
+    """The column where the feed names no accounts."""
+    return lambda windows: np.where(np.isnan(windows.column("acting_accounts")), windows.column(name), np.nan)

@@ -1,0 +1,58 @@
+"""Leverage spike: more accounts raise their leverage than usual, or a few far larger ones do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from detector.anomaly.baseline import Measure
+from detector.anomaly.streams import Column, Stream, StreamDetector
+from detector.model.windows import Windows
+
+
+@dataclass(frozen=True, slots=True)
+class Params:
+    """Scales in windows (1 s by default)."""
+
+    crowd_windows: int = 300  # a crowd gathers over minutes
+    whale_windows: int = 900  # large accounts need not hurry
+    memory_windows: int = 43200  # what is normal half forgets in this long
+
+
+class LeverageSpike(StreamDetector):
+    """Raises against the accounts acting now (a crowd), and raises weighed by how improbably large they are (whales).
+
+    Wrong when a venue changes its leverage limits: everybody adjusts at once, and it will say so.
+    """
+
+    name = "leverage_spike"
+    Params = Params
+    PEAK_PRIOR = (1.9, 2.4)
+
+    @staticmethod
+    def make(params: Any) -> tuple[Stream, ...]:
+        """See StreamDetector.make."""
+        crowd, whale, memory = float(params.crowd_windows), float(params.whale_windows), float(params.memory_windows)
+        return (
+            Stream(
+                "raises", "1/min", "accounts raising their leverage", _raises, _accounts,
+                Measure(crowd, 0.0, 1.0, 8.0, 6000.0, 0.15, memory, 1.0 / 60.0),
+            ),
+            Stream(
+                "raise_surprise", "nats/min", "raises weighed by how improbably large the positions are",
+                _surprise, _accounts,
+                Measure(whale, 0.0, 2.0, 2.0, 12000.0, 0.5, memory, 1.0 / 60.0),
+            ),
+        )  # fmt: skip
+
+
+def _raises(windows: Windows) -> Column:
+    return windows.column("raises")
+
+
+def _surprise(windows: Windows) -> Column:
+    return windows.column("raise_surprise")
+
+
+def _accounts(windows: Windows) -> Column:
+    return windows.column("acting_accounts")

@@ -1,0 +1,235 @@
+"""Streams: a few strong counts, each at the scale of its physics, joined into one score that splits exactly.
+
+A detector's score is -log10 of the harmonic mean of its streams' tail probabilities (Wilson, PNAS 2019; the mean of
+e-values, Vovk and Wang 2021): in the tail it is the union of the streams with equal shares of the budget, whatever their
+dependence. Its split over the streams is the Shapley value of that score, a stream outside a coalition counting as
+unremarkable (p = 1): non-negative, and adding up to the score exactly.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from math import comb
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from detector.anomaly.base import Detector
+from detector.anomaly.baseline import LAG_WINDOWS, Measure, advance, blank_streams
+from detector.anomaly.budget import blank_peaks, every_s, learn_peaks, levels
+from detector.features.tables import widen
+from detector.model.score import Evidence, Score
+from detector.model.state import State
+from detector.model.windows import Windows
+
+Column = npt.NDArray[np.float64]
+SCORE_MAX = 300.0
+FIRST_WINDOWS = 60.0  # younger markets are not scored
+WARMING_WINDOWS = 1800.0  # younger ones are flagged, and need more to be told
+WARMING_MARGIN = 0.7  # more score at first, falling to nothing as the market warms
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """One count. `count` and `activity` read columns (M) from a window; NaN count = this market's feed cannot say,
+    NaN activity = not conditioned. `name`, `unit`, `meaning` are what an alert shows."""
+
+    name: str
+    unit: str
+    meaning: str
+    count: Callable[[Windows], Column]
+    activity: Callable[[Windows], Column]
+    measure: Measure
+
+
+def unconditioned(windows: Windows) -> Column:
+    """No activity to hold a count against: every window is alike."""
+    return np.full(len(windows.markets), np.nan)
+
+
+def join(surprises: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """float64 (M) from float64 (M, S): -log10 of the harmonic mean p; NaN streams are left out, NaN when none is left.
+
+    >>> join(np.array([[8.0, 0.0], [2.0, np.nan], [np.nan, np.nan]])).round(3).tolist()
+    [7.699, 2.0, nan]
+    """
+    said = ~np.isnan(surprises)
+    count = said.sum(axis=1)
+    odds = np.where(said, 10.0 ** np.minimum(np.nan_to_num(surprises), SCORE_MAX), 0.0).sum(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(count > 0, np.log10(odds / count), np.nan)
+
+
+def split(surprises: Sequence[float]) -> tuple[float, ...]:
+    """Shapley values of `join` over one market's streams (none NaN): they add up to the joined score.
+
+    >>> parts = split([8.0, 4.0, 0.0])
+    >>> abs(sum(parts) - float(join(np.array([[8.0, 4.0, 0.0]]))[0])) < 1e-12
+    True
+    """
+    count = len(surprises)
+    odds = [10.0 ** min(s, SCORE_MAX) for s in surprises]
+
+    def worth(coalition: tuple[int, ...]) -> float:
+        return float(np.log10((sum(odds[i] for i in coalition) + (count - len(coalition))) / count))
+
+    parts = []
+    for player in range(count):
+        others = [i for i in range(count) if i != player]
+        part = 0.0
+        for size in range(count):
+            weight = 1.0 / (count * comb(count - 1, size))
+            for coalition in combinations(others, size):
+                part += weight * (worth((*coalition, player)) - worth(coalition))
+        parts.append(part)
+    return tuple(parts)
+
+
+class StreamDetector(Detector):
+    """Everything a detector made of streams needs; a subclass says which streams (`make`) and what is normal at first.
+
+    budgets: float64 (3), false pages per market-week this detector may spend on info, warning, critical.
+    """
+
+    PEAK_PRIOR: ClassVar[tuple[float, float]] = (
+        2.2,
+        2.75,
+    )  # median and 80 % quantile of a normal ten minutes' top score
+
+    def __init__(self, params: Any, budgets: npt.NDArray[np.float64]) -> None:
+        self.params = params
+        self.budgets = budgets
+        self.streams = self.make(params)
+        assert 1 <= len(self.streams) <= 8, "the exact split is over at most 8 streams"
+        self._room = 0
+        self._at = 0
+        self._tables: list[Any] = []
+        self._past: list[tuple[Any, Any, Any]] = []
+        self._age: Any = np.zeros(0)
+        self._peaks: Any = blank_peaks(0, *self.PEAK_PRIOR)
+        self._make_room(16)
+
+    @staticmethod
+    @abstractmethod
+    def make(params: Any) -> tuple[Stream, ...]:
+        """The streams, strongest first."""
+
+    def _make_room(self, markets: int) -> None:
+        if markets <= self._room:
+            return
+        size = max(markets, 2 * self._room)
+        if not self._tables:
+            for stream in self.streams:
+                length = self._length(stream)
+                self._tables.append(blank_streams(0))
+                self._past.append((np.zeros((0, length)), np.zeros((0, length)), np.zeros((0, length), np.uint8)))
+        more = size - self._room
+        self._tables = [np.concatenate((table, blank_streams(more))) for table in self._tables]
+        self._past = [(widen(n, 0, size), widen(a, 0, size), widen(ok, 0, size)) for n, a, ok in self._past]
+        self._age = widen(self._age, 0, size)
+        self._peaks = np.concatenate((self._peaks, blank_peaks(more, *self.PEAK_PRIOR)))
+        self._room = size
+
+    @staticmethod
+    def _length(stream: Stream) -> int:
+        return int(max(stream.measure.scale, LAG_WINDOWS)) + 1
+
+    def score(self, windows: Windows, learn: npt.NDArray[np.bool_], before: Sequence[Score]) -> Score:
+        """See Detector.score."""
+        count = len(windows.markets)
+        self._make_room(count)
+        surprises = np.full((count, len(self.streams)), np.nan)
+        if not windows.idle:
+            self._advance(windows, learn, surprises)
+        values = join(surprises)
+        age = self._age[:count]
+        values[age < FIRST_WINDOWS] = np.nan
+        values[~(windows.fresh & windows.calm)] = np.nan
+        warming = age < WARMING_WINDOWS
+        peaks = self._peaks[:count]
+        needed = levels(peaks, self.budgets) + WARMING_MARGIN * np.clip(1.0 - age / WARMING_WINDOWS, 0.0, 1.0)
+        every = every_s(peaks, values, windows.width_ns / 1e9)
+        learn_peaks(peaks, values, learn & (values < needed[-1]))
+
+        def explain(market: int) -> tuple[Evidence, ...]:
+            return self.evidence(windows.markets[market], market, surprises[market])
+
+        names = tuple(stream.name for stream in self.streams)
+        return Score(
+            self.name, windows.close_ns, windows.markets, values, needed, every, warming, surprises, names, explain
+        )
+
+    def _advance(self, windows: Windows, learn: npt.NDArray[np.bool_], surprises: npt.NDArray[np.float64]) -> None:
+        self._at += 1
+        self._age[: len(windows.markets)] += windows.fresh
+        for s, stream in enumerate(self.streams):
+            past_n, past_a, past_ok = self._past[s]
+            counts = np.where(windows.fresh, stream.count(windows), np.nan)
+            advance(
+                self._tables[s],
+                past_n,
+                past_a,
+                past_ok,
+                self._at % past_n.shape[1],
+                stream.measure,
+                counts,
+                np.ascontiguousarray(stream.activity(windows)),
+                learn,
+                surprises[:, s],
+            )
+
+    def evidence(self, market: str, index: int, surprises: npt.NDArray[np.float64]) -> tuple[Evidence, ...]:
+        """What each stream saw in the last window of market row `index`, sorted by its share of the score."""
+        said = [s for s in range(len(self.streams)) if not np.isnan(surprises[s])]
+        parts = split([float(surprises[s]) for s in said])
+        total = sum(parts)
+        rows = []
+        for s, part in zip(said, parts, strict=True):
+            stream, seen = self.streams[s], self._tables[s][index]
+            rows.append(
+                Evidence(
+                    market=market,
+                    detector=self.name,
+                    feature=stream.name,
+                    unit=stream.unit,
+                    observed=float(seen["observed"]),
+                    expected=float(seen["expected"]),
+                    low=float(seen["low"]),
+                    high=float(seen["high"]),
+                    share=part / total if total > 0 else 1.0 / len(said),
+                    meaning=stream.meaning,
+                )
+            )
+        return tuple(sorted(rows, key=lambda row: -row.share))
+
+    def state(self) -> State:
+        """See Detector.state."""
+        return {
+            "at": self._at,
+            "age": self._age,
+            "peaks": self._peaks,
+            "names": [stream.name for stream in self.streams],
+            "tables": list(self._tables),
+            "past": [[n, a, ok] for n, a, ok in self._past],
+        }
+
+    def restore(self, state: State) -> None:
+        """See Detector.restore. A detector whose streams changed starts anew, warming."""
+        if state["names"] != [stream.name for stream in self.streams]:
+            return
+        tables, past = state["tables"], state["past"]
+        assert isinstance(tables, list) and isinstance(past, list)
+        lengths = [self._length(stream) for stream in self.streams]
+        rings = [tuple(np.array(part) for part in row) for row in past if isinstance(row, list)]
+        if [ring[0].shape[1] for ring in rings] != lengths:
+            return
+        self._at = int(str(state["at"]))
+        self._age = np.array(state["age"])
+        self._peaks = np.array(state["peaks"])
+        self._tables = [np.array(table) for table in tables]
+        self._past = [(ring[0], ring[1], ring[2]) for ring in rings]
+        self._room = len(self._age)

@@ -1,0 +1,68 @@
+"""Tail: how rare is this. A normal tail probability, then what this very stream has taught about its own tail.
+
+A raw surprise (-log10 of a model's tail probability) is held against the stream's own past: below its 98 % quantile it is
+scaled, above it follows a Pareto tail whose scale is learned and shrunk towards a shipped prior (Siffer et al., KDD 2017,
+with moments instead of likelihood; detection.md 3.1).
+"""
+
+from __future__ import annotations
+
+from math import erfc, log, log10, pi, sqrt
+from typing import Any
+
+import numpy as np
+
+from detector.kernels import kernel
+
+TAIL_P = 0.02  # above this quantile the tail begins
+TAIL_SCORE = 1.6989700043360187  # -log10(TAIL_P)
+SHAPE = 0.10  # of the Pareto tail: a score grows with the logarithm of what is beyond belief
+EXCESS_PRIOR = 0.4343  # mean excess of a perfectly calibrated surprise: 1 / ln 10
+EXCESS_MIN, EXCESS_CAP = 0.30, 4.0
+QUANTILE_BLOCKS = 200.0  # independent windows that the prior quantile weighs
+EXCESS_BLOCKS = 12.0  # exceedances that the prior excess weighs
+MEMORY_BLOCKS = 20000.0
+LEARN_MAX = 5.0  # a score from here on teaches the tail nothing
+
+TAIL = np.dtype([("quantile", "<f8"), ("excess", "<f8"), ("windows", "<f8"), ("exceedances", "<f8")], align=True)
+
+
+def blank_tail(shape: tuple[int, ...]) -> Any:
+    """TAIL (shape), the prior: perfectly calibrated."""
+    tail = np.zeros(shape, TAIL)
+    tail["quantile"] = TAIL_SCORE
+    tail["excess"] = EXCESS_PRIOR
+    return tail
+
+
+@kernel
+def normal_surprise(z: Any) -> Any:
+    """-log10 of P(standard normal > z), for any finite z."""
+    if z < 8.0:
+        return -log10(0.5 * erfc(z / sqrt(2.0)))
+    # Mills ratio, first terms: good to 1e-4 from here on
+    return (0.5 * z * z + log(z * sqrt(2.0 * pi)) - log(1.0 - 1.0 / (z * z))) / log(10.0)
+
+
+@kernel
+def calibrate(tail: Any, surprise: Any) -> Any:
+    """The calibrated score (-log10 of the stream's own tail probability) of a raw surprise >= 0."""
+    if surprise <= tail["quantile"]:
+        return surprise * TAIL_SCORE / tail["quantile"]
+    return TAIL_SCORE + log10(1.0 + SHAPE * (surprise - tail["quantile"]) / tail["excess"]) / SHAPE
+
+
+@kernel
+def learn_tail(tail: Any, surprise: Any, block: Any) -> Any:
+    """One more normal window. block: windows that are about as good as one, because their sums overlap."""
+    tail["windows"] = min(tail["windows"] + 1.0, MEMORY_BLOCKS * block)
+    beyond = surprise > tail["quantile"]
+    gain = 1.0 / ((QUANTILE_BLOCKS * block + tail["windows"]) * TAIL_P * log(10.0))
+    if beyond:
+        tail["exceedances"] = min(tail["exceedances"] + 1.0, MEMORY_BLOCKS * block * TAIL_P)
+        excess = min(surprise - tail["quantile"], EXCESS_CAP)
+        tail["excess"] += (excess - tail["excess"]) / (EXCESS_BLOCKS * block + tail["exceedances"])
+        tail["excess"] = max(tail["excess"], EXCESS_MIN)
+        tail["quantile"] += gain * (1.0 - TAIL_P)
+    else:
+        tail["quantile"] = max(0.5, tail["quantile"] - gain * TAIL_P)
