@@ -1,0 +1,375 @@
+"""The fast parser of the native format: plain flat objects, in place, no Python object per message.
+
+It never refuses anything: at the first message that is not plain it stops, and the general parser decides what that one
+means. Plain is: one object; ASCII strings without escapes; numbers without exponent, of at most 19 digits; integer ts;
+no null; no nesting; no field twice; a type of ours other than `book`; every value in range.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from detector.formats.native_scan import (
+    AS_MARGIN_MODE,
+    AS_REASON,
+    AS_SIDE,
+    AS_STATUS,
+    AS_TYPE,
+    DECIMALS,
+    DIGITS,
+    END,
+    FALSE,
+    NOT_PLAIN,
+    NOTHING,
+    NUMBER,
+    SHAPE,
+    START,
+    STRING,
+    TRUE,
+    meaning,
+    number,
+    scan,
+)
+from detector.formats.native_words import (
+    EVENT_NS_FIRST,
+    EVENT_NS_LAST,
+    ID_BYTES_MAX,
+    SEQ_MAX,
+    Field,
+)
+from detector.formats.rows import TICKS_MAX
+from detector.kernels import kernel
+from detector.kernels.digest import digest_bytes
+from detector.kernels.names import NAME_BYTES_MAX, name_index
+from detector.model.events import DECIMALS_MAX, CancelCode, Flag, Kind
+
+_TYPE, _TS, _MARKET, _SEQ, _ACCOUNT = (int(field) for field in list(Field)[:5])
+_ORDER_ID, _SIDE, _PRICE, _QTY = int(Field.ORDER_ID), int(Field.SIDE), int(Field.PRICE), int(Field.QTY)
+_REASON, _STATUS, _TAKER = int(Field.REASON), int(Field.STATUS), int(Field.TAKER_ACCOUNT)
+_FORCED, _LEVERAGE, _PREVIOUS = int(Field.LIQUIDATION), int(Field.LEVERAGE), int(Field.PREVIOUS)
+_NOTIONAL, _MODE, _MARGIN = int(Field.NOTIONAL), int(Field.MARGIN_MODE), int(Field.MARGIN)
+_LIQUIDATION_PRICE, _ENTRY_PRICE = int(Field.LIQUIDATION_PRICE), int(Field.ENTRY_PRICE)
+_INDEX, _FUNDING_RATE, _OPEN_INTEREST = int(Field.INDEX), int(Field.FUNDING_RATE), int(Field.OPEN_INTEREST)
+
+_KIND_ORDER, _KIND_CANCEL, _KIND_FILL = int(Kind.ORDER), int(Kind.CANCEL), int(Kind.FILL)
+_KIND_LEVERAGE, _KIND_POSITION, _KIND_LEVEL = int(Kind.LEVERAGE), int(Kind.POSITION), int(Kind.LEVEL)
+_KIND_BOOK, _KIND_MARK, _KIND_STATUS = int(Kind.BOOK), int(Kind.MARK), int(Kind.STATUS)
+_FLAG_FORCED, _FLAG_ALL = int(Flag.FORCED), int(Flag.ALL)
+_CODE_LIQUIDATION = int(CancelCode.LIQUIDATION)
+_REAL_DIGITS_MAX = 2**53  # below it a whole number over a power of ten is the float nearest to the decimal
+_POWERS = np.array([10.0**power for power in range(20)])
+
+# The least a price or a quantity may be.
+_ABOVE_ZERO, _NOT_NEGATIVE, _ANY = 1, 0, -(2**62)
+
+_NAME_CHARACTERS = np.zeros(256, np.bool_)
+_NAME_CHARACTERS[[ord(c) for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:/@-"]] = True
+
+
+@kernel
+def read_plain(
+    payload: Any,
+    bounds: Any,
+    offsets: Any,
+    record: Any,
+    events: Any,
+    row: Any,
+    values: Any,
+    slots: Any,
+    digests: Any,
+    texts: Any,
+    lengths: Any,
+    count: Any,
+    key0: Any,
+    key1: Any,
+    message_bytes_max: Any,
+) -> Any:
+    """Records from `record` on into the blank rows from `row` on. (first record that is not plain, next free row).
+
+    values: the table of native_scan; slots, digests, texts, lengths, count: the arrays of a kernels.names.Names.
+    """
+    while record < len(bounds):
+        start = bounds[record, 0]
+        end = bounds[record, 1]
+        if start >= end or end - start > message_bytes_max:
+            break
+        seen = scan(payload, start, end, values)
+        if seen == np.uint64(0):
+            break
+        event = events[row]
+        _blank(event)
+        if not _common(payload, values, seen, event, key0, key1):
+            break
+        kind = event["kind"]
+        if kind <= _KIND_FILL:
+            plain = _of_order(payload, values, seen, event, key0, key1)
+        elif kind == _KIND_LEVERAGE or kind == _KIND_POSITION:
+            plain = _of_account(payload, values, seen, event)
+        else:
+            plain = _of_market(payload, values, seen, event)
+        if not plain:
+            break
+        # The name is numbered last: a message that is refused must not leave one behind.
+        market = _market(payload, values, slots, digests, texts, lengths, count, key0, key1)
+        if market < 0:
+            break
+        event["market"] = market
+        event["offset"] = offsets[record]
+        record += 1
+        row += 1
+    return record, row
+
+
+@kernel
+def _common(payload: Any, values: Any, seen: Any, event: Any, key0: Any, key1: Any) -> Any:
+    """Type, ts, seq and account; the market is there but not looked at."""
+    kind = _meaning(payload, values, seen, _TYPE, AS_TYPE)
+    if kind <= 0 or kind == _KIND_BOOK or not (_has(seen, _TS) and _has(seen, _MARKET)):
+        return False
+    if values[_TS, SHAPE] != NUMBER or values[_TS, DECIMALS] != 0:
+        return False
+    event_ns = values[_TS, DIGITS]
+    if event_ns < EVENT_NS_FIRST or event_ns > EVENT_NS_LAST:
+        return False
+    event["kind"] = kind
+    event["event_ns"] = event_ns
+    if _has(seen, _SEQ):
+        seq = values[_SEQ, DIGITS]
+        if values[_SEQ, SHAPE] != NUMBER or values[_SEQ, DECIMALS] != 0 or seq < 0 or seq > SEQ_MAX:
+            return False
+        event["seq"] = seq
+        event["first_seq"] = seq
+    if _has(seen, _ACCOUNT):
+        event["account"] = _identity(payload, values, _ACCOUNT, key0, key1)
+        return event["account"] != np.uint64(0)
+    return True
+
+
+@kernel
+def _of_order(payload: Any, values: Any, seen: Any, event: Any, key0: Any, key1: Any) -> Any:
+    """An order, a cancel or a fill."""
+    if not _has(seen, _ORDER_ID):
+        return False
+    event["order"] = _identity(payload, values, _ORDER_ID, key0, key1)
+    if event["order"] == np.uint64(0):
+        return False
+    kind = event["kind"]
+    if kind == _KIND_ORDER:
+        side = _meaning(payload, values, seen, _SIDE, AS_SIDE)
+        if side == NOTHING:
+            return False
+        event["side"] = side
+        return _price(payload, values, seen, _PRICE, _ABOVE_ZERO, event) and _quantity(
+            payload, values, seen, _ABOVE_ZERO, event
+        )
+    if kind == _KIND_FILL:
+        if _has(seen, _TAKER):
+            event["taker"] = _identity(payload, values, _TAKER, key0, key1)
+            if event["taker"] == np.uint64(0):
+                return False
+        if _has(seen, _FORCED):
+            if values[_FORCED, SHAPE] != TRUE and values[_FORCED, SHAPE] != FALSE:
+                return False
+            if values[_FORCED, SHAPE] == TRUE:
+                event["flags"] = _FLAG_FORCED
+        return _price(payload, values, seen, _PRICE, _ABOVE_ZERO, event) and _quantity(
+            payload, values, seen, _ABOVE_ZERO, event
+        )
+    flags = 0
+    if _has(seen, _REASON):
+        code = _meaning(payload, values, seen, _REASON, AS_REASON)
+        if code == NOTHING:
+            return False
+        event["code"] = code
+        if code == _CODE_LIQUIDATION:
+            flags |= _FLAG_FORCED
+    if not _has(seen, _QTY):
+        event["flags"] = flags | _FLAG_ALL
+        return True
+    event["flags"] = flags
+    return _quantity(payload, values, seen, _ABOVE_ZERO, event)
+
+
+@kernel
+def _of_account(payload: Any, values: Any, seen: Any, event: Any) -> Any:
+    """A change of leverage, or a position."""
+    if not _has(seen, _ACCOUNT):
+        return False
+    if event["kind"] == _KIND_LEVERAGE:
+        plain_previous, event["previous"] = _real(payload, values, seen, _PREVIOUS)
+        plain_notional, event["notional"] = _real(payload, values, seen, _NOTIONAL)
+        if not (_has(seen, _LEVERAGE) and plain_previous and plain_notional):
+            return False
+        if event["previous"] < 0.0 or event["notional"] < 0.0:
+            return False
+    else:
+        if not _quantity(payload, values, seen, _ANY, event):
+            return False
+        lowest = _NOT_NEGATIVE if event["qty_lots"] == 0 else _ABOVE_ZERO
+        if not _price(payload, values, seen, _ENTRY_PRICE, lowest, event):
+            return False
+    plain_leverage, event["leverage"] = _real(payload, values, seen, _LEVERAGE)
+    plain_margin, event["margin"] = _real(payload, values, seen, _MARGIN)
+    plain_price, liquidation_price = _real(payload, values, seen, _LIQUIDATION_PRICE)
+    if not (plain_leverage and plain_margin and plain_price):
+        return False
+    if event["leverage"] <= 0.0 or liquidation_price < 0.0:
+        return False
+    if liquidation_price > 0.0:  # 0 is what venues say where there is none
+        event["liquidation_price"] = liquidation_price
+    if _has(seen, _MODE):
+        mode = _meaning(payload, values, seen, _MODE, AS_MARGIN_MODE)
+        if mode == NOTHING:
+            return False
+        event["flags"] = mode
+    return True
+
+
+@kernel
+def _of_market(payload: Any, values: Any, seen: Any, event: Any) -> Any:
+    """A level, trade, liquidation, mark or status."""
+    kind = event["kind"]
+    if kind == _KIND_STATUS:
+        code = _meaning(payload, values, seen, _STATUS, AS_STATUS)
+        if code == NOTHING:
+            return False
+        event["code"] = code
+        return True
+    if not _price(payload, values, seen, _PRICE, _ABOVE_ZERO, event):
+        return False
+    if kind == _KIND_MARK:
+        plain_index, event["previous"] = _real(payload, values, seen, _INDEX)
+        plain_funding, event["leverage"] = _real(payload, values, seen, _FUNDING_RATE)
+        plain_interest, event["notional"] = _real(payload, values, seen, _OPEN_INTEREST)
+        if event["previous"] <= 0.0 or event["notional"] < 0.0:
+            return False
+        return plain_index and plain_funding and plain_interest
+    side = _meaning(payload, values, seen, _SIDE, AS_SIDE)
+    if side == NOTHING:
+        return False
+    event["side"] = side
+    return _quantity(payload, values, seen, _NOT_NEGATIVE if kind == _KIND_LEVEL else _ABOVE_ZERO, event)
+
+
+@kernel
+def _market(
+    payload: Any, values: Any, slots: Any, digests: Any, texts: Any, lengths: Any, count: Any, key0: Any, key1: Any
+) -> Any:
+    """The market's number, below 0 when the name will not do or the table is full."""
+    start = values[_MARKET, START]
+    end = values[_MARKET, END]
+    if values[_MARKET, SHAPE] != STRING or start >= end or end - start > NAME_BYTES_MAX:
+        return np.int64(NOT_PLAIN)
+    for at in range(start, end):
+        if not _NAME_CHARACTERS[payload[at]]:
+            return np.int64(NOT_PLAIN)
+    return name_index(payload, start, end, slots, digests, texts, lengths, count, key0, key1)
+
+
+@kernel
+def _has(seen: Any, field: Any) -> Any:
+    return (seen >> np.uint64(field)) & np.uint64(1) != np.uint64(0)
+
+
+@kernel
+def _meaning(payload: Any, values: Any, seen: Any, field: Any, column: Any) -> Any:
+    """What the field's word means as `column`; NOTHING when it is missing, no string or no such word."""
+    if not _has(seen, field) or values[field, SHAPE] != STRING:
+        return np.int64(NOTHING)
+    return meaning(payload, values[field, START], values[field, END], column)
+
+
+@kernel
+def _identity(payload: Any, values: Any, field: Any, key0: Any, key1: Any) -> Any:
+    """Digest of an order id or account; 0 when it is not plain."""
+    start = values[field, START]
+    end = values[field, END]
+    if values[field, SHAPE] == STRING:
+        if start >= end or end - start > ID_BYTES_MAX:
+            return np.uint64(0)
+    elif values[field, SHAPE] != NUMBER or values[field, DECIMALS] != 0 or payload[start] == 45:  # a minus
+        return np.uint64(0)
+    return digest_bytes(payload, start, end, key0, key1)
+
+
+@kernel
+def _digits(payload: Any, values: Any, field: Any) -> Any:
+    """(plain, digits, decimals) of a number or a string that holds one."""
+    if values[field, SHAPE] == NUMBER:
+        return True, values[field, DIGITS], values[field, DECIMALS]
+    if values[field, SHAPE] != STRING:
+        return False, np.int64(0), np.int64(0)
+    stop, digits, decimals = number(payload, values[field, START])
+    return stop == values[field, END], digits, decimals
+
+
+@kernel
+def _decimal(payload: Any, values: Any, seen: Any, field: Any, lowest: Any) -> Any:
+    """(plain, ticks, decimals), without trailing zeros, as formats.rows.exact."""
+    failed = (False, np.int64(0), np.int64(0))
+    if not _has(seen, field):
+        return failed
+    plain, ticks, decimals = _digits(payload, values, field)
+    while decimals > 0 and ticks & 1 == 0 and ticks % 10 == 0:
+        ticks //= 10
+        decimals -= 1
+    if not plain or decimals > DECIMALS_MAX or ticks < lowest or ticks >= TICKS_MAX or ticks <= -TICKS_MAX:
+        return failed
+    return True, ticks, decimals
+
+
+@kernel
+def _price(payload: Any, values: Any, seen: Any, field: Any, lowest: Any, event: Any) -> Any:
+    plain, ticks, decimals = _decimal(payload, values, seen, field, lowest)
+    event["price_ticks"] = ticks
+    event["price_decimals"] = decimals
+    return plain
+
+
+@kernel
+def _quantity(payload: Any, values: Any, seen: Any, lowest: Any, event: Any) -> Any:
+    plain, lots, decimals = _decimal(payload, values, seen, _QTY, lowest)
+    event["qty_lots"] = lots
+    event["qty_decimals"] = decimals
+    return plain
+
+
+@kernel
+def _real(payload: Any, values: Any, seen: Any, field: Any) -> Any:
+    """(plain, the nearest float); NaN when it is not said."""
+    if not _has(seen, field):
+        return True, np.nan
+    plain, digits, decimals = _digits(payload, values, field)
+    if digits > _REAL_DIGITS_MAX or digits < -_REAL_DIGITS_MAX:
+        return False, np.nan
+    return plain, np.float64(digits) / _POWERS[decimals]
+
+
+@kernel
+def _blank(event: Any) -> Any:
+    """Every 'not said' value in place, as model.events.empty_events."""
+    event["seq"] = -1
+    event["first_seq"] = -1
+    event["order"] = np.uint64(0)
+    event["account"] = np.uint64(0)
+    event["taker"] = np.uint64(0)
+    event["price_ticks"] = 0
+    event["qty_lots"] = 0
+    event["leverage"] = np.nan
+    event["previous"] = np.nan
+    event["notional"] = np.nan
+    event["margin"] = np.nan
+    event["liquidation_price"] = np.nan
+    event["price_decimals"] = 0
+    event["qty_decimals"] = 0
+    event["side"] = 0
+    event["code"] = 0
+    event["flags"] = 0
+    event["effect"] = 0
+    event["window"] = 0
+    event["participant"] = -1
+    event["distance_bps"] = 0.0
+    event["age_ns"] = 0
+    event["moved_lots"] = 0

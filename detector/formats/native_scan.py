@@ -1,0 +1,231 @@
+"""The grammar of a plain message: one pass over a flat JSON object that finds the value of every known field.
+
+What is not plain is not judged here: every function says NOT_PLAIN and the general parser takes over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from detector.formats.native_words import REASONS, SIDES, STATUSES, TYPES, Field
+from detector.kernels import kernel
+from detector.kernels.words import Words, load, word_index
+from detector.model.events import Flag
+
+# A row of VALUES per field: what kind of value, where it stands (strings without their quotes), a number's digits and
+# count of decimals.
+SHAPE, START, END, DIGITS, DECIMALS = range(5)
+STRING, NUMBER, TRUE, FALSE = range(1, 5)
+FIELDS = len(Field)
+NOT_PLAIN = -1
+
+# What a word can mean: columns of _MEANINGS, NOTHING where it is not that. The last row is of all other words.
+AS_FIELD, AS_TYPE, AS_SIDE, AS_REASON, AS_STATUS, AS_MARGIN_MODE = range(6)
+NOTHING = -100
+_COLUMNS: tuple[Mapping[str, int], ...] = (
+    {field.wire: int(field) for field in Field},
+    TYPES,
+    SIDES,
+    REASONS,
+    STATUSES,
+    {"cross": int(Flag.CROSS), "isolated": int(Flag.ISOLATED)},
+)
+_WORDS = list(dict.fromkeys(word for column in _COLUMNS for word in column))
+_SLOTS, _PARTS, _LENGTHS, _MAGIC = Words(_WORDS).arrays
+_MEANINGS = np.array([[int(column.get(word, NOTHING)) for column in _COLUMNS] for word in [*_WORDS, ""]], np.int64)
+
+_QUOTE, _BACKSLASH, _COMMA, _COLON, _OPEN, _CLOSE, _MINUS, _POINT = (ord(byte) for byte in '"\\,:{}-.')
+_SPACE, _TAB, _NEWLINE, _RETURN, _ZERO, _NINE = (ord(byte) for byte in " \t\n\r09")
+_ONES = np.uint64(0x0101010101010101)
+_TOPS = np.uint64(0x8080808080808080)
+_QUOTES = np.uint64(0x2222222222222222)
+_BACKSLASHES = np.uint64(0x5C5C5C5C5C5C5C5C)
+_SPACES = np.uint64(0x2020202020202020)
+_HIGH_HALVES = np.uint64(0xF0F0F0F0F0F0F0F0)
+_ZEROS = np.uint64(0x3030303030303030)
+_SIXES = np.uint64(0x0606060606060606)
+_TRUE, _FALSE, _NULL = (np.uint64(int.from_bytes(word, "little")) for word in (b"true", b"fals", b"null"))
+_FOUR_BYTES = np.uint64(0xFFFFFFFF)
+_DIGITS_MAX = 19  # of a number, its zeros included: always fits into uint64
+
+
+def values_table() -> Any:
+    """VALUES, int64 (fields + 1, 5): where `scan` leaves what it found; the last row takes unknown fields."""
+    return np.zeros((FIELDS + 1, 5), np.int64)
+
+
+@kernel
+def scan(payload: Any, start: Any, end: Any, values: Any) -> Any:
+    """Fields seen in payload[start:end], a bit each (uint64), their values in `values`; 0 = not plain.
+
+    Reads at most a value's length past `end`, into the next message or the padding; whoever did ends beyond `end`,
+    which is not plain either.
+    """
+    none = np.uint64(0)
+    seen = none
+    at = skip_space(payload, start, end)
+    if payload[at] != _OPEN:
+        return none
+    at += 1
+    while True:
+        at = skip_space(payload, at, end)
+        if at >= end or payload[at] != _QUOTE:
+            return none
+        stop = string_end(payload, at + 1, end)
+        if stop < 0:
+            return none
+        field = meaning(payload, at + 1, stop, AS_FIELD)
+        at = skip_space(payload, stop + 1, end)
+        if payload[at] != _COLON:
+            return none
+        at = skip_space(payload, at + 1, end)
+        if at >= end:
+            return none
+        if field >= 0:
+            bit = np.uint64(1) << np.uint64(field)
+            if seen & bit:
+                return none
+            seen |= bit
+        else:
+            field = FIELDS
+        at = _value(payload, at, end, values, field)
+        if at < 0:
+            return none
+        at = skip_space(payload, at, end)
+        byte = payload[at]
+        at += 1
+        if byte == _COMMA:
+            continue
+        if byte != _CLOSE:
+            return none
+        return seen if skip_space(payload, at, end) == end else none
+
+
+@kernel
+def _value(payload: Any, at: Any, end: Any, values: Any, field: Any) -> Any:
+    """Where the value that begins at `at` ends, itself in values[field]; or NOT_PLAIN."""
+    byte = payload[at]
+    if byte == _QUOTE:
+        stop = string_end(payload, at + 1, end)
+        if stop < 0:
+            return NOT_PLAIN
+        values[field, SHAPE] = STRING
+        values[field, START] = at + 1
+        values[field, END] = stop
+        return stop + 1
+    if byte == _MINUS or (byte >= _ZERO and byte <= _NINE):
+        stop, digits, decimals = number(payload, at)
+        values[field, SHAPE] = NUMBER
+        values[field, START] = at
+        values[field, END] = stop
+        values[field, DIGITS] = digits
+        values[field, DECIMALS] = decimals
+        return stop
+    word = load(payload, at) & _FOUR_BYTES
+    if word == _TRUE:
+        values[field, SHAPE] = TRUE
+        return at + 4
+    if word == _FALSE and payload[at + 4] == 0x65:  # the e
+        values[field, SHAPE] = FALSE
+        return at + 5
+    if word == _NULL and field == FIELDS:
+        return at + 4
+    return NOT_PLAIN
+
+
+@kernel
+def meaning(payload: Any, start: Any, end: Any, column: Any) -> Any:
+    """What the word payload[start:end] means as `column`; NOTHING when it is no such word."""
+    return _MEANINGS[word_index(payload, start, end, _SLOTS, _PARTS, _LENGTHS, _MAGIC), column]
+
+
+@kernel
+def skip_space(payload: Any, at: Any, end: Any) -> Any:
+    """The first place from `at` on that is no white space; not beyond `end`."""
+    while at < end:
+        byte = payload[at]
+        if byte > _SPACE or not (byte == _SPACE or byte == _NEWLINE or byte == _TAB or byte == _RETURN):
+            return at
+        at += 1
+    return at
+
+
+@kernel
+def string_end(payload: Any, at: Any, end: Any) -> Any:
+    """Where the quote stands that ends the string; NOT_PLAIN at an escape, a control character or a non-ASCII one."""
+    while at < end:
+        word = load(payload, at)
+        quotes = word ^ _QUOTES
+        slashes = word ^ _BACKSLASHES
+        # The top bit of each byte: is it a quote, a backslash, below a space, or not ASCII. A borrow can set a bit too
+        # many, but only above one that is right, and the lowest is all that counts.
+        found = ((quotes - _ONES) & ~quotes) | ((slashes - _ONES) & ~slashes) | ((word - _SPACES) & ~word) | word
+        found &= _TOPS
+        if found == np.uint64(0):
+            at += 8
+            continue
+        lowest = (found & (~found + np.uint64(1))) >> np.uint64(7)
+        at += np.int64((((lowest - np.uint64(1)) & _ONES) * _ONES) >> np.uint64(56))
+        return at if at < end and payload[at] == _QUOTE else NOT_PLAIN
+    return NOT_PLAIN
+
+
+@kernel
+def number(payload: Any, at: Any) -> Any:
+    """(end, digits as one signed integer, how many of them are decimals); the end is NOT_PLAIN if it is not."""
+    failed = (NOT_PLAIN, np.int64(0), np.int64(0))
+    negative = payload[at] == _MINUS
+    if negative:
+        at += 1
+    first = at
+    digits = np.uint64(0)
+    word = load(payload, at)
+    if _eight_digits(word):
+        digits = _eight(word)
+        at += 8
+        word = load(payload, at)
+        if _eight_digits(word):
+            digits = digits * np.uint64(100_000_000) + _eight(word)
+            at += 8
+    while payload[at] >= _ZERO and payload[at] <= _NINE:
+        digits = digits * np.uint64(10) + np.uint64(payload[at] - _ZERO)
+        at += 1
+        if at - first > _DIGITS_MAX:
+            return failed
+    whole = at - first
+    if whole == 0 or (whole > 1 and payload[first] == _ZERO):
+        return failed
+    decimals = np.int64(0)
+    if payload[at] == _POINT:
+        at += 1
+        point = at
+        while payload[at] >= _ZERO and payload[at] <= _NINE:
+            digits = digits * np.uint64(10) + np.uint64(payload[at] - _ZERO)
+            at += 1
+            if whole + at - point > _DIGITS_MAX:
+                return failed
+        decimals = np.int64(at - point)
+        if decimals == 0:
+            return failed
+    if digits >> np.uint64(63):
+        return failed
+    signed = np.int64(digits)
+    return at, -signed if negative else signed, decimals
+
+
+@kernel
+def _eight_digits(word: Any) -> Any:
+    return ((word & _HIGH_HALVES) | (((word + _SIXES) & _HIGH_HALVES) >> np.uint64(4))) == np.uint64(0x3333333333333333)
+
+
+@kernel
+def _eight(word: Any) -> Any:
+    """The number that eight ASCII digits make, the first one in the lowest byte."""
+    word = word - _ZEROS
+    word = word * np.uint64(10) + (word >> np.uint64(8))
+    low = (word & np.uint64(0x000000FF000000FF)) * np.uint64(0x000F424000000064)
+    high = ((word >> np.uint64(16)) & np.uint64(0x000000FF000000FF)) * np.uint64(0x0000271000000001)
+    return (low + high) >> np.uint64(32)
