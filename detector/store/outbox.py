@@ -1,0 +1,164 @@
+"""The outbox as statements: what waits, in which order, what became of it. Blocking; in the caller's transaction."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+
+from detector.store.rows import SEVERITIES, Entry, Letter, OutboxCount
+
+WHY_MAX = 500  # characters of a failure kept with a letter
+CLOCK_STEP_S = 7_200.0  # a letter due later than any backoff allows was written before the clock was set back: due now
+_NAMES = {number: name for name, number in SEVERITIES.items()}
+_SELECT = (
+    "SELECT key, destination, incident_id, seq, severity, body, status, attempts, created_s, due_s, why FROM outbox"
+)
+_HEADS = (
+    _SELECT  # noqa: S608  joined from two constants
+    + " AS head JOIN ("
+    "   SELECT min(seq) AS first_seq, incident_id AS its, max(severity) AS worst FROM outbox"
+    "   WHERE status = 'pending' AND destination = ?1 GROUP BY incident_id"
+    " ) ON head.incident_id = its AND head.seq = first_seq"
+    " WHERE head.status = 'pending' AND head.destination = ?1 AND (head.due_s <= ?2 OR head.due_s > ?2 + ?3)"
+    " ORDER BY worst DESC, head.created_s, head.id LIMIT ?4"
+)
+_LISTED = _SELECT + " WHERE status IN (SELECT value FROM json_each(?)) ORDER BY id DESC LIMIT ?"
+
+
+def add(connection: sqlite3.Connection, letters: Iterable[Letter], at_s: float) -> int:
+    """How many were new; a key a destination already has is left as it is, whatever became of it."""
+    before = connection.total_changes
+    connection.executemany(
+        "INSERT OR IGNORE INTO outbox (key, destination, incident_id, seq, severity, body, created_s, due_s)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            (
+                item.key,
+                item.destination,
+                item.incident_id,
+                item.seq,
+                SEVERITIES.get(item.severity, 1),
+                item.body,
+                at_s,
+                at_s,
+            )
+            for item in letters
+        ),
+    )
+    return connection.total_changes - before
+
+
+def pending(connection: sqlite3.Connection, destination: str, limit: int, now_s: float) -> list[Entry]:
+    """What may be sent now: of every incident only its first, critical incidents first, then the longest waiting.
+
+    An incident is as urgent as the worst it still has to say, so that 'opened: warning' does not hold up 'escalated'.
+    """
+    rows = connection.execute(_HEADS, (destination, now_s, CLOCK_STEP_S, limit))
+    return [_entry(row) for row in rows]
+
+
+def next_due_s(connection: sqlite3.Connection, destination: str) -> float | None:
+    """When the first pending letter is due, None = nothing is pending."""
+    (due,) = connection.execute(
+        "SELECT min(due_s) FROM outbox WHERE status = 'pending' AND destination = ?", (destination,)
+    ).fetchone()
+    return None if due is None else float(due)
+
+
+def delivered(connection: sqlite3.Connection, destination: str, key: str, at_s: float) -> None:
+    """Also one given up while its last attempt was under way: it arrived."""
+    connection.execute(
+        "UPDATE outbox SET status = 'delivered', finished_s = ?, attempts = attempts + 1, why = ''"
+        " WHERE destination = ? AND key = ?",
+        (at_s, destination, key),
+    )
+
+
+def retry_at(connection: sqlite3.Connection, destination: str, key: str, due_s: float, why: str) -> None:
+    """One more failed attempt; the next not before `due_s`."""
+    connection.execute(
+        "UPDATE outbox SET due_s = ?, attempts = attempts + 1, why = ?"
+        " WHERE destination = ? AND key = ? AND status = 'pending'",
+        (due_s, why[:WHY_MAX], destination, key),
+    )
+
+
+def dead(connection: sqlite3.Connection, destination: str, key: str, at_s: float, why: str) -> None:
+    """Never again, unless somebody asks for it by hand."""
+    connection.execute(
+        "UPDATE outbox SET status = 'dead', finished_s = ?, attempts = attempts + 1, why = ?"
+        " WHERE destination = ? AND key = ? AND status = 'pending'",
+        (at_s, why[:WHY_MAX], destination, key),
+    )
+
+
+def tidy(
+    connection: sqlite3.Connection, now_s: float, *, ttl_s: float, keep_s: float, pending_max: int, finished_max: int
+) -> int:
+    """How many pending letters were given up: too old, or more than `pending_max` (mildest first, then oldest)."""
+    before = connection.total_changes
+    connection.execute(
+        "UPDATE outbox SET status = 'dead', finished_s = ?1, why = 'expired: ' || why"
+        " WHERE status = 'pending' AND created_s < ?1 - ?2",
+        (now_s, ttl_s),
+    )
+    connection.execute(
+        "UPDATE outbox SET status = 'dead', finished_s = ?1, why = 'outbox full' WHERE id IN (SELECT id FROM outbox"
+        " WHERE status = 'pending' ORDER BY severity DESC, created_s DESC LIMIT -1 OFFSET ?2)",
+        (now_s, pending_max),
+    )
+    given_up = connection.total_changes - before
+    connection.execute("DELETE FROM outbox WHERE status <> 'pending' AND finished_s < ? - ?", (now_s, keep_s))
+    connection.execute(
+        "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE status <> 'pending'"
+        " ORDER BY finished_s DESC LIMIT -1 OFFSET ?)",
+        (finished_max,),
+    )
+    return given_up
+
+
+def counts(connection: sqlite3.Connection) -> dict[str, OutboxCount]:
+    """By destination; only those that have letters."""
+    rows = connection.execute(
+        "SELECT destination, sum(status = 'pending'), sum(status = 'delivered'), sum(status = 'dead'),"
+        " coalesce(min(CASE status WHEN 'pending' THEN created_s END), 0) FROM outbox GROUP BY destination"
+    )
+    return {str(row[0]): OutboxCount(int(row[1]), int(row[2]), int(row[3]), float(row[4])) for row in rows}
+
+
+def listed(connection: sqlite3.Connection, statuses: Sequence[str], limit: int) -> list[Entry]:
+    """Newest first."""
+    rows = connection.execute(_LISTED, (json.dumps(list(statuses)), limit))
+    return [_entry(row) for row in rows]
+
+
+def revived(connection: sqlite3.Connection, key: str, destination: str, now_s: float) -> int:
+    """Dead letters made pending again, and waiting ones due now. '' = every key, every destination."""
+    cursor = connection.execute(
+        "UPDATE outbox SET status = 'pending', due_s = ?1, finished_s = NULL,"
+        " created_s = CASE status WHEN 'dead' THEN ?1 ELSE created_s END, attempts = 0"
+        " WHERE status IN ('dead', 'pending') AND (?2 = '' OR key = ?2) AND (?3 = '' OR destination = ?3)",
+        (now_s, key, destination),
+    )
+    return cursor.rowcount
+
+
+def dropped(connection: sqlite3.Connection, key: str, destination: str, now_s: float) -> int:
+    """Pending letters given up by hand: dead, and so still listed."""
+    cursor = connection.execute(
+        "UPDATE outbox SET status = 'dead', finished_s = ?1, why = 'dropped by hand'"
+        " WHERE status = 'pending' AND key = ?2 AND (?3 = '' OR destination = ?3)",
+        (now_s, key, destination),
+    )
+    return cursor.rowcount
+
+
+def _entry(row: Sequence[object]) -> Entry:
+    key, destination, incident_id, seq, severity, body, status, attempts, created_s, due_s, why = row
+    assert isinstance(seq, int) and isinstance(severity, int) and isinstance(attempts, int) and isinstance(body, bytes)
+    assert isinstance(created_s, float) and isinstance(due_s, float)
+    return Entry(
+        str(key), str(destination), str(incident_id), seq, _NAMES[severity], body,
+        str(status), attempts, created_s, due_s, str(why),
+    )  # fmt: skip

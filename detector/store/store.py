@@ -1,0 +1,173 @@
+"""Store: the one state file, behind one writer thread. Everything it is asked is one transaction, awaited."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from detector.store import outbox, tables
+from detector.store.database import Database
+from detector.store.rows import (
+    Checkpoint,
+    DeadLetter,
+    Entry,
+    Identity,
+    IncidentRow,
+    Letter,
+    Opened,
+    OutboxCount,
+    StoreFull,
+)
+
+FILE_NAME = "state.db"
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSettings:
+    """What happens at each limit stands in outbox.tidy and tables.py."""
+
+    ballast_bytes: int = 32 << 20  # kept beside the file, given up when the disk is full
+    dead_letters_max: int = 10_000
+    incidents_max: int = 10_000
+    outbox_max: int = 100_000  # pending letters
+    finished_max: int = 100_000  # delivered and dead letters kept
+    finished_keep_s: float = 7 * 86_400.0
+    letter_ttl_s: float = 86_400.0  # pending this long: dead
+
+
+class Store:
+    """`await Store.open(directory)`, then ask; `close` at the end. Raises StoreFull and StoreError, both worth a retry
+    later, and StoreUnusable, which is not."""
+
+    def __init__(self, database: Database, settings: StoreSettings, writer: ThreadPoolExecutor) -> None:
+        self._database = database
+        self._settings = settings
+        self._writer = writer
+
+    @classmethod
+    async def open(cls, directory: Path, settings: StoreSettings | None = None, *, owner: bool = True) -> Store:
+        """owner=False: beside a running daemon, for the helper commands: repairs and migrates nothing."""
+        settings = settings or StoreSettings()
+        writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
+        ballast_bytes = settings.ballast_bytes if owner else 0
+        try:
+            database = await asyncio.get_running_loop().run_in_executor(
+                writer, lambda: Database(directory / FILE_NAME, owner=owner, ballast_bytes=ballast_bytes)
+            )
+        except BaseException:
+            writer.shutdown(wait=False)
+            raise
+        return cls(database, settings, writer)
+
+    @property
+    def opened(self) -> Opened:
+        """What was found at start: a damaged file moved aside, a new one made."""
+        return self._database.opened
+
+    async def identity(self) -> Identity:
+        return await self._run(tables.identity)
+
+    async def commit(self, checkpoint: Checkpoint) -> int:
+        """All of it or nothing, on disk when this returns. How many letters were new."""
+
+        def write(connection: sqlite3.Connection) -> int:
+            if checkpoint.state is not None:
+                tables.write_state(connection, checkpoint)
+            if checkpoint.incidents:
+                tables.write_incidents(connection, checkpoint.incidents, checkpoint.at_s, self._settings.incidents_max)
+            if checkpoint.rejects:
+                tables.write_rejects(connection, checkpoint.rejects, checkpoint.at_s, self._settings.dead_letters_max)
+            return outbox.add(connection, checkpoint.letters, checkpoint.at_s) if checkpoint.letters else 0
+
+        return await self._run(write)
+
+    async def load(self, older: int = 0) -> Checkpoint | None:
+        """The newest state with its offsets; older = 1: the one before it. None where there is none."""
+        return await self._run(lambda connection: tables.read_state(connection, older))
+
+    async def incidents(self, limit: int = 1_000) -> list[IncidentRow]:
+        return await self._run(lambda connection: tables.read_incidents(connection, limit))
+
+    async def incident(self, incident_id: str) -> IncidentRow | None:
+        return await self._run(lambda connection: tables.read_incident(connection, incident_id))
+
+    async def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
+        return await self._run(lambda connection: tables.read_rejects(connection, limit))
+
+    async def dead_letter_counts(self) -> tuple[int, int]:
+        """(kept, dropped to make room)."""
+        return await self._run(tables.count_rejects)
+
+    async def put(self, letters: Sequence[Letter], at_s: float) -> int:
+        """Letters that belong to no step of the engine (a test, a word about the daemon itself). How many were new."""
+        return await self._run(lambda connection: outbox.add(connection, letters, at_s))
+
+    async def pending(self, destination: str, limit: int, now_s: float) -> list[Entry]:
+        """What may be sent now, in order: see outbox.pending."""
+        return await self._run(lambda connection: outbox.pending(connection, destination, limit, now_s))
+
+    async def next_due_s(self, destination: str) -> float | None:
+        return await self._run(lambda connection: outbox.next_due_s(connection, destination))
+
+    async def mark_delivered(self, destination: str, key: str, at_s: float) -> None:
+        await self._run(lambda connection: outbox.delivered(connection, destination, key, at_s))
+
+    async def mark_retry(self, destination: str, key: str, due_s: float, why: str) -> None:
+        await self._run(lambda connection: outbox.retry_at(connection, destination, key, due_s, why))
+
+    async def mark_dead(self, destination: str, key: str, at_s: float, why: str) -> None:
+        await self._run(lambda connection: outbox.dead(connection, destination, key, at_s, why))
+
+    async def tidy(self, now_s: float) -> int:
+        """Expire, bound and forget (once a minute). How many pending letters were given up."""
+        settings = self._settings
+        return await self._run(
+            lambda connection: outbox.tidy(
+                connection,
+                now_s,
+                ttl_s=settings.letter_ttl_s,
+                keep_s=settings.finished_keep_s,
+                pending_max=settings.outbox_max,
+                finished_max=settings.finished_max,
+            )
+        )
+
+    async def outbox_counts(self) -> dict[str, OutboxCount]:
+        return await self._run(outbox.counts)
+
+    async def outbox_list(self, statuses: Sequence[str] = ("pending", "dead"), limit: int = 100) -> list[Entry]:
+        """`foreshock outbox ls`."""
+        return await self._run(lambda connection: outbox.listed(connection, statuses, limit))
+
+    async def outbox_retry(self, now_s: float, key: str = "", destination: str = "") -> int:
+        """`foreshock outbox retry`: dead letters pending again, waiting ones due now. How many."""
+        return await self._run(lambda connection: outbox.revived(connection, key, destination, now_s))
+
+    async def outbox_drop(self, now_s: float, key: str, destination: str = "") -> int:
+        """`foreshock outbox drop`: pending letters given up. How many."""
+        return await self._run(lambda connection: outbox.dropped(connection, key, destination, now_s))
+
+    async def close(self) -> None:
+        """Waits for what was asked before."""
+        await asyncio.get_running_loop().run_in_executor(self._writer, self._database.close)
+        self._writer.shutdown()
+
+    async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        # shielded: a cancelled asker must not leave the next one to find half of a transaction's answer
+        return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._writer, self._transact, work))
+
+    def _transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            with self._database.transaction() as connection:
+                return work(connection)
+        except StoreFull:
+            if not self._database.give_up_ballast():
+                raise
+        with self._database.transaction() as connection:
+            return work(connection)

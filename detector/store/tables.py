@@ -1,0 +1,150 @@
+"""Checkpoints, incidents, dead letters and the identity as statements. Blocking; inside a transaction of the caller."""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+from collections.abc import Iterable, Sequence
+
+from detector.model.events import SAMPLE_BYTES, Reject
+from detector.store.rows import SEVERITIES, Checkpoint, DeadLetter, Identity, IncidentRow, Partition
+
+CHUNK_BYTES = 1 << 20
+GENERATIONS = 2  # the newest checkpoint and, should it not be readable, the one before
+REASON_MAX = 200  # characters
+_NAMES = {number: name for name, number in SEVERITIES.items()}
+
+
+def write_state(connection: sqlite3.Connection, checkpoint: Checkpoint) -> None:
+    """The snapshot in pieces, with its offsets; older generations go."""
+    assert checkpoint.state is not None
+    state = memoryview(checkpoint.state)
+    generation = connection.execute(
+        "INSERT INTO checkpoints (at_s, config_rev, state_bytes) VALUES (?, ?, ?)",
+        (checkpoint.at_s, checkpoint.config_rev, len(state)),
+    ).lastrowid
+    connection.executemany(
+        "INSERT INTO positions VALUES (?, ?, ?, ?)",
+        ((generation, topic, number, offset) for (topic, number), offset in checkpoint.positions.items()),
+    )
+    connection.executemany(
+        "INSERT INTO chunks VALUES (?, ?, ?)",
+        (
+            (generation, start // CHUNK_BYTES, state[start : start + CHUNK_BYTES])
+            for start in range(0, len(state), CHUNK_BYTES)
+        ),
+    )
+    connection.execute(
+        "DELETE FROM checkpoints WHERE generation NOT IN"
+        " (SELECT generation FROM checkpoints ORDER BY generation DESC LIMIT ?)",
+        (GENERATIONS,),
+    )
+
+
+def read_state(connection: sqlite3.Connection, older: int) -> Checkpoint | None:
+    """The newest checkpoint (older = 0) or one before it; None where there is none. Its bytes are not judged here."""
+    row = connection.execute(
+        "SELECT generation, at_s, config_rev FROM checkpoints ORDER BY generation DESC LIMIT 1 OFFSET ?", (older,)
+    ).fetchone()
+    if row is None:
+        return None
+    generation, at_s, config_rev = row
+    chunks = connection.execute("SELECT bytes FROM chunks WHERE generation = ? ORDER BY number", (generation,))
+    places = connection.execute(
+        "SELECT topic, partition, next_offset FROM positions WHERE generation = ?", (generation,)
+    )
+    positions: dict[Partition, int] = {(str(topic), int(number)): int(offset) for topic, number, offset in places}
+    state = b"".join(bytes(chunk) for (chunk,) in chunks)
+    return Checkpoint(at_s=float(at_s), state=state, positions=positions, config_rev=str(config_rev))
+
+
+def write_incidents(
+    connection: sqlite3.Connection, rows: Iterable[IncidentRow], at_s: float, incidents_max: int
+) -> None:
+    """A transition made again after a crash is older than what is stored, and changes nothing."""
+    connection.executemany(
+        "INSERT INTO incidents VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (incident_id) DO UPDATE SET"
+        " seq = excluded.seq, status = excluded.status, severity = excluded.severity, body = excluded.body,"
+        " updated_s = excluded.updated_s WHERE excluded.seq > incidents.seq",
+        ((row.incident_id, row.seq, row.status, SEVERITIES.get(row.severity, 1), row.body, at_s, at_s) for row in rows),
+    )
+    connection.execute(
+        "DELETE FROM incidents WHERE incident_id IN"
+        " (SELECT incident_id FROM incidents ORDER BY updated_s DESC LIMIT -1 OFFSET ?)",
+        (incidents_max,),
+    )
+
+
+def read_incidents(connection: sqlite3.Connection, limit: int) -> list[IncidentRow]:
+    """Last told first."""
+    rows = connection.execute(
+        "SELECT incident_id, seq, status, severity, body FROM incidents ORDER BY updated_s DESC, incident_id LIMIT ?",
+        (limit,),
+    )
+    return [_incident(row) for row in rows]
+
+
+def read_incident(connection: sqlite3.Connection, incident_id: str) -> IncidentRow | None:
+    """None where it was never told, or is forgotten."""
+    row = connection.execute(
+        "SELECT incident_id, seq, status, severity, body FROM incidents WHERE incident_id = ?", (incident_id,)
+    ).fetchone()
+    return None if row is None else _incident(row)
+
+
+def write_rejects(
+    connection: sqlite3.Connection, rejects: Iterable[Reject], at_s: float, dead_letters_max: int
+) -> None:
+    """At most `dead_letters_max` are kept; the oldest make room and are counted."""
+    connection.executemany(
+        "INSERT OR IGNORE INTO dead_letters (topic, partition, offset, reason, sample, at_s) VALUES (?, ?, ?, ?, ?, ?)",
+        (
+            (item.topic, item.partition, item.offset, item.reason[:REASON_MAX], item.sample[:SAMPLE_BYTES], at_s)
+            for item in rejects
+        ),
+    )
+    dropped = connection.execute(
+        "DELETE FROM dead_letters WHERE id <= (SELECT id FROM dead_letters ORDER BY id DESC LIMIT 1 OFFSET ?)",
+        (dead_letters_max,),
+    ).rowcount
+    if dropped > 0:
+        total = _number(connection, "dead_letters_dropped") + dropped
+        connection.execute("INSERT OR REPLACE INTO meta VALUES ('dead_letters_dropped', ?)", (str(total).encode(),))
+
+
+def read_rejects(connection: sqlite3.Connection, limit: int) -> list[DeadLetter]:
+    """Newest first."""
+    rows = connection.execute(
+        "SELECT topic, partition, offset, reason, sample, at_s FROM dead_letters ORDER BY id DESC LIMIT ?", (limit,)
+    )
+    return [
+        DeadLetter(Reject(str(topic), int(number), int(offset), str(reason), bytes(sample)), float(at_s))
+        for topic, number, offset, reason, sample, at_s in rows
+    ]
+
+
+def count_rejects(connection: sqlite3.Connection) -> tuple[int, int]:
+    """(kept, dropped to make room)."""
+    (kept,) = connection.execute("SELECT count(*) FROM dead_letters").fetchone()
+    return int(kept), _number(connection, "dead_letters_dropped")
+
+
+def identity(connection: sqlite3.Connection) -> Identity:
+    """Made at the first start, read ever after."""
+    fresh = secrets.token_bytes(16 + 32)
+    connection.execute("INSERT OR IGNORE INTO meta VALUES ('identity', ?)", (fresh,))
+    (row,) = connection.execute("SELECT value FROM meta WHERE name = 'identity'").fetchone()
+    kept = bytes(row)
+    assert len(kept) == len(fresh), "the state file's identity key has a length this program never wrote"
+    return Identity((int.from_bytes(kept[:8], "little"), int.from_bytes(kept[8:16], "little")), kept[16:])
+
+
+def _number(connection: sqlite3.Connection, name: str) -> int:
+    row = connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+    return 0 if row is None else int(bytes(row[0]))
+
+
+def _incident(row: Sequence[object]) -> IncidentRow:
+    incident_id, seq, status, severity, body = row
+    assert isinstance(seq, int) and isinstance(severity, int) and isinstance(body, bytes)
+    return IncidentRow(str(incident_id), seq, str(status), _NAMES[severity], body)
