@@ -1,0 +1,1 @@
+"""Replay: the other driver of the engine, and its laboratory."""
