@@ -15,16 +15,23 @@ _EIGHT = np.uint64(8)
 
 
 @kernel
+def byte_at(payload: Any, at: Any) -> Any:
+    """payload[at], at >= 0. With a signed index every access would first be checked for being below 0."""
+    return payload[np.uint64(at)]
+
+
+@kernel
 def load(payload: Any, at: Any) -> Any:
     """uint64: payload[at : at + 8] (uint8), the first byte lowest. May read past a message's end, into its padding."""
-    word = np.uint64(payload[at])
-    word |= np.uint64(payload[at + 1]) << np.uint64(8)
-    word |= np.uint64(payload[at + 2]) << np.uint64(16)
-    word |= np.uint64(payload[at + 3]) << np.uint64(24)
-    word |= np.uint64(payload[at + 4]) << np.uint64(32)
-    word |= np.uint64(payload[at + 5]) << np.uint64(40)
-    word |= np.uint64(payload[at + 6]) << np.uint64(48)
-    word |= np.uint64(payload[at + 7]) << np.uint64(56)
+    start = np.uint64(at)
+    word = np.uint64(payload[start])
+    word |= np.uint64(payload[start + np.uint64(1)]) << np.uint64(8)
+    word |= np.uint64(payload[start + np.uint64(2)]) << np.uint64(16)
+    word |= np.uint64(payload[start + np.uint64(3)]) << np.uint64(24)
+    word |= np.uint64(payload[start + np.uint64(4)]) << np.uint64(32)
+    word |= np.uint64(payload[start + np.uint64(5)]) << np.uint64(40)
+    word |= np.uint64(payload[start + np.uint64(6)]) << np.uint64(48)
+    word |= np.uint64(payload[start + np.uint64(7)]) << np.uint64(56)
     return word
 
 
