@@ -31,9 +31,10 @@ def kernel(function: Callable[P, R]) -> Callable[P, R]:
         return function
     import numba
 
-    _keep_code_in(numba)
-    options: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"}
-    return cast(Callable[P, R], numba.njit(**options, _nrt=False, forceinline=True)(function))
+    compiler: Any = numba
+    _keep_code_in(compiler)
+    compiled = compiler.njit(cache=True, nogil=True, error_model="numpy", _nrt=False, forceinline=True)(function)
+    return cast(Callable[P, R], compiled)
 
 
 def plain(function: Callable[P, R]) -> Callable[P, R]:
@@ -42,15 +43,17 @@ def plain(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def _keep_code_in(numba: Any) -> None:
-    """Point numba's cache at a folder named after all sources: numba itself would not notice that a kernel which another
-    file inlines has changed, and go on with the old code."""
+    """Point numba's cache at a folder named after every source that has a kernel: numba itself would not notice that a
+    kernel which another file inlines has changed, and would go on with the old code."""
     if "NUMBA_CACHE_DIR" in os.environ:
         return
     package = Path(__file__).resolve().parent.parent
     sources = blake2b(digest_size=8)
     for root in (package, package.parent / "replay"):
         for path in sorted(root.rglob("*.py")):
-            sources.update(path.read_bytes())
+            text = path.read_bytes()
+            if b"detector.kernels" in text or path.parent.name == "model":
+                sources.update(text)
     caches = package / "__pycache__"
     if not os.access(caches if caches.exists() else package, os.W_OK):
         caches = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "foreshock"
