@@ -76,7 +76,7 @@ def foreshock(
 
 
 def main() -> None:
-    """Run the command line and exit with the contract's code. An error that knows its code says its sentence, no trace."""
+    """Run the command line, exit with the contract's code. An error that knows its code says its sentence, no trace."""
     try:
         app(prog_name="foreshock")
     except Exception as error:

@@ -13,7 +13,7 @@ ROW_CHARS_MAX = 120  # a cell longer than this is cut in a table, never in --jso
 
 
 class Exit(IntEnum):
-    """The contract's section 3. An exception class anywhere may carry one as `exit_code`; main() turns it into the code."""
+    """The contract's section 3. An exception class anywhere may carry one as `exit_code`, which main() exits with."""
 
     DONE = 0
     FINDINGS = 1
@@ -32,7 +32,7 @@ class Refusal(Exception):
 
 
 def command_line(**settings: Any) -> typer.Typer:
-    """A typer app as all of ours are: plain help (rich costs 200 ms), honest traces, no completion installer in each."""
+    """A typer app as all of ours are: plain help (rich costs 200 ms), honest traces, completion once."""
     settings.setdefault("no_args_is_help", "cls" in settings)
     return typer.Typer(
         rich_markup_mode=None,

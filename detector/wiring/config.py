@@ -6,6 +6,7 @@ Whatever is wrong is said at once: the file, the key and a sentence. What was wr
 from __future__ import annotations
 
 import difflib
+import inspect
 import json
 import os
 import stat
@@ -192,12 +193,13 @@ def _checked(
 
 @cache
 def _detector_model(name: str) -> type[DetectorSection]:
-    params = plugins.load("anomaly", name).Params
+    detector = plugins.load("anomaly", name)
+    params = detector.Params
     columns: dict[str, Any] = {
         key: (type(default), Field(default=default, description=text))
         for key, default, text in plugins.described(params)
     }
-    return create_model(f"Detector_{name}", __base__=DetectorSection, **columns)
+    return create_model(f"Detector_{name}", __base__=DetectorSection, __doc__=inspect.getdoc(detector), **columns)
 
 
 def detector_settings(name: str, table: Mapping[str, Any]) -> DetectorSettings:

@@ -1,4 +1,4 @@
-"""Plug-ins are found, not listed: a name in the configuration is a file's name; the file holds the class named after it.
+"""Plug-ins are found, not listed: a name in the configuration is a file, and the file holds the class named after it.
 
 anomaly/cancel_burst.py holds CancelBurst(Detector); `[detectors.cancel_burst]` is its table.
 """
@@ -25,7 +25,7 @@ def class_name(name: str) -> str:
 
 @cache
 def names(room: str) -> tuple[str, ...]:
-    """Plug-ins of detector/<room>, sorted. Nothing is imported: a file is one when it holds the class named after it."""
+    """Plug-ins of detector/<room>, sorted, nothing imported. A file is one when it holds the class named after it."""
     found = []
     for file in files(f"detector.{room}").iterdir():
         stem, _, suffix = file.name.rpartition(".")
