@@ -1,0 +1,285 @@
+"""Delivery: from the outbox to the sinks. The only place that waits: backoff, Retry-After, circuit, order, drain.
+
+A letter is seen here only after the transaction that wrote it; it is marked only after the sink has answered. So a crash
+between the two sends it again, under the same key, and never loses it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+import msgspec
+import structlog
+
+from detector.daemon.circuit import Circuit, Mood, backoff_s
+from detector.daemon.telemetry import Telemetry
+from detector.sinks.base import Delivery as Result
+from detector.sinks.base import Outcome, Parcel, Sink
+from detector.store.rows import Entry, StoreError
+from detector.store.store import Store
+
+GONE = "gone"  # what an HTTP sink says of a 410
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class DeliverySettings:
+    """Durations in seconds."""
+
+    concurrency: int = 4  # attempts under way per destination
+    heads_max: int = 64  # letters taken from the outbox at a time
+    look_every_s: float = 1.0  # also without being woken: a retry may be due, or have been asked for by hand
+    delayed_after_s: float = 5.0  # from then on a letter says by how much it is late
+    send_max_s: float = 30.0  # a sink that has not answered by then has failed, whatever it believes
+    tidy_every_s: float = 60.0
+    count_every_s: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How it stands with one destination, for the page and /readyz."""
+
+    destination: str
+    mood: str
+    failures: int
+    why: str
+    under_way: int
+
+
+class Delivery:
+    """`start`, then `wake` after every commit that brought letters; `stop` drains. Times are wall-clock seconds, because
+    letters outlive the process.
+
+    trouble(destination, why)   called once when a destination begins to fail for good (circuit opens, letter dead, 410),
+                                and once with why = "" when it is well again
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        sinks: Sequence[Sink],
+        telemetry: Telemetry,
+        settings: DeliverySettings | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
+        random: Random | None = None,
+        trouble: Callable[[str, str], None] | None = None,
+    ) -> None:
+        assert len({sink.name for sink in sinks}) == len(sinks), "two destinations have the same name"
+        self._store = store
+        self._telemetry = telemetry
+        self._settings = settings or DeliverySettings()
+        self._clock = clock
+        self.trouble = trouble
+        shared = random or Random()
+        self._routes = {sink.name: _Route(self, sink, shared) for sink in sinks}
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Open the sinks and begin."""
+        for route in self._routes.values():
+            await route.sink.start()
+        self._tasks = [asyncio.create_task(route.run(), name=name) for name, route in self._routes.items()]
+        self._tasks.append(asyncio.create_task(self._keep_house(), name="delivery-house"))
+
+    def wake(self) -> None:
+        """New letters are durable."""
+        for route in self._routes.values():
+            route.wake(refill=True)
+
+    def standings(self) -> tuple[Standing, ...]:
+        """By destination."""
+        return tuple(route.standing() for route in self._routes.values())
+
+    def check(self) -> None:
+        """Raises what a task of ours died of: our own mistake, and the daemon's end."""
+        for task in self._tasks:
+            if task.done() and not task.cancelled() and (error := task.exception()) is not None:
+                raise error
+
+    async def send_now(self, parcel: Parcel, destinations: Sequence[str]) -> Mapping[str, Outcome]:
+        """One attempt each past the outbox: heartbeats, tests, and alerts the disk does not take."""
+        known = [self._routes[name] for name in destinations if name in self._routes]
+        outcomes = await asyncio.gather(*(route.attempt(parcel) for route in known))
+        return {route.sink.name: outcome for route, outcome in zip(known, outcomes, strict=True)}
+
+    async def stop(self, drain_s: float) -> bool:
+        """Send what can be sent within `drain_s`, then close. True: nothing that could be sent is left."""
+        deadline = time.monotonic() + drain_s
+        self.wake()
+        drained = False
+        while not (drained := all(route.rested() for route in self._routes.values())) and time.monotonic() < deadline:
+            await asyncio.sleep(0.02)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for route in self._routes.values():
+            await route.close()
+        return drained
+
+    async def _keep_house(self) -> None:
+        tidy_s = 0.0
+        while True:
+            with contextlib.suppress(StoreError):  # the service tells of a broken store; here the next turn will do
+                now_s = self._clock()
+                if abs(now_s - tidy_s) >= self._settings.tidy_every_s:
+                    tidy_s = now_s
+                    if given_up := await self._store.tidy(now_s):
+                        log.error("letters given up: too old, or the outbox is full", letters=given_up)
+                counts = await self._store.outbox_counts()
+                for name, count in counts.items():
+                    age_s = max(0.0, now_s - count.oldest_s) if count.pending else 0.0
+                    self._telemetry.outbox(name, count.pending, count.dead, age_s)
+            await asyncio.sleep(self._settings.count_every_s)
+
+
+class _Route:
+    """One destination: its queue, what is under way, and how patient to be."""
+
+    def __init__(self, owner: Delivery, sink: Sink, random: Random) -> None:
+        self.sink = sink
+        self._store = owner._store
+        self._settings = owner._settings
+        self._telemetry = owner._telemetry
+        self._clock = owner._clock
+        self._owner = owner
+        self._random = random
+        self._circuit = Circuit(random)
+        self._queue: deque[Entry] = deque()
+        self._under_way: dict[str, asyncio.Task[None]] = {}  # by incident: its order is kept by being one at a time
+        self._woken = asyncio.Event()
+        self._refill = True
+        self._empty = False  # nothing was due when last looked
+        self._troubled = False
+
+    def wake(self, *, refill: bool = False) -> None:
+        self._refill |= refill
+        if refill:
+            self._empty = False
+        self._woken.set()
+
+    def rested(self) -> bool:
+        """Nothing under way and nothing that could be sent now."""
+        resting = self._circuit.allows(self._clock(), 0, 1) == 0
+        return not self._under_way and (resting or (self._empty and not self._queue))
+
+    def standing(self) -> Standing:
+        circuit = self._circuit
+        return Standing(self.sink.name, circuit.mood, circuit.failures, circuit.why, len(self._under_way))
+
+    async def run(self) -> None:
+        while True:
+            self._woken.clear()
+            free = self._circuit.allows(self._clock(), len(self._under_way), self._settings.concurrency)
+            if free > 0 and (self._refill or not self._queue):
+                await self._look()
+            while free > 0 and self._queue:
+                self._begin(self._queue.popleft())
+                free -= 1
+            self._telemetry.circuit(self.sink.name, self._circuit.mood is not Mood.CLOSED)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._woken.wait(), self._settings.look_every_s)
+
+    async def close(self) -> None:
+        for task in self._under_way.values():
+            task.cancel()
+        await asyncio.gather(*self._under_way.values(), return_exceptions=True)
+        await self.sink.close()
+
+    async def attempt(self, parcel: Parcel) -> Outcome:
+        """A sink that raises or hangs has failed like one that says so."""
+        try:
+            return await asyncio.wait_for(self.sink.send(parcel), self._settings.send_max_s)
+        except TimeoutError:
+            return Outcome(Result.RETRY, f"no outcome within {self._settings.send_max_s:g} s")
+        except Exception as error:
+            log.exception("a sink raised instead of answering", destination=self.sink.name)
+            return Outcome(Result.RETRY, f"the sink failed: {type(error).__name__}")
+
+    async def _look(self) -> None:
+        self._refill = False
+        try:
+            found = await self._store.pending(self.sink.name, self._settings.heads_max, self._clock())
+        except StoreError:
+            return
+        self._queue = deque(entry for entry in found if entry.incident_id not in self._under_way)
+        self._empty = not found
+
+    def _begin(self, entry: Entry) -> None:
+        self._under_way[entry.incident_id] = asyncio.create_task(self._deliver(entry), name=f"send-{self.sink.name}")
+
+    async def _deliver(self, entry: Entry) -> None:
+        try:
+            age_s = self._clock() - entry.created_s
+            body = late(entry.body, age_s) if age_s > self._settings.delayed_after_s else entry.body
+            outcome = await self.attempt(Parcel(entry.key, entry.incident_id, entry.severity, body))
+            self._telemetry.attempt(self.sink.name, outcome.delivery, max(0.0, self._clock() - entry.created_s))
+            await self._settle(entry, outcome)
+        finally:
+            del self._under_way[entry.incident_id]
+            self.wake()
+
+    async def _settle(self, entry: Entry, outcome: Outcome) -> None:
+        now_s, name = self._clock(), self.sink.name
+        if outcome.delivery is Result.DELIVERED:
+            self._circuit.succeeded()
+            self._tell("")
+            await self._marked(lambda: self._store.mark_delivered(name, entry.key, now_s))
+        elif outcome.delivery is Result.RETRY:
+            self._circuit.failed(now_s, outcome.why, outcome.retry_after_s)
+            wait_s = max(backoff_s(entry.attempts + 1, self._random), outcome.retry_after_s or 0.0)
+            if self._circuit.mood is Mood.OPEN:
+                self._tell(outcome.why)
+            await self._marked(lambda: self._store.mark_retry(name, entry.key, now_s + wait_s, outcome.why))
+        elif outcome.why == GONE:
+            # what waits stays in the outbox: whoever puts the receiver back restarts the daemon, and nothing was lost
+            self._circuit.switch_off(outcome.why)
+            self._tell("it answered 410 gone; nothing more is sent to it until the next start")
+            await self._marked(lambda: self._store.mark_dead(name, entry.key, now_s, outcome.why))
+        else:
+            self._circuit.succeeded()
+            self._tell(f"rejected {entry.key}: {outcome.why}")
+            await self._marked(lambda: self._store.mark_dead(name, entry.key, now_s, outcome.why))
+
+    async def _marked(self, mark: Callable[[], Any]) -> None:
+        """Until the disk takes it: a letter that was sent and not marked would be sent again at once, and again."""
+        while True:
+            try:
+                await mark()
+                return
+            except StoreError as error:
+                log.warning("cannot note what became of a letter", destination=self.sink.name, why=str(error))
+                await asyncio.sleep(1.0)
+
+    def _tell(self, why: str) -> None:
+        """A change, not a state."""
+        if bool(why) == self._troubled:
+            return
+        self._troubled = bool(why)
+        if why:
+            log.error("destination in trouble", destination=self.sink.name, why=why)
+        else:
+            log.info("destination is well again", destination=self.sink.name)
+        if self._owner.trouble is not None:
+            self._owner.trouble(self.sink.name, why)
+
+
+def late(body: bytes, age_s: float) -> bytes:
+    """The same alert with `delayed_by_s`, the one field that belongs to the delivery and not to the incident.
+
+    >>> late(b'{"type":"t","timestamp":"","data":{"delayed_by_s":0}}', 61.7)
+    b'{"type":"t","timestamp":"","data":{"delayed_by_s":62}}'
+    """
+    alert = msgspec.json.decode(body)
+    if isinstance(alert, dict) and isinstance(alert.get("data"), dict):
+        alert["data"]["delayed_by_s"] = round(age_s)
+        return msgspec.json.encode(alert)
+    return body

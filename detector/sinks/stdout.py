@@ -1,0 +1,81 @@
+"""Stdout: the alert in words on the terminal, for the demonstration and for looking over the daemon's shoulder."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, TextIO
+
+import msgspec
+
+from detector.sinks.base import Delivery, Outcome, Parcel, Sink
+
+EVIDENCE_ROWS_MAX = 5
+TEXT_MAX = 400  # characters of one line
+_BIDI = dict.fromkeys((*range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x206A), 0xFEFF))
+
+
+class Stdout(Sink):
+    """Title, summary and the first rows of evidence. Names of markets come from outside: control characters
+    are shown, not obeyed. When it is wrong: as the only way anybody is told.
+
+    >>> import asyncio
+    >>> body = b'{"type": "foreshock.incident.opened", "data": {"severity": "critical", "title": "Cancel burst"}}'
+    >>> asyncio.run(Stdout("terminal").send(Parcel("inc_1_1", "inc_1", "critical", body))).delivery
+    CRITICAL  opened  Cancel burst
+    <Delivery.DELIVERED: 'delivered'>
+    """
+
+    def __init__(self, name: str, *, stream: TextIO | None = None) -> None:
+        super().__init__(name)
+        self._stream = stream
+
+    async def send(self, parcel: Parcel) -> Outcome:
+        try:
+            body = msgspec.json.decode(parcel.body, type=dict[str, Any])
+        except msgspec.MsgspecError:
+            return Outcome(Delivery.REJECTED, "not an alert's JSON")
+        stream = self._stream or sys.stdout
+        try:
+            stream.write("\n".join(told(body)) + "\n")
+            stream.flush()
+        except (OSError, ValueError):
+            return Outcome(Delivery.RETRY, "nobody reads the terminal")
+        return Outcome(Delivery.DELIVERED)
+
+
+def told(body: dict[str, Any]) -> list[str]:
+    """The alert as lines of text."""
+    data = body.get("data")
+    data = data if isinstance(data, dict) else {}
+    what = str(body.get("type", "")).rpartition(".")[2]
+    severity = str(data.get("severity", "info")).upper()
+    lines = [f"{severity}  {what}  {data.get('title', '')}"]
+    if data.get("summary"):
+        lines.append(f"  {data['summary']}")
+    evidence = data.get("evidence")
+    for row in evidence[:EVIDENCE_ROWS_MAX] if isinstance(evidence, list) else []:
+        if isinstance(row, dict):
+            lines.append(_row(row))
+    if data.get("delayed_by_s"):
+        lines.append(f"  delivered {data['delayed_by_s']} s late")
+    return [visible(line) for line in lines]
+
+
+def _row(row: dict[str, Any]) -> str:
+    share = f"{_number(row.get('share'), 100):>5} %"
+    values = f"{_number(row.get('observed'))} {row.get('unit', '')}, expected {_number(row.get('expected'))}"
+    return f"  {share}  {row.get('market', '')}  {row.get('feature', '')}: {values}"
+
+
+def _number(value: object, times: float = 1.0) -> str:
+    return f"{value * times:.3g}" if isinstance(value, int | float) else "?"
+
+
+def visible(text: str) -> str:
+    """One line without anything a terminal would obey.
+
+    >>> visible("a" + chr(27) + "[2J" + chr(10) + "b")
+    'a\\\\x1b[2J\\\\nb'
+    """
+    plain = text[:TEXT_MAX].translate(_BIDI)
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in plain)
