@@ -28,8 +28,8 @@ class Native(Format):
     >>> from detector.model.records import pack
     >>> mark = b'{"type": "mark", "ts": 1700000000000000000, "market": "BTC-PERP", "price": "61800.20"}'
     >>> batch = Native().decode(pack("marks", 0, [mark, b"{}"], [7, 8]))
-    >>> batch.markets, batch.events["price_ticks"].tolist(), [(reject.offset, reject.reason) for reject in batch.rejects]
-    (('BTC-PERP',), [618002], [(8, 'missing_field:type')])
+    >>> batch.markets, batch.events["price_ticks"].tolist(), batch.rejects[0].offset, batch.rejects[0].reason
+    (('BTC-PERP',), [618002], 8, 'missing_field:type')
     """
 
     name = "native"
@@ -67,11 +67,11 @@ class Native(Format):
             else:
                 if reading.skipped:
                     skipped["unknown_type"] = skipped.get("unknown_type", 0) + reading.skipped
-                events = _room(events, row + len(reading.rows) + len(batch) - record)
-                for index, market in enumerate(markets):
-                    events[row] = reading.rows[index]
-                    events[row]["market"] = market
-                    events[row]["offset"] = batch.offsets[record]
+                events = _room(events, row + len(markets) + len(batch) - record)
+                offset = int(batch.offsets[record])
+                for market, columns in zip(markets, reading.rows, strict=True):
+                    columns["market"], columns["offset"] = market, offset
+                    events[row] = tuple(columns.values())
                     row += 1
             record += 1
         return EventBatch(
@@ -91,7 +91,7 @@ class Native(Format):
         """(first record the fast parser leaves to the general one, next free row)."""
         if not self.fast or record == len(batch):
             return record, row
-        return read_plain(
+        after: tuple[int, int] = read_plain(
             batch.payload,
             batch.bounds,
             batch.offsets,
@@ -103,6 +103,7 @@ class Native(Format):
             *self._names.key,
             self.limits.message_bytes_max,
         )
+        return after
 
     def _markets(self, reading: Reading) -> list[int]:
         """Numbers of the rows' markets. Raises Unreadable before it gives out any, when there is no room for all."""

@@ -35,6 +35,7 @@ from detector.formats.native_scan import (
 from detector.formats.native_words import (
     EVENT_NS_FIRST,
     EVENT_NS_LAST,
+    FIELD_NUMBERS,
     ID_BYTES_MAX,
     SEQ_MAX,
     Field,
@@ -45,13 +46,26 @@ from detector.kernels.digest import digest_bytes
 from detector.kernels.names import NAME_BYTES_MAX, name_index
 from detector.model.events import DECIMALS_MAX, CancelCode, Flag, Kind
 
-_TYPE, _TS, _MARKET, _SEQ, _ACCOUNT = (int(field) for field in list(Field)[:5])
-_ORDER_ID, _SIDE, _PRICE, _QTY = int(Field.ORDER_ID), int(Field.SIDE), int(Field.PRICE), int(Field.QTY)
-_REASON, _STATUS, _TAKER = int(Field.REASON), int(Field.STATUS), int(Field.TAKER_ACCOUNT)
-_FORCED, _LEVERAGE, _PREVIOUS = int(Field.LIQUIDATION), int(Field.LEVERAGE), int(Field.PREVIOUS)
-_NOTIONAL, _MODE, _MARGIN = int(Field.NOTIONAL), int(Field.MARGIN_MODE), int(Field.MARGIN)
-_LIQUIDATION_PRICE, _ENTRY_PRICE = int(Field.LIQUIDATION_PRICE), int(Field.ENTRY_PRICE)
-_INDEX, _FUNDING_RATE, _OPEN_INTEREST = int(Field.INDEX), int(Field.FUNDING_RATE), int(Field.OPEN_INTEREST)
+_TYPE, _TS, _MARKET, _SEQ, _ACCOUNT = (FIELD_NUMBERS[name] for name in ("type", "ts", "market", "seq", "account"))
+_ORDER_ID, _SIDE, _PRICE, _QTY = (
+    FIELD_NUMBERS[Field.ORDER_ID],
+    FIELD_NUMBERS[Field.SIDE],
+    FIELD_NUMBERS[Field.PRICE],
+    FIELD_NUMBERS[Field.QTY],
+)
+_REASON, _STATUS, _TAKER = FIELD_NUMBERS[Field.REASON], FIELD_NUMBERS[Field.STATUS], FIELD_NUMBERS[Field.TAKER_ACCOUNT]
+_FORCED, _LEVERAGE, _PREVIOUS = (
+    FIELD_NUMBERS[Field.LIQUIDATION],
+    FIELD_NUMBERS[Field.LEVERAGE],
+    FIELD_NUMBERS[Field.PREVIOUS],
+)
+_NOTIONAL, _MODE, _MARGIN = FIELD_NUMBERS[Field.NOTIONAL], FIELD_NUMBERS[Field.MARGIN_MODE], FIELD_NUMBERS[Field.MARGIN]
+_LIQUIDATION_PRICE, _ENTRY_PRICE = FIELD_NUMBERS[Field.LIQUIDATION_PRICE], FIELD_NUMBERS[Field.ENTRY_PRICE]
+_INDEX, _FUNDING_RATE, _OPEN_INTEREST = (
+    FIELD_NUMBERS[Field.INDEX],
+    FIELD_NUMBERS[Field.FUNDING_RATE],
+    FIELD_NUMBERS[Field.OPEN_INTEREST],
+)
 
 _KIND_ORDER, _KIND_CANCEL, _KIND_FILL = int(Kind.ORDER), int(Kind.CANCEL), int(Kind.FILL)
 _KIND_LEVERAGE, _KIND_POSITION, _KIND_LEVEL = int(Kind.LEVERAGE), int(Kind.POSITION), int(Kind.LEVEL)
@@ -105,7 +119,7 @@ def read_plain(
         kind = event["kind"]
         if kind <= _KIND_FILL:
             plain = _of_order(payload, values, seen, event, key0, key1)
-        elif kind == _KIND_LEVERAGE or kind == _KIND_POSITION:
+        elif kind in (_KIND_LEVERAGE, _KIND_POSITION):
             plain = _of_account(payload, values, seen, event)
         else:
             plain = _of_market(payload, values, seen, event)

@@ -10,28 +10,27 @@ from typing import Any
 
 import numpy as np
 
-from detector.formats.native_words import REASONS, SIDES, STATUSES, TYPES, Field
+from detector.formats.native_words import FIELD_NUMBERS, MARGIN_MODES, REASONS, SIDES, STATUSES, TYPES
 from detector.kernels import kernel
-from detector.kernels.words import Words, load, word_index
-from detector.model.events import Flag
+from detector.kernels.words import Words, byte_at, load, word_index
 
 # A row of VALUES per field: what kind of value, where it stands (strings without their quotes), a number's digits and
 # count of decimals.
 SHAPE, START, END, DIGITS, DECIMALS = range(5)
 STRING, NUMBER, TRUE, FALSE = range(1, 5)
-FIELDS = len(Field)
+FIELDS = len(FIELD_NUMBERS)
 NOT_PLAIN = -1
 
 # What a word can mean: columns of _MEANINGS, NOTHING where it is not that. The last row is of all other words.
 AS_FIELD, AS_TYPE, AS_SIDE, AS_REASON, AS_STATUS, AS_MARGIN_MODE = range(6)
 NOTHING = -100
 _COLUMNS: tuple[Mapping[str, int], ...] = (
-    {field.wire: int(field) for field in Field},
+    FIELD_NUMBERS,
     TYPES,
     SIDES,
     REASONS,
     STATUSES,
-    {"cross": int(Flag.CROSS), "isolated": int(Flag.ISOLATED)},
+    MARGIN_MODES,
 )
 _WORDS = list(dict.fromkeys(word for column in _COLUMNS for word in column))
 _SLOTS, _PARTS, _LENGTHS, _MAGIC = Words(_WORDS).arrays
@@ -67,19 +66,19 @@ def scan(payload: Any, start: Any, end: Any, values: Any) -> Any:
     none = np.uint64(0)
     seen = none
     at = skip_space(payload, start, end)
-    if payload[at] != _OPEN:
+    if byte_at(payload, at) != _OPEN:
         return none
     at += 1
     while True:
         at = skip_space(payload, at, end)
-        if at >= end or payload[at] != _QUOTE:
+        if at >= end or byte_at(payload, at) != _QUOTE:
             return none
         stop = string_end(payload, at + 1, end)
         if stop < 0:
             return none
         field = meaning(payload, at + 1, stop, AS_FIELD)
         at = skip_space(payload, stop + 1, end)
-        if payload[at] != _COLON:
+        if byte_at(payload, at) != _COLON:
             return none
         at = skip_space(payload, at + 1, end)
         if at >= end:
@@ -95,7 +94,7 @@ def scan(payload: Any, start: Any, end: Any, values: Any) -> Any:
         if at < 0:
             return none
         at = skip_space(payload, at, end)
-        byte = payload[at]
+        byte = byte_at(payload, at)
         at += 1
         if byte == _COMMA:
             continue
@@ -107,7 +106,7 @@ def scan(payload: Any, start: Any, end: Any, values: Any) -> Any:
 @kernel
 def _value(payload: Any, at: Any, end: Any, values: Any, field: Any) -> Any:
     """Where the value that begins at `at` ends, itself in values[field]; or NOT_PLAIN."""
-    byte = payload[at]
+    byte = byte_at(payload, at)
     if byte == _QUOTE:
         stop = string_end(payload, at + 1, end)
         if stop < 0:
@@ -128,7 +127,7 @@ def _value(payload: Any, at: Any, end: Any, values: Any, field: Any) -> Any:
     if word == _TRUE:
         values[field, SHAPE] = TRUE
         return at + 4
-    if word == _FALSE and payload[at + 4] == 0x65:  # the e
+    if word == _FALSE and byte_at(payload, at + 4) == 0x65:  # the e
         values[field, SHAPE] = FALSE
         return at + 5
     if word == _NULL and field == FIELDS:
@@ -146,8 +145,8 @@ def meaning(payload: Any, start: Any, end: Any, column: Any) -> Any:
 def skip_space(payload: Any, at: Any, end: Any) -> Any:
     """The first place from `at` on that is no white space; not beyond `end`."""
     while at < end:
-        byte = payload[at]
-        if byte > _SPACE or not (byte == _SPACE or byte == _NEWLINE or byte == _TAB or byte == _RETURN):
+        byte = byte_at(payload, at)
+        if byte > _SPACE or byte not in (_SPACE, _NEWLINE, _TAB, _RETURN):
             return at
         at += 1
     return at
@@ -169,7 +168,7 @@ def string_end(payload: Any, at: Any, end: Any) -> Any:
             continue
         lowest = (found & (~found + np.uint64(1))) >> np.uint64(7)
         at += np.int64((((lowest - np.uint64(1)) & _ONES) * _ONES) >> np.uint64(56))
-        return at if at < end and payload[at] == _QUOTE else NOT_PLAIN
+        return at if at < end and byte_at(payload, at) == _QUOTE else NOT_PLAIN
     return NOT_PLAIN
 
 
@@ -177,7 +176,7 @@ def string_end(payload: Any, at: Any, end: Any) -> Any:
 def number(payload: Any, at: Any) -> Any:
     """(end, digits as one signed integer, how many of them are decimals); the end is NOT_PLAIN if it is not."""
     failed = (NOT_PLAIN, np.int64(0), np.int64(0))
-    negative = payload[at] == _MINUS
+    negative = byte_at(payload, at) == _MINUS
     if negative:
         at += 1
     first = at
@@ -190,20 +189,20 @@ def number(payload: Any, at: Any) -> Any:
         if _eight_digits(word):
             digits = digits * np.uint64(100_000_000) + _eight(word)
             at += 8
-    while payload[at] >= _ZERO and payload[at] <= _NINE:
-        digits = digits * np.uint64(10) + np.uint64(payload[at] - _ZERO)
+    while byte_at(payload, at) >= _ZERO and byte_at(payload, at) <= _NINE:
+        digits = digits * np.uint64(10) + np.uint64(byte_at(payload, at) - _ZERO)
         at += 1
         if at - first > _DIGITS_MAX:
             return failed
     whole = at - first
-    if whole == 0 or (whole > 1 and payload[first] == _ZERO):
+    if whole == 0 or (whole > 1 and byte_at(payload, first) == _ZERO):
         return failed
     decimals = np.int64(0)
-    if payload[at] == _POINT:
+    if byte_at(payload, at) == _POINT:
         at += 1
         point = at
-        while payload[at] >= _ZERO and payload[at] <= _NINE:
-            digits = digits * np.uint64(10) + np.uint64(payload[at] - _ZERO)
+        while byte_at(payload, at) >= _ZERO and byte_at(payload, at) <= _NINE:
+            digits = digits * np.uint64(10) + np.uint64(byte_at(payload, at) - _ZERO)
             at += 1
             if whole + at - point > _DIGITS_MAX:
                 return failed

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum, StrEnum
+from enum import StrEnum
 
-from detector.model.events import CancelCode, Kind, Side, StatusCode
+from detector.model.events import CancelCode, Flag, Kind, Side, StatusCode
 
 EVENT_NS_FIRST = 946_684_800 * 10**9  # 2000-01-01T00:00:00Z; earlier is somebody's seconds or milliseconds
 EVENT_NS_LAST = 7_258_118_400 * 10**9 - 1  # before 2200-01-01T00:00:00Z
@@ -29,39 +29,34 @@ class Limits:
         assert min(self.message_bytes_max, self.rows_per_message_max, self.depth_max) > 0, "limits must be above 0"
 
 
-class Field(IntEnum):
-    """Fields that mean something, in no special order. Names in lower case are the wire's."""
+class Field(StrEnum):
+    """Fields that mean something, by their names in a message."""
 
-    TYPE = 0
-    TS = 1
-    MARKET = 2
-    SEQ = 3
-    ACCOUNT = 4
-    ORDER_ID = 5
-    SIDE = 6
-    PRICE = 7
-    QTY = 8
-    REASON = 9
-    TAKER_ACCOUNT = 10
-    LIQUIDATION = 11
-    LEVERAGE = 12
-    PREVIOUS = 13
-    NOTIONAL = 14
-    MARGIN_MODE = 15
-    MARGIN = 16
-    LIQUIDATION_PRICE = 17
-    ENTRY_PRICE = 18
-    INDEX = 19
-    FUNDING_RATE = 20
-    OPEN_INTEREST = 21
-    STATUS = 22
-    BIDS = 23
-    ASKS = 24
-
-    @property
-    def wire(self) -> str:
-        """The name in a message."""
-        return self.name.lower()
+    TYPE = "type"
+    TS = "ts"
+    MARKET = "market"
+    SEQ = "seq"
+    ACCOUNT = "account"
+    ORDER_ID = "order_id"
+    SIDE = "side"
+    PRICE = "price"
+    QTY = "qty"
+    REASON = "reason"
+    TAKER_ACCOUNT = "taker_account"
+    LIQUIDATION = "liquidation"
+    LEVERAGE = "leverage"
+    PREVIOUS = "previous"
+    NOTIONAL = "notional"
+    MARGIN_MODE = "margin_mode"
+    MARGIN = "margin"
+    LIQUIDATION_PRICE = "liquidation_price"
+    ENTRY_PRICE = "entry_price"
+    INDEX = "index"
+    FUNDING_RATE = "funding_rate"
+    OPEN_INTEREST = "open_interest"
+    STATUS = "status"
+    BIDS = "bids"
+    ASKS = "asks"
 
 
 class Refusal(StrEnum):
@@ -86,11 +81,12 @@ class Refusal(StrEnum):
 
     def of(self, field: Field) -> str:
         """This refusal, of one field."""
-        return f"{self}:{field.wire}"
+        return f"{self}:{field}"
 
 
+FIELD_NUMBERS = {str(field): number for number, field in enumerate(Field)}
 TYPES = {kind.name.lower(): kind for kind in Kind}
 SIDES = {"buy": Side.BUY, "sell": Side.SELL}
 REASONS = {code.name.lower(): code for code in CancelCode}
 STATUSES = {code.name.lower(): code for code in StatusCode}
-MARGIN_MODES = ("isolated", "cross")
+MARGIN_MODES = {"isolated": Flag.ISOLATED, "cross": Flag.CROSS}

@@ -27,7 +27,7 @@ def write(events: EventColumn, markets: tuple[str, ...]) -> tuple[npt.NDArray[np
 
     >>> from detector.model.events import Side, empty_events
     >>> events = empty_events(1)
-    >>> events["kind"], events["event_ns"], events["order"], events["side"] = Kind.ORDER, 1_700_000_000_000_000_000, 7, Side.BUY
+    >>> events["kind"], events["event_ns"], events["order"], events["side"] = Kind.ORDER, 17 * 10**17, 7, Side.BUY
     >>> events["price_ticks"], events["price_decimals"], events["qty_lots"] = 618002, 1, 5
     >>> payload, bounds = write(events, ("BTC-PERP",))
     >>> bytes(payload[slice(*bounds[0])])[:54]
@@ -109,7 +109,7 @@ _DECIMALS_MAX = 15
 
 @kernel
 def _write(events: Any, names: Any, name_ends: Any, out: Any, bounds: Any, row: Any, messages: Any, used: Any) -> Any:
-    """From `row` on. (next row, messages, bytes used, 0 = done, > 0 = needs that many bytes first, < 0 = our mistake)."""
+    """From `row` on. (next row, messages, bytes used, what is missing): 0 = nothing, > 0 = bytes, < 0 = our mistake."""
     while row < len(events):
         last = row + 1
         if events[row]["kind"] == _BOOK:
@@ -192,7 +192,7 @@ def _sizes(event: Any, out: Any, at: Any) -> Any:
     if kind != _LEVERAGE_KIND and kind != _STATUS_KIND and kind != _CANCEL:
         at = _text(out, at, _FIELD, _FIELD_ENDS, _ENTRY_PRICE if kind == _POSITION else _PRICE)
         at = _decimal(out, at, event["price_ticks"], event["price_decimals"])
-    if kind == _LEVERAGE_KIND or kind == _STATUS_KIND or kind == _MARK:
+    if kind in (_LEVERAGE_KIND, _STATUS_KIND, _MARK):
         return at
     if kind == _CANCEL and (event["flags"] & _FLAG_ALL) != 0:
         return at
@@ -204,7 +204,7 @@ def _sizes(event: Any, out: Any, at: Any) -> Any:
 def _floats(event: Any, out: Any, at: Any) -> Any:
     """The float columns; NaN = not said. -1: a value that cannot be written."""
     kind = event["kind"]
-    if kind == _LEVERAGE_KIND or kind == _POSITION:
+    if kind in (_LEVERAGE_KIND, _POSITION):
         at = _float(out, at, _LEVERAGE, event["leverage"])
         at = _float(out, at, _MARGIN, event["margin"])
         at = _float(out, at, _LIQUIDATION_PRICE, event["liquidation_price"])
