@@ -13,7 +13,7 @@ import typer
 
 from detector.cli.base import Exit, command_line, printable
 from detector.wiring.config import Configuration, ConfigurationError, load, secret
-from detector.wiring.settings import WebhookDestination
+from detector.wiring.destination_section import WebhookDestination
 
 app = command_line()
 REACH_S = 5.0

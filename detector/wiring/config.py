@@ -22,7 +22,9 @@ from pydantic import BaseModel, Field, SecretStr, ValidationError, create_model
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict, SettingsError
 
 from detector.wiring import plugins
-from detector.wiring.settings import AnyDestination, Section, Settings
+from detector.wiring.destination_section import AnyDestination
+from detector.wiring.section import Section
+from detector.wiring.settings import Settings
 
 PREFIX = "FORESHOCK_"
 PLACES = (Path("foreshock.toml"), Path("/etc/foreshock/foreshock.toml"))  # looked for in this order

@@ -6,150 +6,16 @@ Keys without a default are shown there as comments, with the example given here.
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import NoDecode
 
+from detector.wiring.destination_section import AnyDestination
+from detector.wiring.kafka_section import Kafka
+from detector.wiring.section import HostPort, Name, Section, listed, one_of
 from detector.wiring.units import Duration, Size
-
-SeverityName: TypeAlias = Literal["info", "warning", "critical"]
-
-
-def _listed(value: object) -> object:
-    """A list, or its text with commas, as an environment variable has it."""
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
-
-
-HostPort = Annotated[str, StringConstraints(pattern=r"^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}$")]
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,248}$")]
-HostPorts = Annotated[tuple[HostPort, ...], NoDecode, BeforeValidator(_listed), Field(min_length=1)]
-Names = Annotated[tuple[Name, ...], NoDecode, BeforeValidator(_listed), Field(min_length=1)]
-Cidrs = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_listed)]
-
-
-class Section(BaseModel):
-    """A table of the file. Unknown keys are errors; errors never show what was written, it may be a secret."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, validate_default=True)
-
-
-def one_of(section: Section, key: str) -> Section:
-    """A secret stands in the file itself or in a file of its own, not in both."""
-    if getattr(section, key) is not None and getattr(section, f"{key}_file") is not None:
-        raise ValueError(f"give {key} or {key}_file, not both")
-    return section
-
-
-class Tls(Section):
-    """How the broker's connection is encrypted."""
-
-    enabled: bool = Field(default=False, description="Encrypt the connection to the broker, and check whose it is.")
-    ca_file: Path | None = Field(
-        default=None,
-        description="Certificates that are trusted, PEM; without it the system's.",
-        examples=["/etc/kafka/ca.pem"],
-    )
-    cert_file: Path | None = Field(
-        default=None,
-        description="Our own certificate, PEM, where the broker asks for one.",
-        examples=["/etc/kafka/us.pem"],
-    )
-    key_file: Path | None = Field(
-        default=None, description="The private key of cert_file, PEM.", examples=["/etc/kafka/us.key"]
-    )
-
-    @model_validator(mode="after")
-    def _pair(self) -> Tls:
-        if (self.cert_file is None) != (self.key_file is None):
-            raise ValueError("cert_file and key_file belong together: give both or neither")
-        return self
-
-
-class Sasl(Section):
-    """How we log in to the broker."""
-
-    mechanism: Literal["none", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
-        default="none", description="How to log in; PLAIN only over TLS, because it sends the password as it is."
-    )
-    username: str = Field(default="", description="Who logs in.")
-    password: SecretStr | None = Field(default=None, description="The password.", examples=["..."])
-    password_file: Path | None = Field(
-        default=None,
-        description="File that holds the password: better than the password here.",
-        examples=["/run/secrets/kafka"],
-    )
-
-    @model_validator(mode="after")
-    def _complete(self) -> Sasl:
-        one_of(self, "password")
-        given = self.password is not None or self.password_file is not None
-        if self.mechanism != "none" and not (self.username and given):
-            raise ValueError(f"{self.mechanism} needs username and password (or password_file)")
-        return self
-
-
-class Kafka(Section):
-    """Where events come from."""
-
-    bootstrap: HostPorts = Field(
-        default=("127.0.0.1:9092",), description="Brokers to ask first, host:port; one that answers is enough."
-    )
-    topics: Names = Field(
-        default=("market.events",), description="Topics with events. A market must keep to one partition of each."
-    )
-    group_id: Name = Field(
-        default="foreshock",
-        description="Consumer group. Daemons of one group share the partitions; of two groups see all twice.",
-    )
-    member: str = Field(
-        default="",
-        max_length=249,
-        description="Name of this member, the same after a restart, so that nothing is handed round.",
-    )
-    start_at: Literal["earliest", "latest"] = Field(
-        default="latest",
-        description="Where a partition without saved state begins; a new daemon should not page last week.",
-    )
-    isolation: Literal["read_committed", "read_uncommitted"] = Field(
-        default="read_committed", description="Whether aborted transactions of the exchange stay unseen."
-    )
-    session_timeout: Duration = Field(
-        default=Duration.of("15s"), description="Silent this long, the group takes our partitions away."
-    )
-    heartbeat_interval: Duration = Field(
-        default=Duration.of("3s"), description="How often we say we are here; at most a third of session_timeout."
-    )
-    rebalance_timeout: Duration = Field(
-        default=Duration.of("60s"), description="Time a member has to hand over its partitions."
-    )
-    request_timeout: Duration = Field(
-        default=Duration.of("15s"), description="A request unanswered this long has failed."
-    )
-    batch_max: int = Field(
-        default=2000,
-        ge=1,
-        le=100_000,
-        description="Records in one batch: about 20 ms of work, so that heartbeats get through.",
-    )
-    fetch_bytes_max: Size = Field(
-        default=Size.of("8MiB"), description="One answer of a broker; bounds memory in catching up."
-    )
-    partition_fetch_bytes_max: Size = Field(default=Size.of("1MiB"), description="One partition's part of an answer.")
-    tls: Tls = Field(default=Tls(), description=str(Tls.__doc__))
-    sasl: Sasl = Field(default=Sasl(), description=str(Sasl.__doc__))
-
-    @model_validator(mode="after")
-    def _related(self) -> Kafka:
-        if self.heartbeat_interval * 3 > self.session_timeout:
-            raise ValueError(
-                "heartbeat_interval must be at most a third of session_timeout, or one lost beat costs us all"
-            )
-        if self.sasl.mechanism == "PLAIN" and not self.tls.enabled:
-            raise ValueError("sasl.mechanism PLAIN sends the password as it is: set tls.enabled, or use SCRAM")
-        return self
 
 
 class Input(Section):
@@ -299,55 +165,6 @@ class Delivery(Section):
         return self
 
 
-class Destination(Section):
-    """What all destinations share."""
-
-    min_severity: SeverityName = Field(default="info", description="Alerts below this are not sent here.")
-
-
-class WebhookDestination(Destination):
-    """Signed HTTP POSTs (Standard Webhooks)."""
-
-    type: Literal["webhook"]
-    url: SecretStr = Field(description="Where to, https. Its path may hold a token, so it is treated as a secret.")
-    secret: SecretStr | None = Field(default=None, description="Key of the signature, whsec_ and base64.")
-    secret_file: Path | None = Field(
-        default=None, description="File that holds the key; a second line is the key being retired."
-    )
-    allow_http: bool = Field(default=False, description="Allow http://: only for a receiver on this machine.")
-    allow_cidrs: Cidrs = Field(
-        default=(), description="Private networks it may connect to; without, public addresses only."
-    )
-
-    @model_validator(mode="after")
-    def _complete(self) -> WebhookDestination:
-        one_of(self, "secret")
-        url = self.url.get_secret_value()
-        if not url.startswith("https://" if not self.allow_http else ("http://", "https://")):
-            raise ValueError("url must begin with https:// (allow_http = true permits http://)")
-        if self.secret is None and self.secret_file is None:
-            raise ValueError("give secret_file (or secret): a receiver must be able to tell our alerts from anybody's")
-        return self
-
-
-class JsonlDestination(Destination):
-    """A file, one alert a line."""
-
-    type: Literal["jsonl"]
-    path: Path = Field(description="The file; lines are added.")
-
-
-class StdoutDestination(Destination):
-    """The daemon's standard output, one alert a line."""
-
-    type: Literal["stdout"]
-
-
-AnyDestination: TypeAlias = Annotated[
-    WebhookDestination | JsonlDestination | StdoutDestination, Field(discriminator="type")
-]
-
-
 class Http(Section):
     """The page, its API, health and metrics."""
 
@@ -358,7 +175,7 @@ class Http(Section):
     token_file: Path | None = Field(
         default=None, description="File that holds the token.", examples=["/run/secrets/foreshock"]
     )
-    hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)] = Field(
+    hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(listed)] = Field(
         default=(), description="Names it may be called by besides its own address; others are refused (DNS rebinding)."
     )
 

@@ -1,0 +1,112 @@
+"""Build: from the configuration to the engine. The one place that knows which plug-in gets which setting."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from detector import __version__
+from detector.anomaly.base import Detector
+from detector.engine.pipeline import EngineSettings, Pipeline
+from detector.engine.shard import Shard
+from detector.features.base import Group
+from detector.features.tables import Limits
+from detector.formats.base import Format
+from detector.incidents.alerting import Alerting
+from detector.incidents.correlator import Correlator
+from detector.incidents.settings import IncidentSettings
+from detector.wiring import plugins
+from detector.wiring.config import Configuration
+
+LAST = ("joint", "drift")  # they read what the other detectors said of the same window
+
+
+def open_windows(width_ns: int, lateness_ns: int) -> int:
+    """Windows open at once: the one that is due, and those an event may fall in before lateness has passed its end."""
+    return 2 + (lateness_ns - 1) // width_ns if lateness_ns > 0 else 1
+
+
+def build_format(config: Configuration, name: str, key: tuple[int, int]) -> Format:
+    """The decoder called `name` (a file in detector/formats)."""
+    made = plugins.load("formats", name)(key, config.settings.limits.markets_max)
+    assert isinstance(made, Format)
+    return made
+
+
+def build_groups(ring: int) -> dict[str, Group]:
+    """Every feature group, in the order of their names."""
+    found = {name: plugins.load("features", name) for name in plugins.names("features")}
+    return {name: group(ring) for name, group in found.items() if issubclass(group, Group)}
+
+
+def build_detectors(config: Configuration) -> list[Detector]:
+    """The enabled detectors, each with its share of the budget; those that read the others' scores stand last."""
+    budget = config.settings.budget
+    pages = np.array([budget.info, budget.warning, budget.critical])
+    enabled = [settings for settings in config.detectors if settings.enabled]
+    shares = sum(settings.budget_share for settings in enabled)
+    made = [
+        plugins.load("anomaly", settings.name)(settings.params, pages * settings.budget_share / shares)
+        for settings in sorted(enabled, key=lambda settings: (settings.name in LAST, settings.name))
+    ]
+    return [detector for detector in made if isinstance(detector, Detector)]
+
+
+def incident_settings(config: Configuration) -> IncidentSettings:
+    """What the correlator and the alerts are told."""
+    told = config.settings.incidents
+    return IncidentSettings(
+        venue=told.venue,
+        rule_rev=config.config_rev,
+        join_ns=told.join.ns,
+        together_ns=told.together.ns,
+        hold_ns=told.hold.ns,
+        update_ns=told.update.ns,
+        open_max=told.open_max,
+        timeline_max=told.timeline_max,
+        evidence_max=told.evidence_max,
+        contributors_max=told.contributors_max,
+    )
+
+
+def build_pipeline(
+    config: Configuration,
+    *,
+    digest_key: tuple[int, int] = (0, 0),
+    pseudonym_key: bytes,
+    format_name: str | None = None,
+    keep_scored: bool = False,
+) -> Pipeline:
+    """A whole engine at the beginning of its log.
+
+    digest_key       seeds the digests of order ids and accounts; the same for a state file's whole life
+    pseudonym_key    keys the names that accounts have in alerts
+    format_name      a file in detector/formats, instead of input.format
+    keep_scored      whether each step hands over every scored window
+    """
+    told = config.settings
+    engine = EngineSettings(
+        width_ns=told.windows.width.ns,
+        lateness_ns=told.input.lateness.ns,
+        leap_ns=told.input.time_jump_max.ns,
+        staged_rows_max=told.limits.staged_events_max,
+        silence_windows_max=told.windows.silence_max,
+    )
+    limits = Limits(
+        markets_max=told.limits.markets_max,
+        orders_max=told.limits.orders_max,
+        levels_max=told.limits.levels_max,
+        participants_per_market_max=told.limits.participants_per_market_max,
+        makers_max=told.limits.makers_max,
+    )
+    ring = open_windows(engine.width_ns, engine.lateness_ns)
+    incidents = incident_settings(config)
+    alerting = Alerting(incidents, pseudonym_key, config.config_rev, __version__)
+    return Pipeline(
+        build_format(config, format_name or told.input.format, digest_key),
+        Shard(build_groups(ring), limits, ring, engine.width_ns),
+        build_detectors(config),
+        Correlator(incidents),
+        alerting.alert,
+        engine,
+        keep_scored=keep_scored,
+    )

@@ -1,0 +1,36 @@
+"""Section: what every table of the configuration is, and the kinds of values that several of them hold."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network, IPv6Network
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic_settings import NoDecode
+
+SeverityName: TypeAlias = Literal["info", "warning", "critical"]
+
+
+def listed(value: object) -> object:
+    """A list, or its text with commas, as an environment variable has it."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+HostPort = Annotated[str, StringConstraints(pattern=r"^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}$")]
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,248}$")]
+HostPorts = Annotated[tuple[HostPort, ...], NoDecode, BeforeValidator(listed), Field(min_length=1)]
+Names = Annotated[tuple[Name, ...], NoDecode, BeforeValidator(listed), Field(min_length=1)]
+Cidrs = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(listed)]
+
+
+class Section(BaseModel):
+    """A table of the file. Unknown keys are errors; errors never show what was written, it may be a secret."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, validate_default=True)
+
+
+def one_of(section: Section, key: str) -> Section:
+    """A secret stands in the file itself or in a file of its own, not in both."""
+    if getattr(section, key) is not None and getattr(section, f"{key}_file") is not None:
+        raise ValueError(f"give {key} or {key}_file, not both")
+    return section
