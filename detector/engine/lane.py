@@ -1,7 +1,7 @@
 """Lane: one partition's decoded events on their way into the fold, and how far event time has come there.
 
 A lane's clock is the largest event time so far, record by record. Two things keep one wrong timestamp from harming it:
-a record that leaps further ahead than LEAP_NS waits for the next one and is put at the clock when that one contradicts
+a record that leaps further ahead than leap_ns waits for the next one and is put at the clock when that one contradicts
 it (`skewed`); and a lane whose records all lie far behind the clock for BEHIND_MAX records steps back (`stepped_back`).
 Only the log decides, so live and replay agree.
 """
@@ -18,7 +18,6 @@ import numpy.typing as npt
 from detector.model.events import EventBatch
 from detector.model.state import State
 
-LEAP_NS = 5_000_000_000
 BEHIND_NS = 60_000_000_000
 BEHIND_MAX = 1000  # records
 
@@ -37,9 +36,10 @@ class Staged:
 class Lane:
     """Order in, order out. `next_offset` is the first record not wholly folded."""
 
-    def __init__(self, topic: str, partition: int) -> None:
+    def __init__(self, topic: str, partition: int, leap_ns: int) -> None:
         self.topic = topic
         self.partition = partition
+        self.leap_ns = leap_ns
         self.clock_ns = 0  # of released records
         self.folded_ns = 0  # of folded ones
         self.idle_ns = 0
@@ -57,7 +57,7 @@ class Lane:
         return max(self.clock_ns, self.idle_ns)
 
     def put(self, batch: EventBatch, markets: npt.NDArray[np.int32], decoder: State) -> None:
-        """Take a decoded batch. Its last record may be held back until the next one comes (see LEAP_NS)."""
+        """Take a decoded batch. Its last record may be held back until the next one comes (see leap_ns)."""
         if self.next_offset < 0:
             self.next_offset = batch.first_offset
         if self._held is not None:
@@ -107,7 +107,7 @@ class Lane:
             for record in range(index, len(tops)):
                 top = int(tops[record])
                 low, high = int(bounds[record]), int(bounds[record + 1])
-                if self.clock_ns and top > self.clock_ns + LEAP_NS:
+                if self.clock_ns and top > self.clock_ns + self.leap_ns:
                     if record + 1 < len(tops):
                         after = int(tops[record + 1])
                     elif following is None:
@@ -116,7 +116,7 @@ class Lane:
                         break
                     else:
                         after = _first_top(following) if len(following) else top
-                    if after < top - LEAP_NS:
+                    if after < top - self.leap_ns:
                         self.skewed += high - low
                         np.minimum(times[low:high], self.clock_ns, out=times[low:high])
                         top = self.clock_ns
@@ -133,7 +133,7 @@ class Lane:
             return None
         clocks = np.maximum.accumulate(np.maximum(tops, self.clock_ns))
         before = np.concatenate(([self.clock_ns or int(tops[0])], clocks[:-1]))
-        if np.any(tops > before + LEAP_NS) or np.any(tops < before - BEHIND_NS):
+        if np.any(tops > before + self.leap_ns) or np.any(tops < before - BEHIND_NS):
             return None
         return clocks
 

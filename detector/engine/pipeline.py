@@ -39,6 +39,7 @@ class EngineSettings:
 
     width_ns: int = 1_000_000_000
     lateness_ns: int = 500_000_000
+    leap_ns: int = 5_000_000_000  # a record further ahead of its neighbours has a wrong clock (engine/lane.py)
     staged_rows_max: int = 500_000
     silence_windows_max: int = 900  # a longer silence of everything is jumped over, not walked through
     quiet_windows: int = 5  # nothing at all for this long: time passes, but nothing is scored or learned
@@ -132,7 +133,7 @@ class Pipeline:
             return
         lane = self._lanes.get(key)
         if lane is None:
-            lane = self._lanes[key] = Lane(batch.topic, batch.partition)
+            lane = self._lanes[key] = Lane(batch.topic, batch.partition, self.settings.leap_ns)
             self._carried.setdefault(key, set())
         market_of = np.zeros(max(1, len(batch.markets)), np.int32)
         if len(batch.events):
@@ -324,7 +325,7 @@ class Pipeline:
         for entry in lanes:
             assert isinstance(entry, dict)
             key = (str(entry["topic"]), int(str(entry["partition"])))
-            self._lanes[key] = Lane(*key)
+            self._lanes[key] = Lane(*key, self.settings.leap_ns)
             self._lanes[key].restore(entry)
         for row in carried:
             assert isinstance(row, list)
