@@ -125,15 +125,14 @@ class Verdict:
 
 
 def judge(
-    alerts: Iterable[Mapping[str, Any]],
+    alerts: Iterable[Told],
     labels: Sequence[Label],
     observed_ns: Mapping[str, tuple[int, int]],
     *,
     early_ns: int = 0,
     grace_ns: int = GRACE_NS,
 ) -> Verdict:
-    """The verdict. `alerts`: bodies of the contract's section 2, in any order; `observed_ns`: per market, from when to
-    when its events were seen."""
+    """The verdict. `alerts`: in any order; `observed_ns`: per market, from when to when its events were seen."""
     assert early_ns >= 0 and grace_ns >= 0
     told = episodes(alerts)
     real = [label for label in labels if not label.benign]
@@ -180,13 +179,27 @@ def answers(call: Told, label: Label, early_ns: int, grace_ns: int) -> bool:
     return label.start_ns - early_ns <= call.at_ns <= label.end_ns + grace_ns and label.touches(call.markets)
 
 
-def episodes(alerts: Iterable[Mapping[str, Any]]) -> tuple[Episode, ...]:
-    """The incidents that alert bodies tell of, in the order they opened. Heartbeats and tests tell of none."""
+def tell(body: Mapping[str, Any]) -> Told | None:
+    """What an alert's body (the contract's section 2) says; None for what is no incident (heartbeat, test)."""
+    if not str(body["type"]).startswith("foreshock.incident."):
+        return None
+    data = body["data"]
+    return Told(
+        at_ns=parse_instant(body["timestamp"]),
+        incident_id=str(data["incident_id"]),
+        reason=str(data["reason"]),
+        severity=Severity[str(data["severity"]).upper()],
+        kind=str(data["kind"]),
+        markets=tuple(data["markets"]),
+        title=str(data.get("title", "")),
+    )
+
+
+def episodes(alerts: Iterable[Told]) -> tuple[Episode, ...]:
+    """The incidents that alerts tell of, in the order they opened."""
     by_id: dict[str, list[Told]] = {}
-    for body in alerts:
-        if str(body.get("type", "")).startswith("foreshock.incident."):
-            alert = _told(body)
-            by_id.setdefault(alert.incident_id, []).append(alert)
+    for alert in alerts:
+        by_id.setdefault(alert.incident_id, []).append(alert)
     found = []
     for incident_id, alerts_of in by_id.items():
         alerts_of.sort(key=lambda alert: alert.at_ns)
@@ -226,19 +239,6 @@ def exposure_ns(
             at_ns = max(at_ns, stop_ns)
         total_ns += max(0, end_ns - at_ns)
     return total_ns
-
-
-def _told(body: Mapping[str, Any]) -> Told:
-    data = body["data"]
-    return Told(
-        at_ns=parse_instant(body["timestamp"]),
-        incident_id=str(data["incident_id"]),
-        reason=str(data["reason"]),
-        severity=Severity[str(data["severity"]).upper()],
-        kind=str(data["kind"]),
-        markets=tuple(data["markets"]),
-        title=str(data.get("title", "")),
-    )
 
 
 def _false_rate(severity: Severity, false: Sequence[Episode], market_days: float) -> FalseRate:

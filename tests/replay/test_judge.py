@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from detector.model.incident import Severity
 from replay.instant import SECOND_NS, format_instant, parse_instant
-from replay.judge import DAY_NS, Outcome, episodes, exposure_ns, judge
+from replay.judge import DAY_NS, Outcome, Told, exposure_ns, judge, tell
 from replay.labels import Label, LabelsError, read_labels
 from replay.poisson import poisson_interval
 
@@ -29,7 +29,13 @@ def alert(
     reason: str = "opened",
     severity: str = "warning",
     markets: tuple[str, ...] = ("BTC-PERP",),
-) -> dict[str, Any]:
+) -> Told:
+    told = tell(body(incident, minute, reason, severity, markets))
+    assert told is not None
+    return told
+
+
+def body(incident: str, minute: float, reason: str, severity: str, markets: tuple[str, ...]) -> dict[str, Any]:
     return {
         "type": f"foreshock.incident.{reason}",
         "timestamp": format_instant(at(minute)),
@@ -151,7 +157,7 @@ def test_an_alert_that_answers_a_real_label_is_not_false_in_a_benign_one() -> No
 
 
 def test_heartbeats_tell_of_no_incident() -> None:
-    assert episodes([{"type": "foreshock.heartbeat", "timestamp": "2026-01-05T00:00:00Z", "data": {}}]) == ()
+    assert tell({"type": "foreshock.heartbeat", "timestamp": "2026-01-05T00:00:00Z", "data": {}}) is None
 
 
 def test_nothing_observed_gives_no_rate() -> None:
