@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from detector.formats.native_parts import has, identity, instant, price, quantity, real, word_meaning
 from detector.formats.native_scan import (
     AS_MARGIN_MODE,
     AS_REASON,
@@ -28,23 +29,18 @@ from detector.formats.native_scan import (
     START,
     STRING,
     TRUE,
-    meaning,
-    number,
     scan,
 )
 from detector.formats.native_words import (
     EVENT_NS_FIRST,
     EVENT_NS_LAST,
     FIELD_NUMBERS,
-    ID_BYTES_MAX,
     SEQ_MAX,
     Field,
 )
-from detector.formats.rows import TICKS_MAX
 from detector.kernels import kernel
-from detector.kernels.digest import digest_bytes
-from detector.kernels.names import NAME_BYTES_MAX, name_index
-from detector.model.events import DECIMALS_MAX, CancelCode, Flag, Kind
+from detector.kernels.names import NAME_BYTES_MAX, name_add, name_find
+from detector.model.events import CancelCode, Flag, Kind
 
 _TYPE, _TS, _MARKET, _SEQ, _ACCOUNT = (FIELD_NUMBERS[name] for name in ("type", "ts", "market", "seq", "account"))
 _ORDER_ID, _SIDE, _PRICE, _QTY = (
@@ -72,8 +68,6 @@ _KIND_LEVERAGE, _KIND_POSITION, _KIND_LEVEL = int(Kind.LEVERAGE), int(Kind.POSIT
 _KIND_BOOK, _KIND_MARK, _KIND_STATUS = int(Kind.BOOK), int(Kind.MARK), int(Kind.STATUS)
 _FLAG_FORCED, _FLAG_ALL = int(Flag.FORCED), int(Flag.ALL)
 _CODE_LIQUIDATION = int(CancelCode.LIQUIDATION)
-_REAL_DIGITS_MAX = 2**53  # below it a whole number over a power of ten is the float nearest to the decimal
-_POWERS = np.array([10.0**power for power in range(20)])
 
 # The least a price or a quantity may be.
 _ABOVE_ZERO, _NOT_NEGATIVE, _ANY = 1, 0, -(2**62)
@@ -139,24 +133,22 @@ def read_plain(
 @kernel
 def _common(payload: Any, values: Any, seen: Any, event: Any, key0: Any, key1: Any) -> Any:
     """Type, ts, seq and account; the market is there but not looked at."""
-    kind = _meaning(payload, values, seen, _TYPE, AS_TYPE)
-    if kind <= 0 or kind == _KIND_BOOK or not (_has(seen, _TS) and _has(seen, _MARKET)):
+    kind = word_meaning(payload, values, seen, _TYPE, AS_TYPE)
+    if kind <= 0 or kind == _KIND_BOOK or not (has(seen, _TS) and has(seen, _MARKET)):
         return False
-    if values[_TS, SHAPE] != NUMBER or values[_TS, DECIMALS] != 0:
-        return False
-    event_ns = values[_TS, DIGITS]
+    event_ns = instant(payload, values, _TS)
     if event_ns < EVENT_NS_FIRST or event_ns > EVENT_NS_LAST:
         return False
     event["kind"] = kind
     event["event_ns"] = event_ns
-    if _has(seen, _SEQ):
+    if has(seen, _SEQ):
         seq = values[_SEQ, DIGITS]
         if values[_SEQ, SHAPE] != NUMBER or values[_SEQ, DECIMALS] != 0 or seq < 0 or seq > SEQ_MAX:
             return False
         event["seq"] = seq
         event["first_seq"] = seq
-    if _has(seen, _ACCOUNT):
-        event["account"] = _identity(payload, values, _ACCOUNT, key0, key1)
+    if has(seen, _ACCOUNT):
+        event["account"] = identity(payload, values, _ACCOUNT, key0, key1)
         return event["account"] != np.uint64(0)
     return True
 
@@ -164,77 +156,77 @@ def _common(payload: Any, values: Any, seen: Any, event: Any, key0: Any, key1: A
 @kernel
 def _of_order(payload: Any, values: Any, seen: Any, event: Any, key0: Any, key1: Any) -> Any:
     """An order, a cancel or a fill."""
-    if not _has(seen, _ORDER_ID):
+    if not has(seen, _ORDER_ID):
         return False
-    event["order"] = _identity(payload, values, _ORDER_ID, key0, key1)
+    event["order"] = identity(payload, values, _ORDER_ID, key0, key1)
     if event["order"] == np.uint64(0):
         return False
     kind = event["kind"]
     if kind == _KIND_ORDER:
-        side = _meaning(payload, values, seen, _SIDE, AS_SIDE)
+        side = word_meaning(payload, values, seen, _SIDE, AS_SIDE)
         if side == NOTHING:
             return False
         event["side"] = side
-        return _price(payload, values, seen, _PRICE, _ABOVE_ZERO, event) and _quantity(
+        return price(payload, values, seen, _PRICE, _ABOVE_ZERO, event) and quantity(
             payload, values, seen, _ABOVE_ZERO, event
         )
     if kind == _KIND_FILL:
-        if _has(seen, _TAKER):
-            event["taker"] = _identity(payload, values, _TAKER, key0, key1)
+        if has(seen, _TAKER):
+            event["taker"] = identity(payload, values, _TAKER, key0, key1)
             if event["taker"] == np.uint64(0):
                 return False
-        if _has(seen, _FORCED):
+        if has(seen, _FORCED):
             if values[_FORCED, SHAPE] != TRUE and values[_FORCED, SHAPE] != FALSE:
                 return False
             if values[_FORCED, SHAPE] == TRUE:
                 event["flags"] = _FLAG_FORCED
-        return _price(payload, values, seen, _PRICE, _ABOVE_ZERO, event) and _quantity(
+        return price(payload, values, seen, _PRICE, _ABOVE_ZERO, event) and quantity(
             payload, values, seen, _ABOVE_ZERO, event
         )
     flags = 0
-    if _has(seen, _REASON):
-        code = _meaning(payload, values, seen, _REASON, AS_REASON)
+    if has(seen, _REASON):
+        code = word_meaning(payload, values, seen, _REASON, AS_REASON)
         if code == NOTHING:
             return False
         event["code"] = code
         if code == _CODE_LIQUIDATION:
             flags |= _FLAG_FORCED
-    if not _has(seen, _QTY):
+    if not has(seen, _QTY):
         event["flags"] = flags | _FLAG_ALL
         return True
     event["flags"] = flags
-    return _quantity(payload, values, seen, _ABOVE_ZERO, event)
+    return quantity(payload, values, seen, _ABOVE_ZERO, event)
 
 
 @kernel
 def _of_account(payload: Any, values: Any, seen: Any, event: Any) -> Any:
     """A change of leverage, or a position."""
-    if not _has(seen, _ACCOUNT):
+    if not has(seen, _ACCOUNT):
         return False
     if event["kind"] == _KIND_LEVERAGE:
-        plain_previous, event["previous"] = _real(payload, values, seen, _PREVIOUS)
-        plain_notional, event["notional"] = _real(payload, values, seen, _NOTIONAL)
-        if not (_has(seen, _LEVERAGE) and plain_previous and plain_notional):
+        plain_previous, event["previous"] = real(payload, values, seen, _PREVIOUS)
+        plain_notional, event["notional"] = real(payload, values, seen, _NOTIONAL)
+        if not (has(seen, _LEVERAGE) and plain_previous and plain_notional):
             return False
         if event["previous"] < 0.0 or event["notional"] < 0.0:
             return False
     else:
-        if not _quantity(payload, values, seen, _ANY, event):
+        if not quantity(payload, values, seen, _ANY, event):
             return False
         lowest = _NOT_NEGATIVE if event["qty_lots"] == 0 else _ABOVE_ZERO
-        if not _price(payload, values, seen, _ENTRY_PRICE, lowest, event):
+        if not price(payload, values, seen, _ENTRY_PRICE, lowest, event):
             return False
-    plain_leverage, event["leverage"] = _real(payload, values, seen, _LEVERAGE)
-    plain_margin, event["margin"] = _real(payload, values, seen, _MARGIN)
-    plain_price, liquidation_price = _real(payload, values, seen, _LIQUIDATION_PRICE)
+    plain_leverage, event["leverage"] = real(payload, values, seen, _LEVERAGE)
+    plain_margin, event["margin"] = real(payload, values, seen, _MARGIN)
+    plain_price, liquidation_price = real(payload, values, seen, _LIQUIDATION_PRICE)
     if not (plain_leverage and plain_margin and plain_price):
         return False
     if event["leverage"] <= 0.0 or liquidation_price < 0.0:
         return False
     if liquidation_price > 0.0:  # 0 is what venues say where there is none
         event["liquidation_price"] = liquidation_price
-    if _has(seen, _MODE):
-        mode = _meaning(payload, values, seen, _MODE, AS_MARGIN_MODE)
+    if has(seen, _MODE):
+        mode = word_meaning(payload, values, seen, _MODE, AS_MARGIN_MODE)
         if mode == NOTHING:
             return False
         event["flags"] = mode
@@ -246,25 +238,25 @@ def _of_market(payload: Any, values: Any, seen: Any, event: Any) -> Any:
     """A level, trade, liquidation, mark or status."""
     kind = event["kind"]
     if kind == _KIND_STATUS:
-        code = _meaning(payload, values, seen, _STATUS, AS_STATUS)
+        code = word_meaning(payload, values, seen, _STATUS, AS_STATUS)
         if code == NOTHING:
             return False
         event["code"] = code
         return True
-    if not _price(payload, values, seen, _PRICE, _ABOVE_ZERO, event):
+    if not price(payload, values, seen, _PRICE, _ABOVE_ZERO, event):
         return False
     if kind == _KIND_MARK:
-        plain_index, event["previous"] = _real(payload, values, seen, _INDEX)
-        plain_funding, event["leverage"] = _real(payload, values, seen, _FUNDING_RATE)
-        plain_interest, event["notional"] = _real(payload, values, seen, _OPEN_INTEREST)
+        plain_index, event["previous"] = real(payload, values, seen, _INDEX)
+        plain_funding, event["leverage"] = real(payload, values, seen, _FUNDING_RATE)
+        plain_interest, event["notional"] = real(payload, values, seen, _OPEN_INTEREST)
         if event["previous"] <= 0.0 or event["notional"] < 0.0:
             return False
         return plain_index and plain_funding and plain_interest
-    side = _meaning(payload, values, seen, _SIDE, AS_SIDE)
+    side = word_meaning(payload, values, seen, _SIDE, AS_SIDE)
     if side == NOTHING:
         return False
     event["side"] = side
-    return _quantity(payload, values, seen, _NOT_NEGATIVE if kind == _KIND_LEVEL else _ABOVE_ZERO, event)
+    return quantity(payload, values, seen, _NOT_NEGATIVE if kind == _KIND_LEVEL else _ABOVE_ZERO, event)
 
 
 @kernel
@@ -276,89 +268,13 @@ def _market(
     end = values[_MARKET, END]
     if values[_MARKET, SHAPE] != STRING or start >= end or end - start > NAME_BYTES_MAX:
         return np.int64(NOT_PLAIN)
-    for at in range(start, end):
+    place = name_find(payload, start, end, slots, digests, texts, lengths, key0, key1)
+    if place >= 0:
+        return np.int64(slots[place])
+    for at in range(start, end):  # a name that is held was looked at when it came
         if not _NAME_CHARACTERS[payload[at]]:
             return np.int64(NOT_PLAIN)
-    return name_index(payload, start, end, slots, digests, texts, lengths, count, key0, key1)
-
-
-@kernel
-def _has(seen: Any, field: Any) -> Any:
-    return (seen >> np.uint64(field)) & np.uint64(1) != np.uint64(0)
-
-
-@kernel
-def _meaning(payload: Any, values: Any, seen: Any, field: Any, column: Any) -> Any:
-    """What the field's word means as `column`; NOTHING when it is missing, no string or no such word."""
-    if not _has(seen, field) or values[field, SHAPE] != STRING:
-        return np.int64(NOTHING)
-    return meaning(payload, values[field, START], values[field, END], column)
-
-
-@kernel
-def _identity(payload: Any, values: Any, field: Any, key0: Any, key1: Any) -> Any:
-    """Digest of an order id or account; 0 when it is not plain."""
-    start = values[field, START]
-    end = values[field, END]
-    if values[field, SHAPE] == STRING:
-        if start >= end or end - start > ID_BYTES_MAX:
-            return np.uint64(0)
-    elif values[field, SHAPE] != NUMBER or values[field, DECIMALS] != 0 or payload[start] == 45:  # a minus
-        return np.uint64(0)
-    return digest_bytes(payload, start, end, key0, key1)
-
-
-@kernel
-def _digits(payload: Any, values: Any, field: Any) -> Any:
-    """(plain, digits, decimals) of a number or a string that holds one."""
-    if values[field, SHAPE] == NUMBER:
-        return True, values[field, DIGITS], values[field, DECIMALS]
-    if values[field, SHAPE] != STRING:
-        return False, np.int64(0), np.int64(0)
-    stop, digits, decimals = number(payload, values[field, START])
-    return stop == values[field, END], digits, decimals
-
-
-@kernel
-def _decimal(payload: Any, values: Any, seen: Any, field: Any, lowest: Any) -> Any:
-    """(plain, ticks, decimals), without trailing zeros, as formats.rows.exact."""
-    failed = (False, np.int64(0), np.int64(0))
-    if not _has(seen, field):
-        return failed
-    plain, ticks, decimals = _digits(payload, values, field)
-    while decimals > 0 and ticks & 1 == 0 and ticks % 10 == 0:
-        ticks //= 10
-        decimals -= 1
-    if not plain or decimals > DECIMALS_MAX or ticks < lowest or ticks >= TICKS_MAX or ticks <= -TICKS_MAX:
-        return failed
-    return True, ticks, decimals
-
-
-@kernel
-def _price(payload: Any, values: Any, seen: Any, field: Any, lowest: Any, event: Any) -> Any:
-    plain, ticks, decimals = _decimal(payload, values, seen, field, lowest)
-    event["price_ticks"] = ticks
-    event["price_decimals"] = decimals
-    return plain
-
-
-@kernel
-def _quantity(payload: Any, values: Any, seen: Any, lowest: Any, event: Any) -> Any:
-    plain, lots, decimals = _decimal(payload, values, seen, _QTY, lowest)
-    event["qty_lots"] = lots
-    event["qty_decimals"] = decimals
-    return plain
-
-
-@kernel
-def _real(payload: Any, values: Any, seen: Any, field: Any) -> Any:
-    """(plain, the nearest float); NaN when it is not said."""
-    if not _has(seen, field):
-        return True, np.nan
-    plain, digits, decimals = _digits(payload, values, field)
-    if digits > _REAL_DIGITS_MAX or digits < -_REAL_DIGITS_MAX:
-        return False, np.nan
-    return plain, np.float64(digits) / _POWERS[decimals]
+    return name_add(payload, start, end, place, slots, digests, texts, lengths, count, key0, key1)
 
 
 @kernel

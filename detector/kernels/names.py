@@ -10,16 +10,54 @@ import numpy.typing as npt
 
 from detector.kernels import kernel
 from detector.kernels.digest import digest_bytes
+from detector.kernels.words import load
 
 NAME_BYTES_MAX = 64
 NAMES_FULL = -1  # the name is new, and names_max are held already
 
 
 @kernel
-def name_index(
+def name_find(
+    payload: Any, start: Any, end: Any, slots: Any, digests: Any, texts: Any, lengths: Any, key0: Any, key1: Any
+) -> Any:
+    """Slot of the name payload[start:end] (1..NAME_BYTES_MAX bytes), or -1 - (the free slot where it would go).
+
+    slots    int32 (power of two, at least twice names_max), number of the name, -1 = free
+    digests  uint64 (names_max); texts: uint8 (names_max * NAME_BYTES_MAX + 8); lengths: int64 (names_max)
+    """
+    digest = digest_bytes(payload, start, end, key0, key1)
+    length = end - start
+    mask = len(slots) - 1
+    slot = np.int64(digest & np.uint64(mask))
+    while slots[slot] >= 0:
+        index = np.int64(slots[slot])
+        if digests[index] == digest and lengths[index] == length and _same(payload, start, texts, index, length):
+            return slot
+        slot = (slot + 1) & mask
+    return -1 - slot
+
+
+@kernel
+def _same(payload: Any, start: Any, texts: Any, index: Any, length: Any) -> Any:
+    """Whether payload[start : start + length] is the name `index`, which is as long."""
+    held = index * NAME_BYTES_MAX
+    at = 0
+    while at + 8 <= length:
+        if load(payload, start + at) != load(texts, held + at):
+            return False
+        at += 8
+    if at == length:
+        return True
+    beyond = np.uint64(64 - 8 * (length - at))
+    return (load(payload, start + at) << beyond) == (load(texts, held + at) << beyond)
+
+
+@kernel
+def name_add(
     payload: Any,
     start: Any,
     end: Any,
+    place: Any,
     slots: Any,
     digests: Any,
     texts: Any,
@@ -28,33 +66,15 @@ def name_index(
     key0: Any,
     key1: Any,
 ) -> Any:
-    """Number of the name payload[start:end] (1..NAME_BYTES_MAX bytes), given to it when new; NAMES_FULL at the limit.
-
-    slots    int32 (power of two, at least twice names_max), -1 = free
-    digests  uint64 (names_max); texts: uint8 (names_max, NAME_BYTES_MAX); lengths: int64 (names_max)
-    count    int64 (1), names held
-    """
-    digest = digest_bytes(payload, start, end, key0, key1)
-    length = end - start
-    mask = len(slots) - 1
-    slot = np.int64(digest & np.uint64(mask))
-    while slots[slot] >= 0:
-        index = np.int64(slots[slot])
-        if digests[index] == digest and lengths[index] == length:
-            same = True
-            for i in range(length):
-                same = same and texts[index, i] == payload[start + i]
-            if same:
-                return index
-        slot = (slot + 1) & mask
+    """Number of the new name that `name_find` found `place` (< 0) for; NAMES_FULL at the limit. count: int64 (1)."""
     index = np.int64(count[0])
     if index >= len(digests):
         return np.int64(NAMES_FULL)
-    slots[slot] = index
-    digests[index] = digest
-    lengths[index] = length
-    for i in range(length):
-        texts[index, i] = payload[start + i]
+    slots[-1 - place] = index
+    digests[index] = digest_bytes(payload, start, end, key0, key1)
+    lengths[index] = end - start
+    for i in range(end - start):
+        texts[index * NAME_BYTES_MAX + i] = payload[start + i]
     count[0] = index + 1
     return index
 
@@ -76,7 +96,7 @@ class Names:
         self.arrays = (
             slots,
             np.zeros(names_max, np.uint64),
-            np.zeros((names_max, NAME_BYTES_MAX), np.uint8),
+            np.zeros(names_max * NAME_BYTES_MAX + 8, np.uint8),
             np.zeros(names_max, np.int64),
             np.zeros(1, np.int64),
         )
@@ -85,10 +105,14 @@ class Names:
         self._numbers: dict[bytes, int] = {}
 
     def index(self, name: bytes) -> int:
-        """As `name_index`, for the paths that are not hot."""
+        """The name's number, given to it when new; NAMES_FULL at the limit. For the paths that are not hot."""
         assert 0 < len(name) <= NAME_BYTES_MAX, "names are checked before they are numbered"
-        payload: npt.NDArray[np.uint8] = np.frombuffer(name, np.uint8)
-        return int(name_index(payload, 0, len(name), *self.arrays, *self.key))
+        payload: npt.NDArray[np.uint8] = np.frombuffer(name + bytes(8), np.uint8)
+        slots, digests, texts, lengths, _ = self.arrays
+        place = name_find(payload, 0, len(name), slots, digests, texts, lengths, *self.key)
+        if place >= 0:
+            return int(slots[place])
+        return int(name_add(payload, 0, len(name), place, *self.arrays, *self.key))
 
     def texts(self) -> tuple[str, ...]:
         """All names, in the order of their numbers; the same tuple for as long as none is new."""
@@ -100,5 +124,6 @@ class Names:
         """Every name's number."""
         _, _, texts, lengths, count = self.arrays
         for index in range(len(self._numbers), int(count[0])):
-            self._numbers[texts[index, : lengths[index]].tobytes()] = index
+            start = index * NAME_BYTES_MAX
+            self._numbers[texts[start : start + lengths[index]].tobytes()] = index
         return self._numbers
