@@ -222,9 +222,9 @@ class Rows:
             Reject(self.batch.topic, self.batch.partition, int(self.batch.offsets[index]), reason, sample)
         )
 
-    def skip(self, why: str) -> None:
-        """A record of no interest: unknown type, heartbeat, ..."""
-        self.skipped[why] = self.skipped.get(why, 0) + 1
+    def skip(self, why: str, count: int = 1) -> None:
+        """A record or a row of no interest: unknown type, heartbeat, ..."""
+        self.skipped[why] = self.skipped.get(why, 0) + count
 
     def finish(self, markets: tuple[str, ...]) -> EventBatch:
         """The EventBatch. `markets`: the names that the rows' `market` columns index."""
