@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from detector import __version__
@@ -11,6 +13,7 @@ from detector.engine.shard import Shard
 from detector.features.base import Group
 from detector.features.tables import Limits
 from detector.formats.base import Format
+from detector.formats.native_words import Limits as MessageLimits
 from detector.incidents.alerting import Alerting
 from detector.incidents.correlator import Correlator
 from detector.incidents.settings import IncidentSettings
@@ -27,9 +30,22 @@ def open_windows(width_ns: int, lateness_ns: int) -> int:
 
 def build_format(config: Configuration, name: str, key: tuple[int, int]) -> Format:
     """The decoder called `name` (a file in detector/formats)."""
-    made = plugins.load("formats", name)(key, config.settings.limits.markets_max)
+    made = plugins.load("formats", name)(key, config.settings.limits.markets_max, **_extras(config, name))
     assert isinstance(made, Format)
     return made
+
+
+def _extras(config: Configuration, name: str) -> dict[str, Any]:
+    """What single formats take besides."""
+    told = config.settings.input
+    if name == "native":
+        size = int(told.message_bytes_max)
+        return {
+            "limits": MessageLimits(message_bytes_max=size, book_bytes_max=max(size, MessageLimits().book_bytes_max))
+        }
+    if name == "mapped":
+        return {"mapping": told.mapping}
+    return {}
 
 
 def build_groups(ring: int) -> dict[str, Group]:

@@ -2,13 +2,40 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from detector.wiring.section import HostPorts, Name, Names, Section, one_of
 from detector.wiring.units import Duration, Size
+
+
+def start_ns(text: str) -> int | Literal["earliest", "latest"]:
+    """start_at as the source takes it: a word, or ns since the epoch. ValueError with a sentence.
+
+    >>> start_ns("latest"), start_ns("2026-11-22T10:00:00Z")
+    ('latest', 1795341600000000000)
+    """
+    words: dict[str, Literal["earliest", "latest"]] = {"earliest": "earliest", "latest": "latest"}
+    if text in words:
+        return words[text]
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is None or at.year < 1970:
+        raise ValueError("say earliest, latest, or an instant with its zone, like 2026-11-22T10:00:00Z")
+    return int(at.timestamp()) * 1_000_000_000 + at.microsecond * 1000
+
+
+def _start(text: str) -> str:
+    start_ns(text)
+    return text
+
+
+StartAt = Annotated[str, AfterValidator(_start)]
 
 
 class Tls(Section):
@@ -29,8 +56,14 @@ class Tls(Section):
         default=None, description="The private key of cert_file, PEM.", examples=["/etc/kafka/us.key"]
     )
 
+    key_password: SecretStr | None = Field(default=None, description="Opens key_file.", examples=["..."])
+    key_password_file: Path | None = Field(
+        default=None, description="File that holds key_password.", examples=["/run/secrets/kafka-key"]
+    )
+
     @model_validator(mode="after")
     def _pair(self) -> Tls:
+        one_of(self, "key_password")
         if (self.cert_file is None) != (self.key_file is None):
             raise ValueError("cert_file and key_file belong together: give both or neither")
         return self
@@ -77,9 +110,10 @@ class Kafka(Section):
         max_length=249,
         description="Name of this member, the same after a restart, so that nothing is handed round.",
     )
-    start_at: Literal["earliest", "latest"] = Field(
+    start_at: StartAt = Field(
         default="latest",
-        description="Where a partition without saved state begins; a new daemon should not page last week.",
+        description="Where a partition without saved state begins: earliest, latest, or an instant like "
+        "2026-11-22T10:00:00Z. A new daemon should not page last week.",
     )
     isolation: Literal["read_committed", "read_uncommitted"] = Field(
         default="read_committed", description="Whether aborted transactions of the exchange stay unseen."
@@ -96,12 +130,16 @@ class Kafka(Section):
     request_timeout: Duration = Field(
         default=Duration.of("15s"), description="A request unanswered this long has failed."
     )
-    batch_max: int = Field(
-        default=2000,
-        ge=1,
-        le=100_000,
-        description="Records in one batch: about 20 ms of work, so that heartbeats get through.",
+    idle_after: Duration = Field(
+        default=Duration.of("2s"), description="A partition read to its end and quiet this long holds up no other."
     )
+    batch_max: int = Field(
+        default=32_768,
+        ge=1,
+        le=1_000_000,
+        description="Records in one batch: some 10 ms of work, so that heartbeats get out.",
+    )
+    batch_bytes_max: Size = Field(default=Size.of("4MiB"), description="Bytes in one batch.")
     fetch_bytes_max: Size = Field(
         default=Size.of("8MiB"), description="One answer of a broker; bounds memory in catching up."
     )

@@ -144,25 +144,15 @@ class Delivery(Section):
     """How alerts are sent. Each destination has its own queue, so a slow one delays nobody else."""
 
     timeout: Duration = Field(default=Duration.of("10s"), description="One attempt, connecting and reading together.")
-    backoff_min: Duration = Field(
-        default=Duration.of("1s"), description="Wait after the first failure; doubles, with full jitter."
-    )
-    backoff_max: Duration = Field(default=Duration.of("5m"), description="Longest wait between attempts.")
     give_up_after: Duration = Field(
         default=Duration.of("24h"), description="Undelivered this long, an alert is dead: shown, not sent."
     )
     concurrency: int = Field(
         default=4, ge=1, le=64, description="Attempts at once to one destination, never two of one incident."
     )
-    stale_after: Duration = Field(
-        default=Duration.of("120s"), description="An alert later than this says how late it is."
+    late_after: Duration = Field(
+        default=Duration.of("5s"), description="An alert delivered later than this says by how much it is late."
     )
-
-    @model_validator(mode="after")
-    def _related(self) -> Delivery:
-        if self.backoff_min > self.backoff_max:
-            raise ValueError("backoff_min must not be longer than backoff_max")
-        return self
 
 
 class Http(Section):

@@ -19,7 +19,7 @@ class _Quantity(int):
     @classmethod
     def of(cls, text: str) -> Self:
         """From its text. Raises ValueError with a sentence."""
-        pattern = rf"([0-9]{{1,12}})(?:\.([0-9]{{1,9}}))?({'|'.join(cls.UNITS)})"
+        pattern = rf"([0-9]{{1,19}})(?:\.([0-9]{{1,9}}))?({'|'.join(cls.UNITS)})"
         found = re.fullmatch(pattern, text.strip())
         if found is None:
             raise ValueError(f"write a number and a unit, like {cls.EXAMPLE}; units: {', '.join(reversed(cls.UNITS))}")
