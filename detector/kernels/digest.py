@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from detector.kernels import kernel
+from detector.kernels.words import byte_at, load
 
 _M1, _M2, _M3, _M4 = 0x736F6D6570736575, 0x646F72616E646F6D, 0x6C7967656E657261, 0x7465646279746573
 
@@ -56,16 +57,14 @@ def digest_bytes(payload: Any, start: Any, end: Any, key0: Any, key1: Any) -> An
     length = end - start
     at = start
     while end - at >= 8:
-        word = np.uint64(0)
-        for i in range(8):
-            word = word | (np.uint64(payload[at + i]) << np.uint64(8 * i))
+        word = load(payload, at)
         v3 = v3 ^ word
         v0, v1, v2, v3 = _round(v0, v1, v2, v3)
         v0 = v0 ^ word
         at += 8
     last = np.uint64(length & 0xFF) << np.uint64(56)
     for i in range(end - at):
-        last = last | (np.uint64(payload[at + i]) << np.uint64(8 * i))
+        last = last | (np.uint64(byte_at(payload, at + i)) << np.uint64(8 * i))
     return _finish(v0, v1, v2, v3, last)
 
 
