@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from detector.kernels import kernel
 from detector.model.events import EVENT
 from replay.scenario import Scenario
 
@@ -25,13 +26,15 @@ SWEEP_MAX = 48  # resting orders one taker can meet
 SNAPSHOT_AND_SWEEP_ROWS = 256  # rows one action writes beyond one row for every open order
 MAKER_FIRST_ACCOUNT = 1
 ORDINARY_FIRST_ACCOUNT = 1001
+# Typed, because the compiler would else make one copy of a function for every number it is called with.
+ZERO, ONE, NOBODY = np.int64(0), np.int64(1), np.int64(-1)
 LADDER = np.array([1, 2, 3, 5, 8, 10, 15, 20, 25, 40, 50, 75, 100], np.float64)  # leverages an account can choose, x
 
 # How the base rate is made up; the split gives a cancel-to-order ratio of 0.93 to 0.98.
 MAKER_SHARE, ORDINARY_SHARE, TAKER_SHARE = 0.80, 0.15, 0.05
 CANCEL_SHARE = 0.473  # measured: cancels per event at base rate, at events_per_s 2 to 2,000
 CANCELS_PER_LEVERAGE = 400.0  # measured on a public venue
-FILLS_PER_TAKER = 1.35  # measured on this simulator
+FILLS_PER_TAKER = 1.65  # measured on this simulator
 LIVE_TARGET = 400.0  # ordinary orders that rest at once; lives shrink where the rate is too high for it
 
 ORDER_SLOT = np.dtype(
@@ -39,21 +42,21 @@ ORDER_SLOT = np.dtype(
         ("serial", "<i8"),  # 0 = free
         ("account", "<i8"),
         ("qty_lots", "<i8"),
-        ("price", "<i4"),  # ticks
-        ("next", "<i4"),  # in its price's queue, or of the free list; -1 = none
-        ("previous", "<i4"),
-        ("pool_at", "<i4"),  # where in the pool of ordinary orders, -1 = not in it
-        ("maker", "<i2"),  # -1 = ordinary
-        ("level", "<i2"),
-        ("side", "i1"),
+        ("price", "<i8"),  # ticks
+        ("next", "<i8"),  # in its price's queue, or of the free list; -1 = none
+        ("previous", "<i8"),
+        ("pool_at", "<i8"),  # where in the pool of ordinary orders, -1 = not in it
+        ("maker", "<i8"),  # -1 = ordinary
+        ("level", "<i8"),
+        ("side", "<i8"),
     ],
     align=True,
 )
 
 QUEUE = np.dtype([("head", "<i4"), ("tail", "<i4")])  # one price, oldest order first; -1 = empty
 
-DUE = np.dtype([("due_ns", "<i8"), ("serial", "<i8"), ("slot", "<i4"), ("action", "<i4")])
-CANCEL_DUE, QUOTE_DUE = 1, 2
+DUE = np.dtype([("due_ns", "<i8"), ("serial", "<i8"), ("slot", "<i8"), ("action", "<i8")])
+CANCEL_DUE, QUOTE_DUE = np.int64(1), np.int64(2)
 
 MAKER = np.dtype(
     [
@@ -63,8 +66,8 @@ MAKER = np.dtype(
         ("qty_lots", "<f8"),
         ("first", "<f8"),  # distance of the first level from the fair price, ticks
         ("step", "<f8"),  # between levels, ticks
-        ("levels", "<i4"),
-        ("active", "<i4"),
+        ("levels", "<i8"),
+        ("active", "<i8"),
     ],
     align=True,
 )
@@ -80,9 +83,9 @@ EFFECT = np.dtype(
         ("life_ns", "<i8"),  # of planted orders, median
         ("account_seed", "<u8"),
         ("accounts", "<i8"),
-        ("market", "<i4"),
-        ("channel", "<i4"),
-        ("stage", "<i4"),  # 0 = to come, 1 = at work, 2 = over
+        ("market", "<i8"),
+        ("channel", "<i8"),
+        ("stage", "<i8"),  # 0 = to come, 1 = at work, 2 = over
         ("rate", "<f8"),  # extra actions a second, now
         ("level", "<f8"),  # 0..1, now
     ],
@@ -110,12 +113,12 @@ class Channel:
 MARKET = np.dtype(
     [
         # what it is
-        ("market", "<i4"),
-        ("markets", "<i4"),
-        ("makers", "<i4"),
-        ("accounts", "<i4"),
-        ("price_decimals", "<i4"),
-        ("qty_decimals", "<i4"),
+        ("market", "<i8"),
+        ("markets", "<i8"),
+        ("makers", "<i8"),
+        ("accounts", "<i8"),
+        ("price_decimals", "<i8"),
+        ("qty_decimals", "<i8"),
         ("mark_every", "<i8"),  # ticks
         ("tick_units", "<i8"),  # price_ticks of one tick
         ("tick_value", "<f8"),  # one tick, quote currency
@@ -143,17 +146,17 @@ MARKET = np.dtype(
         ("seq", "<i8"),
         ("refused", "<i8"),
         ("rows", "<i8"),
-        ("free", "<i4"),
-        ("pool", "<i4"),  # ordinary orders that rest
-        ("due", "<i4"),  # actions in the heap
-        ("low", "<i4"),  # lowest price the book can hold now
-        ("best_bid", "<i4"),  # low - 1 = none
-        ("best_ask", "<i4"),  # low + BOOK_TICKS = none
-        ("effect_next", "<i4"),
-        ("active", "<i4"),
-        ("halted", "<i4"),
-        ("muted", "<i4"),
-        ("drift_side", "<i4"),  # side of the last taker
+        ("free", "<i8"),
+        ("pool", "<i8"),  # ordinary orders that rest
+        ("due", "<i8"),  # actions in the heap
+        ("low", "<i8"),  # lowest price the book can hold now
+        ("best_bid", "<i8"),  # low - 1 = none
+        ("best_ask", "<i8"),  # low + BOOK_TICKS = none
+        ("effect_next", "<i8"),
+        ("active", "<i8"),
+        ("halted", "<i8"),
+        ("muted", "<i8"),
+        ("drift_side", "<i8"),  # side of the last taker
         ("log_fair", "<f8"),
         ("fair", "<f8"),  # ticks
         ("mood", "<f8"),
@@ -169,23 +172,30 @@ MARKET = np.dtype(
 
 
 class Desk(NamedTuple):
-    """One market, ready for the compiled loop. Shapes: state (1), orders and pool (orders), queues (BOOK_TICKS), due (2 x
-    orders), makers (MAKERS_MAX), quotes int32 (MAKERS_MAX, 2, LEVELS_MAX) slots, leverages uint8 (accounts) steps of
-    LADDER, effects EFFECT by start, active int32 (ACTIVE_MAX), rng uint64 (2): flow and surroundings, out EVENT rows."""
+    """One market, ready for the compiled loop. Shapes: state (1), orders and pool (orders), queues (BOOK_TICKS), due
+    (2 x orders), makers (MAKERS_MAX), quotes int64 (MAKERS_MAX, 2, LEVELS_MAX) slots, leverages uint8 (accounts) steps
+    of LADDER, effects EFFECT by start, active int64 (ACTIVE_MAX) indices into effects, rng uint64 (2) flow and
+    surroundings, out EVENT rows that several desks may share."""
 
     state: npt.NDArray[Any]
     orders: npt.NDArray[Any]
     queues: npt.NDArray[Any]
-    pool: npt.NDArray[np.int32]
+    pool: npt.NDArray[np.int64]
     due: npt.NDArray[Any]
     makers: npt.NDArray[Any]
-    quotes: npt.NDArray[np.int32]
+    quotes: npt.NDArray[np.int64]
     leverages: npt.NDArray[np.uint8]
     effects: npt.NDArray[Any]
-    active: npt.NDArray[np.int32]
+    active: npt.NDArray[np.int64]
     rng: npt.NDArray[np.uint64]
     ladder: npt.NDArray[np.float64]
     out: npt.NDArray[Any]
+
+
+@kernel
+def ordinary_account(index: Any, accounts: Any) -> Any:
+    """Account number of an ordinary account; `account % accounts` is its place in desk.leverages."""
+    return ORDINARY_FIRST_ACCOUNT + index % accounts
 
 
 def make_desk(scenario: Scenario, market: int, seed: int, effects: npt.NDArray[Any]) -> Desk:
@@ -200,9 +210,16 @@ def make_desk(scenario: Scenario, market: int, seed: int, effects: npt.NDArray[A
     ordinary = rate * ORDINARY_SHARE / 2
     orders_max = _orders_max(spec.makers, rate, effects)
     tick = spec.price * spec.tick_bps * 1e-4
-    decimals = max(0, 2 - math.floor(math.log10(tick)))  # ticks of at least 3 digits, so that tick_units is exact enough
+    decimals = max(
+        0, 2 - math.floor(math.log10(tick))
+    )  # ticks of at least 3 digits, so that tick_units is exact enough
     lot = 10.0 ** -max(0, math.ceil(math.log10(spec.price / 10.0)))  # a lot is worth about 1 to 10 quote units
-    m["market"], m["markets"], m["makers"], m["accounts"] = market, len(scenario.markets), spec.makers, scenario.accounts
+    m["market"], m["markets"], m["makers"], m["accounts"] = (
+        market,
+        len(scenario.markets),
+        spec.makers,
+        scenario.accounts,
+    )
     m["price_decimals"], m["tick_units"] = decimals, max(1, round(tick * 10**decimals))
     m["qty_decimals"], m["lot_value"] = round(-math.log10(lot)), lot
     m["tick_value"] = float(m["tick_units"]) / 10**decimals
@@ -231,13 +248,13 @@ def make_desk(scenario: Scenario, market: int, seed: int, effects: npt.NDArray[A
         state=state,
         orders=orders,
         queues=np.full(BOOK_TICKS, -1, "<i8").view(QUEUE),
-        pool=np.zeros(orders_max, np.int32),
+        pool=np.zeros(orders_max, np.int64),
         due=np.zeros(2 * orders_max, DUE),
         makers=makers,
-        quotes=np.full((MAKERS_MAX, 2, LEVELS_MAX), -1, np.int32),
+        quotes=np.full((MAKERS_MAX, 2, LEVELS_MAX), -1, np.int64),
         leverages=dice.integers(0, len(LADDER) - 4, scenario.accounts).astype(np.uint8),
         effects=effects,
-        active=np.zeros(ACTIVE_MAX, np.int32),
+        active=np.zeros(ACTIVE_MAX, np.int64),
         rng=dice.integers(0, 2**63, 2, dtype=np.uint64),
         ladder=LADDER,
         out=np.zeros(rows_reserve(orders_max), EVENT),
@@ -246,14 +263,16 @@ def make_desk(scenario: Scenario, market: int, seed: int, effects: npt.NDArray[A
 
 def rows_reserve(orders_max: int) -> int:
     """Rows that one action may write at most: a snapshot or a mass cancel of every open order, or a sweep."""
-    return 2 * orders_max + SNAPSHOT_AND_SWEEP_ROWS
+    return 3 * orders_max + SNAPSHOT_AND_SWEEP_ROWS
 
 
 def _orders_max(makers: int, rate: float, effects: npt.NDArray[Any]) -> int:
     """A power of two that holds the calm book and every planted order at once, ORDERS_MAX at most."""
     calm = (makers + 4) * 2 * LEVELS_MAX + 3 * LIVE_TARGET
     bursts = effects[effects["channel"] == Channel.CANCELS]
-    planted = float(np.sum(bursts["amplitude"] * rate * CANCEL_SHARE * bursts["life_ns"] * 3e-9)) if len(bursts) else 0.0
+    planted = (
+        float(np.sum(bursts["amplitude"] * rate * CANCEL_SHARE * bursts["life_ns"] * 3e-9)) if len(bursts) else 0.0
+    )
     return int(min(ORDERS_MAX, max(ORDERS_MIN, 2 ** math.ceil(math.log2(calm + min(planted, 1e6))))))
 
 

@@ -20,7 +20,24 @@ ACCOUNTS_MAX = 200_000
 DURATION_S_MAX = 60 * 86_400.0
 MAKERS_RANGE = (4, 20)  # the rest of the makers' table is kept for new ones
 
-NAMES = ("BTC", "ETH", "SOL", "XRP", "DOGE", "ADA", "AVAX", "LINK", "LTC", "DOT", "ATOM", "NEAR", "APT", "SUI", "ARB", "OP")
+NAMES = (
+    "BTC",
+    "ETH",
+    "SOL",
+    "XRP",
+    "DOGE",
+    "ADA",
+    "AVAX",
+    "LINK",
+    "LTC",
+    "DOT",
+    "ATOM",
+    "NEAR",
+    "APT",
+    "SUI",
+    "ARB",
+    "OP",
+)
 PRICES = (61_800.0, 2_650.0, 148.0, 0.57, 0.104, 0.34, 22.4, 10.2, 62.5, 4.6, 4.9, 3.9, 6.1, 0.93, 0.54, 1.37)
 
 
@@ -73,8 +90,8 @@ class Draw:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """start_ns: event time of the first row; mood: how far activity wanders (sigma of its log); season: the same for the
-    time of day; correlation: of the markets' prices."""
+    """start_ns: event time of the first row; mood: how far activity wanders (sigma of its log); season: the same for
+    the time of day; correlation: of the markets' prices."""
 
     name: str
     markets: tuple[MarketSpec, ...]
@@ -118,8 +135,11 @@ def parse(name: str, table: Mapping[str, Any]) -> Scenario:
     try:
         markets = _markets(dict(table.get("markets", {})), faults)
         planted = tuple(_planted(row, i, faults) for i, row in enumerate(table.get("incident", [])))
-        draw = Draw(**{k: tuple(v) if isinstance(v, list) else v for k, v in table.get("draw", {}).items()})
-        scenario = Scenario(name=name, markets=markets, planted=planted, draw=draw, **{k: top[k] for k in top if k in known})
+        cells: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in table.get("draw", {}).items()}
+        draw = Draw(**cells)
+        scenario = Scenario(
+            name=name, markets=markets, planted=planted, draw=draw, **{k: top[k] for k in top if k in known}
+        )
         if "start" in table:
             scenario = replace(scenario, start_ns=_start_ns(table["start"]))
         faults += check(scenario)
@@ -192,7 +212,7 @@ def _spaced(value: Any, index: int, count: int) -> float:
     if not isinstance(value, list):
         return float(value)
     first, last = float(value[0]), float(value[-1])
-    return first * (last / first) ** (index / max(1, count - 1))
+    return float(first * (last / first) ** (index / max(1, count - 1)))
 
 
 def _start_ns(value: Any) -> int:
