@@ -145,7 +145,7 @@ class FileReader:
         self._long = len(rest) > kept
 
 
-class FileSource(Source):
+class File(Source):
     """Files as a Source, for a daemon that is to run on recordings: every file a partition, in the order given."""
 
     name = "file"

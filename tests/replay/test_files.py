@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from detector.kernels import plain
 from detector.kernels.lines import lay_lines, receive_ns
 from detector.model.records import PADDING
-from detector.sources.file import FileReader, FileSource, open_files
+from detector.sources.file import File, FileReader, open_files
 from detector.sources.packed import FileUnreadable
 
 Record = tuple[int, bytes]
@@ -302,7 +302,7 @@ def test_the_file_source_hands_over_every_file_and_obeys_a_pause(tmp_path: Path)
     paths = [write(tmp_path, b"1\n2\n3\n", "a"), write(tmp_path, b"4\n5\n", "b")]
 
     async def story() -> list[tuple[str, bytes]]:
-        source = FileSource(paths, batch_max=1)
+        source = File(paths, batch_max=1)
         await source.start({("b", 0): 1})
         assert await source.partitions() == [("a", 0), ("b", 0)]
         source.pause([("a", 0)])

@@ -1,0 +1,202 @@
+"""foreshock replay: the same engine on files, what it found, and the verdict against labels."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console, RenderableType
+
+from detector import __version__
+from detector.cli.base import Exit, Refusal, command_line
+from detector.cli.progress import ProgressBar
+from detector.cli.render import incident_line, note_lines, summary_table, verdict_group
+from detector.engine.step import Step
+from detector.model.incident import Severity
+from detector.sources.file import open_files
+from detector.sources.packed import FileUnreadable
+from detector.wiring import plugins
+from detector.wiring.build import build_pipeline
+from detector.wiring.config import load, secret
+from replay.instant import EVENT_NS_MAX, SECOND_NS, parse_instant
+from replay.judge import judge
+from replay.labels import Label, read_labels
+from replay.outputs import AlertLines, OutputError, ScoredWindows, open_output
+from replay.report import report
+from replay.run import Input, Listener, Pace, Selection, Tally, replay
+from replay.summary import Collector, summarise
+
+app = command_line(no_args_is_help=True)
+
+# Without privacy.key_file pseudonyms in a replay are made with this key, so that the same file gives the same alerts.
+# Whoever holds the file knows the accounts anyway; who hands the alerts on sets a key.
+PSEUDONYM_KEY = b"foreshock replay"
+PACED_BATCH_MAX = 64  # records: at a chosen speed events should not come in lumps
+
+
+@app.command("replay")
+def command(
+    paths: Annotated[list[str], typer.Argument(help="Files (plain, gzip, zstd, xz); - is standard input.")],
+    language: Annotated[str | None, typer.Option("--format", help="Instead of input.format.")] = None,
+    markets: Annotated[list[str] | None, typer.Option("--market", help="Only this market; may be repeated.")] = None,
+    config: Annotated[Path | None, typer.Option("--config", help="The file; else the usual places.")] = None,
+    alerts: Annotated[
+        str | None, typer.Option(help="Write every alert, a line of JSON each; - is standard output.")
+    ] = None,
+    windows: Annotated[
+        str | None, typer.Option(help="Write every scored window: .parquet, .csv or .jsonl by its ending.")
+    ] = None,
+    labels: Annotated[Path | None, typer.Option(help="What really happened: gives a verdict.")] = None,
+    report_path: Annotated[str | None, typer.Option("--report", help="Write a page (HTML) of what was found.")] = None,
+    speed: Annotated[str, typer.Option(help="max, or a multiple of the events' own time, like 10x.")] = "max",
+    begin: Annotated[str, typer.Option("--from", help="Leave out events before (ISO-8601 or nanoseconds).")] = "",
+    end: Annotated[str, typer.Option("--to", help="Leave out events after.")] = "",
+    early: Annotated[
+        float, typer.Option(min=0, help="Seconds before a label's start that an alert may answer it.")
+    ] = 0.0,
+    grace: Annotated[
+        float, typer.Option(min=0, help="Seconds after a label's end that an alert may answer it.")
+    ] = 600.0,
+    fail_on: Annotated[
+        str | None, typer.Option(help="Exit 1 on an incident this grave: info, warning, critical.")
+    ] = None,
+    progress: Annotated[
+        bool | None, typer.Option("--progress/--no-progress", help="Bar; default: on a terminal.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The summary as JSON, nothing else.")] = False,
+) -> None:
+    """The same engine on files: what it would have said, and when.
+
+    Exit codes: 0 done, 1 --fail-on found something, 2 usage, 3 bad configuration, 4 a file cannot be read to its end.
+    """
+    if as_json and "-" in (alerts, windows):
+        raise Refusal(Exit.USAGE, "--json and an output on - would both write to standard output: give one a file")
+    threshold = _severity(fail_on)
+    selection = _selection(begin, end, markets)
+    pace = _pace(speed)
+    known = _labels(labels)
+    configuration = load(config)
+    if language is not None and language not in plugins.names("formats"):
+        raise Refusal(Exit.USAGE, f"--format {language}: there is {', '.join(plugins.names('formats'))}")
+    key = secret(None, configuration.settings.privacy.key_file).encode() or PSEUDONYM_KEY
+    engine = build_pipeline(configuration, pseudonym_key=key, format_name=language, keep_scored=windows is not None)
+    inputs = _open(paths, paced=pace is not None)
+    collector = Collector()
+    screen = Console(stderr=alerts == "-" or windows == "-", highlight=False, quiet=as_json)
+    bar = ProgressBar() if (sys.stderr.isatty() if progress is None else progress) else None
+    listeners: list[Listener] = [collector]
+    try:
+        if alerts is not None:
+            listeners.append(AlertLines(alerts))
+        if windows is not None:
+            listeners.append(ScoredWindows(windows))
+        page = open_output(report_path) if report_path is not None else None
+    except OutputError as error:
+        raise Refusal(Exit.UNREACHABLE, str(error)) from None
+    listeners.append(_Printer(bar.console if bar is not None and screen.is_terminal else screen))
+    if bar is not None:
+        listeners.append(bar)
+    started_s = time.monotonic()
+    tally = replay(engine, inputs, selection=selection, listeners=listeners, pace=pace)
+    found = collector.episodes
+    verdict = None
+    if labels is not None:
+        early_ns, grace_ns = round(early * SECOND_NS), round(grace * SECOND_NS)
+        verdict = judge(collector.told, known, tally.observed_ns, early_ns=early_ns, grace_ns=grace_ns)
+    summary = summarise(tally, found, verdict, time.monotonic() - started_s, paths)
+    if page is not None:
+        bodies = [json.loads(alert.body()) for alert in collector.bodies]
+        page.write(report(summary, bodies, __version__).encode())
+        page.close()
+    if as_json:
+        typer.echo(json.dumps(summary, indent=2))
+    else:
+        _show(screen, summary)
+    raise typer.Exit(_exit(tally, threshold, max((episode.severity for episode in found), default=None)))
+
+
+class _Printer:
+    """A line for every alert that opens, raises or resolves an incident, as it comes."""
+
+    def __init__(self, screen: Console) -> None:
+        self._screen = screen
+
+    def take(self, step: Step, tally: Tally) -> None:
+        for alert in step.alerts:
+            body = {"type": alert.type, "timestamp": alert.timestamp, "data": alert.data}
+            if alert.data.get("reason") != "updated":
+                self._screen.print(incident_line(body), soft_wrap=True)
+
+    def close(self) -> None:
+        pass
+
+
+def _show(screen: Console, summary: dict[str, Any]) -> None:
+    parts: list[RenderableType] = ["", summary_table(summary)]
+    if summary["verdict"] is not None:
+        parts += ["", verdict_group(summary["verdict"])]
+    for part in parts:
+        screen.print(part)
+    Console(stderr=True, highlight=False).print(note_lines(summary["damage"], "red"), end="")
+
+
+def _exit(tally: Tally, threshold: Severity | None, worst: Severity | None) -> Exit:
+    if threshold is not None and worst is not None and worst >= threshold:
+        return Exit.FINDINGS
+    return Exit.UNREACHABLE if tally.damage else Exit.DONE
+
+
+def _open(paths: Sequence[str], *, paced: bool) -> Sequence[Input]:
+    if paths.count("-") > 1:
+        raise Refusal(Exit.USAGE, "standard input (-) can be read once only")
+    try:
+        return open_files(paths, batch_max=PACED_BATCH_MAX) if paced else open_files(paths)
+    except FileUnreadable as error:
+        raise Refusal(Exit.UNREACHABLE, str(error)) from None
+
+
+def _severity(text: str | None) -> Severity | None:
+    if text is None:
+        return None
+    try:
+        return Severity[text.upper()]
+    except KeyError:
+        raise Refusal(Exit.USAGE, f"--fail-on {text}: there is info, warning, critical") from None
+
+
+def _selection(begin: str, end: str, markets: Sequence[str] | None) -> Selection:
+    try:
+        from_ns = parse_instant(begin) if begin else 0
+        to_ns = parse_instant(end) if end else EVENT_NS_MAX
+    except ValueError as error:
+        raise Refusal(Exit.USAGE, f"--from, --to: {error}") from None
+    if to_ns < from_ns:
+        raise Refusal(Exit.USAGE, "--to lies before --from")
+    return Selection(from_ns, to_ns, frozenset(markets or ()))
+
+
+def _pace(text: str) -> Pace | None:
+    if text == "max":
+        return None
+    try:
+        speed = float(text.removesuffix("x"))
+    except ValueError:
+        speed = math.nan
+    if not 0 < speed < math.inf:
+        raise Refusal(Exit.USAGE, f"--speed {text}: write max, or a multiple like 10x")
+    return Pace(speed, time.monotonic, time.sleep)
+
+
+def _labels(path: Path | None) -> tuple[Label, ...]:
+    if path is None:
+        return ()
+    try:
+        return read_labels(path.read_bytes())
+    except OSError as error:
+        raise Refusal(Exit.UNREACHABLE, f"{path}: {error.strerror}") from None
