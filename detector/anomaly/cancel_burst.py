@@ -56,11 +56,20 @@ class CancelBurst(StreamDetector):
                 _unnamed("cancels"), unconditioned,
                 Measure(float(params.unnamed_windows), 0.0, 1.0, 100.0, 2.0, 0.5, memory, 1.0),
             ),
+            Stream(
+                "cancels_net", "1/s", "levels taken back against levels that grew, on a feed that names nobody",
+                _unnamed("cancels"), _orders,
+                Measure(float(params.unnamed_windows), 0.0, 1.0, 50.0, 50.0, 0.04, memory, 1.0),
+            ),
         )  # fmt: skip
 
 
 def _accounts(windows: Windows) -> Column:
     return windows.column("acting_accounts")
+
+
+def _orders(windows: Windows) -> Column:
+    return windows.column("orders")
 
 
 def _column(name: str) -> Any:

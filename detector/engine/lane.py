@@ -28,7 +28,6 @@ class Staged:
 
     batch: EventBatch
     clocks: npt.NDArray[np.int64]
-    markets: npt.NDArray[np.int32]  # batch market index -> engine's
     decoder: State  # what the decoder held before it
     at: int = 0
 
@@ -49,14 +48,14 @@ class Lane:
         self.stepped_back = False
         self.queue: deque[Staged] = deque()
         self.rows = 0  # staged, not folded
-        self._held: tuple[EventBatch, npt.NDArray[np.int32], State, int] | None = None
+        self._held: tuple[EventBatch, State, int] | None = None
 
     @property
     def frontier_ns(self) -> int:
         """Event time this lane has reached: every later record is at it or after, lateness aside."""
         return max(self.clock_ns, self.idle_ns)
 
-    def put(self, batch: EventBatch, markets: npt.NDArray[np.int32], decoder: State) -> None:
+    def put(self, batch: EventBatch, decoder: State) -> None:
         """Take a decoded batch. Its last record may be held back until the next one comes (see leap_ns)."""
         if self.next_offset < 0:
             self.next_offset = batch.first_offset
@@ -70,7 +69,7 @@ class Lane:
             if not self.queue and self._held is None:
                 self.next_offset = max(self.next_offset, batch.next_offset)
             return
-        self._stage(batch, markets, decoder, 0, None)
+        self._stage(batch, decoder, 0, None)
 
     def flush(self) -> None:
         """Nothing follows: what was held back is released as it is."""
@@ -81,12 +80,12 @@ class Lane:
         if following is not None and len(following) == 0:
             return
         assert self._held is not None
-        batch, markets, decoder, start = self._held
+        batch, decoder, start = self._held
         self._held = None
-        self._stage(batch, markets, decoder, start, following if following is not None else batch.events[:0])
+        self._stage(batch, decoder, start, following if following is not None else batch.events[:0])
 
     def _stage(
-        self, batch: EventBatch, markets: npt.NDArray[np.int32], decoder: State, start: int, following: Any
+        self, batch: EventBatch, decoder: State, start: int, following: Any
     ) -> None:
         events = batch.events
         clocks = np.empty(len(events), np.int64)
@@ -112,7 +111,7 @@ class Lane:
                         after = int(tops[record + 1])
                     elif following is None:
                         stop = low
-                        self._held = (batch, markets, decoder, low)
+                        self._held = (batch, decoder, low)
                         break
                     else:
                         after = _first_top(following) if len(following) else top
@@ -124,7 +123,7 @@ class Lane:
                 self.clock_ns = max(self.clock_ns, top)
                 clocks[low:high] = self.clock_ns
         if stop > row:
-            self.queue.append(Staged(batch, clocks[:stop], markets, decoder, row))
+            self.queue.append(Staged(batch, clocks[:stop], decoder, row))
             self.rows += stop - row
 
     def _ordinary(self, tops: npt.NDArray[np.int64]) -> npt.NDArray[np.int64] | None:
@@ -178,7 +177,7 @@ class Lane:
         """What the decoder held before the oldest batch that is not wholly folded, None when all are."""
         if self.queue:
             return self.queue[0].decoder
-        return self._held[2] if self._held is not None else None
+        return self._held[1] if self._held is not None else None
 
     def state(self) -> State:
         """Of what is folded; staged events are read again from `next_offset`."""

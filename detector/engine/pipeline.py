@@ -71,7 +71,7 @@ class Pipeline:
         self._assigned: frozenset[Partition] | None = None
         self._open_window = -1  # the next to close
         self._last_window = -1  # newest that any event fell in
-        self._carried: dict[Partition, set[int]] = {}  # engine markets each lane has brought
+        self._carried: dict[Partition, set[str]] = {}  # markets each lane has brought
         self._spans: deque[tuple[int, Partition, int, int]] = deque()
         self._counted: dict[str, int] = {}
 
@@ -135,12 +135,10 @@ class Pipeline:
         if lane is None:
             lane = self._lanes[key] = Lane(batch.topic, batch.partition, self.settings.leap_ns)
             self._carried.setdefault(key, set())
-        market_of = np.zeros(max(1, len(batch.markets)), np.int32)
         if len(batch.events):
-            for used in np.unique(batch.events["market"]).tolist():
-                market_of[used] = self.shard.market(batch.markets[used])
-            self._carried[key].update(market_of[np.unique(batch.events["market"])].tolist())
-        lane.put(batch, market_of, decoder)
+            brought = np.flatnonzero(np.bincount(batch.events["market"], minlength=1))
+            self._carried[key].update(batch.markets[met] for met in brought.tolist())
+        lane.put(batch, decoder)
 
     def _waited_for(self) -> list[Lane] | None:
         """Lanes in their fixed order, None while an assigned one has said nothing yet."""
@@ -202,19 +200,19 @@ class Pipeline:
                     staged, stop = ready
                     self._note(lane, staged.batch.events["offset"], staged.at, stop)
                     self._seen(staged.clocks[stop - 1])
-                    self.shard.fold(staged.batch.events, staged.at, stop, staged.markets, self._open_window)
+                    self.shard.fold(staged.batch.events, staged.at, stop, staged.batch.markets, self._open_window)
                     lane.folded(staged, stop)
         return ending or all(lane.reached(limit_ns) for lane in lanes)
 
     def _fold_merged(self, lanes: list[Lane], limit_ns: int) -> None:
         """Several topics may tell of one market: their records in order of each lane's clock, ties by lane."""
         parts, clocks = [], []
+        names: tuple[str, ...] = ()
         for lane in lanes:
             while (ready := lane.ready(limit_ns)) is not None:
                 staged, stop = ready
-                events = staged.batch.events[staged.at : stop]
-                events["market"] = staged.markets[events["market"]]
-                parts.append(events)
+                parts.append(staged.batch.events[staged.at : stop])
+                names = max(names, staged.batch.markets, key=len)
                 clocks.append(staged.clocks[staged.at : stop])
                 self._note(lane, staged.batch.events["offset"], staged.at, stop)
                 lane.folded(staged, stop)
@@ -224,8 +222,7 @@ class Pipeline:
         order = np.argsort(joined, kind="stable")
         self._seen(joined[order[-1]])
         events = np.concatenate(parts)[order]
-        same = np.arange(len(self.shard.markets), dtype=np.int32)
-        self.shard.fold(events, 0, len(events), same, self._open_window)
+        self.shard.fold(events, 0, len(events), names, self._open_window)
 
     def _seen(self, clock_ns: np.int64) -> None:
         self._last_window = max(self._last_window, int(clock_ns) // self.settings.width_ns)
@@ -268,7 +265,7 @@ class Pipeline:
         return Context(who, self._positions, degraded)
 
     def _positions(self, markets: tuple[str, ...], from_ns: int, to_ns: int) -> tuple[Position, ...]:
-        wanted = {self.shard.index[market] for market in markets if market in self.shard.index}
+        wanted = set(markets)
         found: dict[Partition, tuple[int, int]] = {}
         for window, key, first, last in self._spans:
             start_ns = window * self.settings.width_ns
@@ -329,7 +326,7 @@ class Pipeline:
             self._lanes[key].restore(entry)
         for row in carried:
             assert isinstance(row, list)
-            self._carried[(str(row[0]), int(str(row[1])))] = {int(str(market)) for market in row[2:]}
+            self._carried[(str(row[0]), int(str(row[1])))] = {str(market) for market in row[2:]}
         self._spans = deque(_span(row) for row in spans)
         self._open_window = int(str(state["open_window"]))
         self._last_window = int(str(state["last_window"]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy.typing as npt
 
 from detector.features.base import Group
 from detector.features.fold import fold, sample_due
-from detector.features.tables import Count, Limits, from_state, grown, make, to_state, with_markets
+from detector.features.tables import Count, Limits, Need, from_state, grown, make, to_state, widen, with_markets
 from detector.model.events import StatusCode
 from detector.model.state import State
 from detector.model.windows import Feature, Windows
@@ -27,6 +28,7 @@ class Shard:
         self.tables = make(limits, ring, width_ns)
         self.markets: tuple[str, ...] = ()
         self.index: dict[str, int] = {}
+        self._market_of = np.full(64, -1, np.int32)  # the decoder's index of a market -> ours
         self.features: tuple[Feature, ...] = tuple(f for group in groups.values() for f in group.FEATURES)
 
     def market(self, name: str) -> int:
@@ -44,12 +46,22 @@ class Shard:
         for group in self.groups.values():
             group.make_room(len(self.tables.markets))
 
-    def fold(self, events: Any, start: int, stop: int, market_of: npt.NDArray[np.int32], open_window: int) -> None:
-        """Apply events[start:stop] to the books, then count them in every group. The events' own columns are written."""
+    def fold(self, events: Any, start: int, stop: int, names: Sequence[str], open_window: int) -> None:
+        """Apply events[start:stop] to the books, then count them in every group. The events' own columns are written.
+
+        names: what EVENT["market"] indexes; every call's is the same list, longer or shorter (EventBatch.markets).
+        """
+        if len(names) > len(self._market_of):
+            self._market_of = widen(self._market_of, 0, len(names), -1)
         at = start
         while at < stop:
-            at = fold(self.tables, events, at, stop, market_of, open_window)
-            if at < stop:
+            at = fold(self.tables, events, at, stop, self._market_of, open_window)
+            if at == stop:
+                break
+            if self.tables.need[0] == Need.MARKET:
+                met = int(events["market"][at])
+                self._market_of[met] = self.market(names[met])
+            else:
                 self.tables = grown(self.tables)
         for group in self.groups.values():
             group.fold(self.tables, events, start, stop)

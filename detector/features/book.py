@@ -41,7 +41,7 @@ class Book(Group):
         """See Group.read."""
         sample = tables.samples[slot, :markets]
         mid = 0.5 * (sample["bid"] + sample["ask"])
-        spread = (sample["ask"] - sample["bid"]) / mid * 1e4
+        spread = (sample["ask"] - sample["bid"]) / np.where(mid > 0, mid, np.nan) * 1e4
         return np.column_stack(
             (mid, spread, sample["bid_depth"], sample["ask_depth"], sample["gap_bps"], sample["levels"])
         )

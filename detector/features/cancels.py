@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detector.features.base import Group
-from detector.features.ledger import CANCELLED, LATE
+from detector.features.ledger import CANCELLED, LATE, worth
 from detector.features.tables import HAS_ACCOUNTS, HAS_ORDERS, Tables
 from detector.kernels import kernel
 from detector.model.events import Kind
@@ -67,9 +67,7 @@ def fold_cancels(markets: Any, participants: Any, counts: Any, events: Any, star
             continue
         place = markets[event["market"]]
         count["cancels"] += 1.0
-        count["notional"] += (
-            float(event["price_ticks"]) / place["price_scale"] * (float(event["moved_lots"]) / place["qty_scale"])
-        )
+        count["notional"] += worth(event, event["moved_lots"])
         if (place["has"] & 2) != 0 and event["age_ns"] < FLEETING_NS:
             count["fleeting"] += 1.0
         if event["participant"] < 0:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detector.features.base import Group
-from detector.features.ledger import AMENDED, LATE, PLACED, STALE
+from detector.features.ledger import AMENDED, LATE, PLACED, STALE, worth
 from detector.features.tables import HAS_ACCOUNTS, Tables
 from detector.kernels import kernel
 from detector.kernels.participants import acts
@@ -44,7 +44,7 @@ class Flow(Group):
 
     def fold(self, tables: Tables, events: Any, start: int, stop: int) -> None:
         """See Group.fold; also notes in which windows each account acted."""
-        fold_flow(tables.markets, tables.participants, tables.span, self.counts, events, start, stop)
+        fold_flow(tables.participants, tables.span, self.counts, events, start, stop)
 
     def read(self, tables: Tables, slot: int, markets: int) -> npt.NDArray[np.float64]:
         """See Group.read."""
@@ -56,7 +56,7 @@ class Flow(Group):
 
 
 @kernel
-def fold_flow(markets: Any, participants: Any, span: Any, counts: Any, events: Any, start: Any, stop: Any) -> Any:
+def fold_flow(participants: Any, span: Any, counts: Any, events: Any, start: Any, stop: Any) -> Any:
     """One loop over applied events; see Flow."""
     for i in range(start, stop):
         event = events[i]
@@ -67,9 +67,7 @@ def fold_flow(markets: Any, participants: Any, span: Any, counts: Any, events: A
         if event["effect"] == PLACED or event["effect"] == AMENDED:
             count["orders"] += 1.0
         if kind == _FILL or kind == _TRADE or kind == _LIQUIDATION:
-            place = markets[event["market"]]
-            notional = float(event["price_ticks"]) / place["price_scale"]
-            notional *= float(event["qty_lots"]) / place["qty_scale"]
+            notional = worth(event, event["qty_lots"])
             if kind != _LIQUIDATION:
                 count["trades"] += 1.0
                 # a fill's side is the resting order's, a trade's is the aggressor's

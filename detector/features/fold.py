@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from detector.features.book import sample_book
-from detector.features.ledger import LATE, apply, room_for
+from detector.features.ledger import LATE, NEED_MARKET, apply, room_for
 from detector.features.makers import sample_makers, seat
 from detector.features.tables import Count
 from detector.kernels import kernel
@@ -27,7 +27,7 @@ def _sample(tables: Any, market: Any, window: Any, ring: Any) -> Any:
 def fold(tables: Any, events: Any, start: Any, stop: Any, market_of: Any, open_window: Any) -> Any:
     """Apply events[start:stop] and return where it stopped: `stop`, or earlier when tables.need says what must grow.
 
-    market_of: int32, from the batch's market index to the engine's. open_window: the oldest window still open; an event
+    market_of: int32, from the decoder's market index to the engine's, -1 = not met yet. open_window: the oldest window still open; an event
     before it is late: the books take it, no window counts it. As a market's first event of a later window arrives, its
     book is sampled for the windows that end there.
     """
@@ -36,6 +36,9 @@ def fold(tables: Any, events: Any, start: Any, stop: Any, market_of: Any, open_w
     for i in range(start, stop):
         event = events[i]
         market = np.int64(market_of[event["market"]])
+        if market < 0:
+            tables.need[0] = NEED_MARKET
+            return i
         need = room_for(tables, market)
         if need != 0:
             tables.need[0] = need

@@ -34,6 +34,7 @@ _LEVELS_FULL, _PARTICIPANTS_FULL, _SNAPSHOTS = (
     int(Count.SNAPSHOTS),
 )
 NEED_ORDERS, NEED_LEVELS, NEED_PARTICIPANTS = int(Need.ORDERS), int(Need.LEVELS), int(Need.PARTICIPANTS)
+NEED_MARKET = int(Need.MARKET)
 LATE = int(LATE_WINDOW)
 
 
@@ -157,6 +158,14 @@ def to_scale(tables: Any, event: Any, market: Any) -> Any:
     place["price_top"] = max(place["price_top"], abs(event["price_ticks"]))
     place["qty_top"] = max(place["qty_top"], abs(event["qty_lots"]))
     return True
+
+
+@kernel
+def worth(event: Any, lots: Any) -> Any:
+    """Quote currency: `lots` at the event's price, in the scale the event was folded in (the market's may be finer now)."""
+    return float(event["price_ticks"]) / float(_power(event["price_decimals"])) * (
+        float(lots) / float(_power(event["qty_decimals"]))
+    )
 
 
 @kernel

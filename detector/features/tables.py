@@ -93,6 +93,7 @@ class Need(IntEnum):
     ORDERS = 1
     LEVELS = 2
     PARTICIPANTS = 3
+    MARKET = 4  # the event's market has no row yet: the engine gives it one
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 from random import Random
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detector.model.records import RecordBatch
+from detector.model.records import RecordBatch, pack
+from detector.model.state import State
 from detector.store.snapshot import decode, encode
 from tests.engine.story import Story, assigned, pipeline, told
 
@@ -82,8 +84,6 @@ def test_a_restart_at_any_offset_changes_nothing(seed: int, cuts: list[int]) -> 
 
 def after(batch: RecordBatch, positions: dict[tuple[str, int], int]) -> RecordBatch | None:
     """What of a batch a source would hand over again from these positions."""
-    from detector.model.records import pack
-
     first = positions.get((batch.topic, batch.partition), 0)
     keep = [i for i in range(len(batch)) if batch.offsets[i] >= first]
     if not keep:
@@ -98,6 +98,15 @@ def test_a_restored_engine_saves_the_same_state_again(seed: int) -> None:
     for batch in itertools.islice(the_story.batches([80]), 12):
         engine.step([batch])
     twin = pipeline()
-    first = encode(engine.state())
-    twin.restore(decode(first))
-    assert encode(twin.state()) == first
+    twin.restore(decode(encode(engine.state())))
+    assert encode(in_order(twin.state())) == encode(in_order(engine.state()))
+
+
+def in_order(state: State) -> State:
+    """Open orders sorted: they are saved in the order of their slots, which says nothing."""
+    shard = state["shard"]
+    assert isinstance(shard, dict)
+    tables = shard["tables"]
+    assert isinstance(tables, dict)
+    tables["orders"] = np.sort(np.asarray(tables["orders"]), order=["market", "order"])
+    return state
