@@ -1,0 +1,82 @@
+"""Unpacking one record batch into a buffer that it cannot outgrow. A helper of kafka.py, no plug-in."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+
+import cramjam
+import numpy as np
+import numpy.typing as npt
+
+GZIP, SNAPPY, LZ4, ZSTD = 1, 2, 3, 4
+CODECS = {0: "none", GZIP: "gzip", SNAPPY: "snappy", LZ4: "lz4", ZSTD: "zstd"}
+
+_XERIAL_MAGIC = b"\x82SNAPPY\x00"  # Java's clients frame snappy in blocks; others send one bare block
+_XERIAL_HEADER_BYTES = 16
+
+
+class NotInflated(Exception):
+    """A batch that cannot be unpacked, or that unpacks to more than the buffer holds."""
+
+
+def inflate(codec: int, packed: memoryview, room: npt.NDArray[np.uint8]) -> int:
+    """Unpack into `room` (uint8) and return how many bytes that gave. Raises NotInflated and nothing else.
+
+    >>> room = np.empty(64, np.uint8)
+    >>> room[: inflate(GZIP, memoryview(zlib.compress(b"hello", wbits=31)), room)].tobytes()
+    b'hello'
+    >>> inflate(ZSTD, memoryview(bytes(cramjam.zstd.compress(bytes(65)))), room)
+    Traceback (most recent call last):
+    detector.sources.kafka_inflate.NotInflated: zstd: failed to write whole buffer
+    """
+    try:
+        if codec == GZIP:
+            return _gzip(packed, room)
+        if codec == SNAPPY:
+            return _snappy(packed, room)
+        if codec == LZ4:
+            return int(cramjam.lz4.decompress_into(packed, room.data))
+        if codec == ZSTD:
+            return int(cramjam.zstd.decompress_into(packed, room.data))
+    except (cramjam.DecompressionError, zlib.error, struct.error, ValueError, OverflowError) as error:
+        raise NotInflated(f"{CODECS[codec]}: {error}") from None
+    raise NotInflated(f"codec {codec} is unknown")
+
+
+def _gzip(packed: memoryview, room: npt.NDArray[np.uint8]) -> int:
+    used = 0
+    rest = bytes(packed)
+    while rest:
+        member = zlib.decompressobj(zlib.MAX_WBITS | 16)
+        # one byte more than fits tells a full buffer from an overflowing one
+        data = member.decompress(rest, len(room) - used + 1)
+        if used + len(data) > len(room):
+            raise ValueError("more than the limit")
+        if not member.eof:
+            raise ValueError("breaks off")
+        room[used : used + len(data)] = np.frombuffer(data, np.uint8)
+        used += len(data)
+        rest = member.unused_data
+    return used
+
+
+def _snappy(packed: memoryview, room: npt.NDArray[np.uint8]) -> int:
+    if bytes(packed[: len(_XERIAL_MAGIC)]) != _XERIAL_MAGIC:
+        return _snappy_block(packed, room)
+    used, at = 0, _XERIAL_HEADER_BYTES
+    while at < len(packed):
+        (size,) = struct.unpack_from(">i", packed, at)
+        at += 4
+        if not 0 < size <= len(packed) - at:
+            raise ValueError("a block is longer than the batch")
+        used += _snappy_block(packed[at : at + size], room[used:])
+        at += size
+    return used
+
+
+def _snappy_block(block: memoryview, room: npt.NDArray[np.uint8]) -> int:
+    size = int(cramjam.snappy.decompress_raw_len(block))
+    if size > len(room):
+        raise ValueError("more than the limit")
+    return int(cramjam.snappy.decompress_raw_into(block, room[:size].data)) if size else 0

@@ -1,0 +1,283 @@
+"""Member: one place in a consumer group, held through every broken connection. A helper of kafka.py, no plug-in."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import structlog
+from aiokafka import (  # type: ignore[import-untyped]
+    AIOKafkaConsumer,
+    ConsumerRebalanceListener,
+    TopicPartition,
+)
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor  # type: ignore[import-untyped]
+
+from detector.sources.base import Partition
+from detector.sources.kafka_positions import Notice, NoticeKind, place
+from detector.sources.kafka_settings import KafkaSettings
+
+CLOSE_MAX_S = 10.0
+HEALTHY_AFTER_S = 10.0  # a connection that lasted this long was one: the next failure starts with a short wait
+PROBE_EVERY_S = 1.0
+PLACE_EVERY_S = 0.1  # positions are compared with the log at most this often
+
+# For the partitions that just became ours: where our durable state stands. Records flow when it has returned.
+PositionsOf = Callable[[Sequence[Partition]], Awaitable[Mapping[Partition, int]]]
+
+_NOWHERE = TopicPartition("", 0)
+
+log = structlog.get_logger(__name__)
+
+
+class Member:
+    """Makes consumers, one after the other, and says when records may be taken from the present one.
+
+    live        the consumer, while every partition of ours stands at its checked position; None otherwise
+    positions   next offset to hand over, per partition; whoever takes records moves it, without waiting in between
+    assigned    by the group; `placed`: of those, position checked; `held`: of those, the ones that must not be read
+    generation  counts assignments
+    trouble     what is wrong now, '' = nothing; logged only when it changes
+
+    A rebalance runs in aiokafka's background. The listener only takes note; checking and seeking are done by this
+    member's own task, and nothing flows before it has: so no lock is held across aiokafka, and none can deadlock.
+    """
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        *,
+        value_deserializer: Callable[[bytes | None], bytes | None] | None,
+        positions: Mapping[Partition, int],
+        positions_of: PositionsOf,
+        tell: Callable[[Notice], None],
+        counts: dict[str, int],
+    ) -> None:
+        self.live: Any = None
+        self.positions = dict(positions)
+        self.assigned: frozenset[Partition] = frozenset()
+        self.placed: frozenset[Partition] = frozenset()
+        self.held: set[Partition] = set()
+        self.generation = 0
+        self.trouble = ""
+        self._settings = settings
+        self._value_deserializer = value_deserializer
+        self._positions_of = positions_of
+        self._tell = tell
+        self._counts = counts
+        self._opened = asyncio.Event()  # says that live was set
+        self._changed = asyncio.Event()  # asks to place partitions, or to make the consumer anew
+        self._failure: BaseException | None = None
+        self._troubled_s = 0.0
+        self._task = asyncio.create_task(self._supervise(), name="kafka-member")
+
+    async def wait(self, timeout_s: float) -> None:
+        """Until records may be taken; at most `timeout_s`. Raises what our own mistake was, if the task died of one."""
+        if self._task.done():
+            self._task.result()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._opened.wait()
+
+    def shut(self) -> None:
+        """Nothing may be taken until further notice."""
+        self.live = None
+        self._opened.clear()
+
+    def place_again(self) -> None:
+        """Compare the positions with the log, and seek. Nothing flows until that is done."""
+        self.shut()
+        self._changed.set()
+
+    def fail(self, error: BaseException) -> None:
+        """The present consumer is done for."""
+        self._failure = error
+        self.place_again()
+
+    def assign(self, partitions: Iterable[Partition]) -> None:
+        """What is ours from now on."""
+        self.assigned = frozenset(partitions)
+        self.generation += 1
+        self._count("rebalances")
+        self.place_again()
+
+    async def close(self) -> None:
+        """Leave the group (a static member does not), and end."""
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+
+    async def _supervise(self) -> None:
+        """One consumer after the other, for ever."""
+        failures = 0
+        while True:
+            consumer = None
+            began_s = time.monotonic()
+            self._failure = None
+            self._changed.clear()
+            try:
+                consumer = self._make()
+                await self._connect(consumer)
+                while True:
+                    await self._place(consumer)
+                    await self._until_changed(consumer)
+                    await asyncio.sleep(PLACE_EVERY_S)
+                    self._changed.clear()
+                    if self._failure is not None:
+                        raise self._failure
+            except Exception as error:  # whatever ends a consumer
+                self._say_trouble(error)
+            finally:
+                self.shut()
+                self.assigned = frozenset()
+                if consumer is not None:
+                    await _stop(consumer)
+            failures = 0 if time.monotonic() - began_s > HEALTHY_AFTER_S else failures + 1
+            self._count("reconnects")
+            ceiling_s = min(self._settings.backoff_max_s, self._settings.backoff_first_s * 2 ** min(failures, 16))
+            await asyncio.sleep(random.uniform(0, ceiling_s))  # noqa: S311  spreads members, guards nothing
+
+    async def _until_changed(self, consumer: Any) -> None:
+        """Until there is something to do. Raises what broke the consumer while nobody polls it: a rebalance that failed
+        is told by aiokafka only to those who poll, and one that never ends to nobody."""
+        shut_s = time.monotonic()
+        ends_s = (self._settings.rebalance_timeout_ms + self._settings.session_timeout_ms) / 1000
+        while not self._changed.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(PROBE_EVERY_S):
+                    await self._changed.wait()
+            if self.live is not None or self._changed.is_set():
+                shut_s = time.monotonic()
+                continue
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(PROBE_EVERY_S):
+                    await consumer.getmany(_NOWHERE, timeout_ms=0)  # takes no record, raises what is wrong
+            if time.monotonic() - shut_s > ends_s:
+                raise TimeoutError(f"a rebalance did not end within {ends_s:.0f} s")
+
+    def _make(self) -> Any:
+        settings = self._settings
+        return AIOKafkaConsumer(
+            bootstrap_servers=settings.bootstrap,
+            client_id=settings.client,
+            group_id=settings.group or None,
+            group_instance_id=settings.member or None,
+            client_rack=settings.rack or None,
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            isolation_level=settings.isolation,
+            partition_assignment_strategy=(RangePartitionAssignor,),
+            session_timeout_ms=settings.session_timeout_ms,
+            heartbeat_interval_ms=settings.heartbeat_interval_ms,
+            rebalance_timeout_ms=settings.rebalance_timeout_ms,
+            max_poll_interval_ms=settings.poll_interval_max_ms,
+            request_timeout_ms=settings.request_timeout_ms,
+            fetch_max_wait_ms=settings.fetch_wait_ms,
+            fetch_max_bytes=settings.fetch_bytes_max,
+            max_partition_fetch_bytes=settings.partition_fetch_bytes_max,
+            value_deserializer=self._value_deserializer,
+            **settings.security.client_arguments(),
+        )
+
+    async def _connect(self, consumer: Any) -> None:
+        """Join the group, or take every partition of the topics."""
+        if self._settings.group:
+            consumer.subscribe(self._settings.topics, listener=_Listener(self))
+            await consumer.start()
+        else:
+            consumer.subscribe(self._settings.topics)
+            await consumer.start()
+            self.assign(_key(top) for top in consumer.assignment())
+
+    async def _place(self, consumer: Any) -> None:
+        """Check the position of everything that is ours, seek, and let records flow."""
+        while self.live is None:
+            if not self._settings.group:
+                self.assigned = frozenset(_key(top) for top in consumer.assignment())  # topics may have grown
+            generation = self.generation
+            tops = [TopicPartition(*partition) for partition in sorted(self.assigned)]
+            gained = sorted(self.assigned - self.placed)
+            if gained:
+                self.positions |= await self._positions_of(gained)
+            begins = await consumer.beginning_offsets(tops) if tops else {}
+            ends = await consumer.end_offsets(tops) if tops else {}
+            lost = [top for top in tops if _key(top) not in self.positions]
+            starts = await self._starts(consumer, lost, begins, ends)
+            if generation != self.generation:
+                continue  # a rebalance came in between
+            self.held = set()
+            for top in tops:
+                partition = _key(top)
+                position = self.positions.get(partition)
+                placing = place(partition, position, begins[top], ends[top], starts.get(top, ends[top]))
+                if placing.notice is not None:
+                    self._count("gaps" if placing.notice.kind is NoticeKind.GAP else "truncated")
+                    self._tell(placing.notice)
+                if placing.held:
+                    self.held.add(partition)
+                    consumer.pause(top)
+                else:
+                    self.positions[partition] = placing.offset
+                consumer.seek(top, placing.offset)
+            # Positions of partitions that others read now are kept: they may come back, and then ours is the state
+            # that is in memory here, unless positions_of knows a better one.
+            self.placed = self.assigned
+            self.live = consumer
+            self._opened.set()
+            self._say_healed()
+
+    async def _starts(self, consumer: Any, tops: list[Any], begins: Any, ends: Any) -> Mapping[Any, int]:
+        """Where the partitions start that nobody has a position for."""
+        start_at = self._settings.start_at
+        if start_at == "earliest":
+            return {top: begins[top] for top in tops}
+        if start_at == "latest" or not tops:
+            return {top: ends[top] for top in tops}
+        found = await consumer.offsets_for_times({top: int(start_at) // 1_000_000 for top in tops})
+        return {top: found[top].offset if found.get(top) is not None else ends[top] for top in tops}
+
+    def _say_trouble(self, error: BaseException) -> None:
+        text = f"{type(error).__name__}: {error}"
+        if not self.trouble:
+            self._troubled_s = time.monotonic()
+        if text != self.trouble:
+            log.warning("kafka_trouble", error=text, bootstrap=self._settings.bootstrap)
+        self.trouble = text
+
+    def _say_healed(self) -> None:
+        if self.trouble:
+            log.info("kafka_healed", after_s=round(time.monotonic() - self._troubled_s, 3), was=self.trouble)
+        self.trouble = ""
+
+    def _count(self, name: str) -> None:
+        self._counts[name] = self._counts.get(name, 0) + 1
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Takes note, and does nothing that waits: aiokafka runs it in the middle of a rebalance."""
+
+    def __init__(self, member: Member) -> None:
+        self._member = member
+
+    def on_partitions_revoked(self, revoked: Any) -> None:
+        self._member.shut()
+
+    def on_partitions_assigned(self, assigned: Any) -> None:
+        self._member.assign(_key(partition) for partition in assigned)
+
+
+def _key(partition: Any) -> Partition:
+    return partition.topic, partition.partition
+
+
+async def _stop(consumer: Any) -> None:
+    """A consumer that cannot even stop is left to the collector."""
+    try:
+        async with asyncio.timeout(CLOSE_MAX_S):
+            await consumer.stop()
+    except Exception as error:
+        log.debug("kafka_consumer_not_stopped", error=repr(error))
