@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import socket
 import time
-from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
 import typer
 
 from detector.cli.base import Exit, command_line, printable
+from detector.cli.options import ConfigOption, JsonOption
 from detector.wiring.config import Configuration, ConfigurationError, load, secret
 from detector.wiring.destination_section import WebhookDestination
 
@@ -21,9 +21,9 @@ REACH_S = 5.0
 
 @app.command()
 def check(
-    path: Annotated[Path | None, typer.Option("--config", help="The file; else the usual places.")] = None,
+    path: ConfigOption = None,
     online: Annotated[bool, typer.Option("--online", help="Also connect to brokers and destinations.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Is the configuration right? With --online: can everything it names be reached?
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from detector.cli.base import command_line, printable
+from detector.cli.options import ConfigOption, JsonOption
 from detector.wiring.config import load
 from detector.wiring.template import effective, schema, template, toml
 
@@ -22,9 +22,9 @@ def config() -> None:
 
 @app.command()
 def show(
-    path: Annotated[Path | None, typer.Option("--config", help="The file; else the usual places.")] = None,
+    path: ConfigOption = None,
     origin: Annotated[bool, typer.Option("--origin", help="Say beside each key where it came from.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Every key as it is in force. Secrets are not shown."""
     configuration = load(path)

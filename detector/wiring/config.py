@@ -96,13 +96,16 @@ def load(path: Path | None = None) -> Configuration:
 
     Raises ConfigurationError.
     """
-    given = path or (Path(os.environ[f"{PREFIX}CONFIG"]) if os.environ.get(f"{PREFIX}CONFIG") else None)
-    found = given or next((place for place in PLACES if place.is_file()), None)
-    written = _file(found) if found is not None else {}
-    environment, problems = _environment()
-    origins = {key: str(found) for key in _keys(written)}
-    origins |= {key: PREFIX + key.upper().replace(".", "__") for key in _keys(environment)}
-    return _checked(_over(written, environment), origins, found, problems)
+    return _checked(*_gathered(path))
+
+
+def load_settings(path: Path | None = None) -> Settings:
+    """The same without the detectors, whose rooms take a second to import: for commands beside a running daemon."""
+    tree, origins, found, problems = _gathered(path)
+    settings, more = _settings(tree, origins, str(found or "configuration"))
+    if problems or more:
+        raise ConfigurationError(*problems, *more)
+    return settings
 
 
 def of(tree: Mapping[str, Any]) -> Configuration:
@@ -162,15 +165,30 @@ def _environment() -> tuple[dict[str, Any], list[Problem]]:
         return {}, [*problems, Problem("environment", "", f"{error}: name a key, like {PREFIX}KAFKA__TOPICS=a,b")]
 
 
+def _gathered(path: Path | None) -> tuple[dict[str, Any], Mapping[str, str], Path | None, list[Problem]]:
+    given = path or (Path(os.environ[f"{PREFIX}CONFIG"]) if os.environ.get(f"{PREFIX}CONFIG") else None)
+    found = given or next((place for place in PLACES if place.is_file()), None)
+    written = _file(found) if found is not None else {}
+    environment, problems = _environment()
+    origins = {key: str(found) for key in _keys(written)}
+    origins |= {key: PREFIX + key.upper().replace(".", "__") for key in _keys(environment)}
+    return _over(written, environment), origins, found, problems
+
+
+def _settings(tree: dict[str, Any], origins: Mapping[str, str], where: str) -> tuple[Settings, list[Problem]]:
+    """The defaults, and what is wrong, where anything is."""
+    try:
+        return Settings.model_validate(tree), []
+    except ValidationError as error:
+        return Settings(), [_problem(tree, Settings, details, origins, where) for details in error.errors()]
+
+
 def _checked(
     tree: dict[str, Any], origins: Mapping[str, str], path: Path | None, problems: list[Problem]
 ) -> Configuration:
     where = str(path) if path else "configuration"
-    settings = Settings()
-    try:
-        settings = Settings.model_validate(tree)
-    except ValidationError as error:
-        problems += [_problem(tree, Settings, details, origins, where) for details in error.errors()]
+    settings, more = _settings(tree, origins, where)
+    problems = [*problems, *more]
     language = _table(tree, "input").get("format", settings.input.format)
     if isinstance(language, str) and language not in plugins.names("formats"):
         sentence = _unknown(language, plugins.names("formats"), "format")

@@ -1,0 +1,41 @@
+"""foreshock run: the daemon. Kafka in, pages out, until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+
+import typer
+
+from detector.cli.base import Exit, Refusal, command_line
+from detector.cli.options import ConfigOption
+from detector.daemon import logs
+from detector.store.rows import StoreError
+from detector.wiring.assembly import build_service
+from detector.wiring.config import Configuration, load
+
+app = command_line()
+
+
+@app.command()
+def run(
+    path: ConfigOption = None,
+) -> None:
+    """The daemon: Kafka in, pages out.
+
+    SIGTERM and SIGINT stop it after the step under way: all is saved, the outbox gets ten seconds to empty. A second
+    signal ends it at once; nothing durable is lost.
+    """
+    config = load(path)
+    form = config.settings.log.format
+    logs.configure(config.settings.log.level, json=None if form == "auto" else form == "json")
+    try:
+        code = asyncio.run(serve(config))
+    except StoreError as error:
+        raise Refusal(Exit.STATE, f"state.directory {config.settings.state.directory}: {error}") from error
+    raise typer.Exit(code)
+
+
+async def serve(config: Configuration) -> int:
+    """The daemon and its page, until they are told to stop; the exit code."""
+    service = await build_service(config)
+    return await service.run()
