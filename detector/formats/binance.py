@@ -191,8 +191,8 @@ def _depth_update(decoder: Binance, rows: Rows, places: Places, message: dict[st
     event_ns = event_ns_of(message)
     quotes = read_quotes(message.get("b"), message.get("a"))
     place = decoder.place(places, name)
-    market = decoder.markets.index(name)
-    rows.add_levels(quotes, event_ns=event_ns, market=market, seq=seq, first_seq=place.chained(first_seq))
+    first_seq = place.chained(first_seq)
+    rows.add_levels(quotes, event_ns=event_ns, market=decoder.markets.index(name), seq=seq, first_seq=first_seq)
     if not len(quotes):
         rows.skip("depth_without_levels")
     place.update(first_seq, seq, quotes)
