@@ -16,11 +16,16 @@ class IncidentSettings:
 
     venue: str = "exchange"
     rule_rev: str = "1"
-    join_ns: int = 600 * SECOND_NS  # a crossing this long after an incident's last one still belongs to it (same market)
+    join_ns: int = (
+        600 * SECOND_NS
+    )  # a crossing this long after an incident's last one still belongs to it (same market)
     together_ns: int = 5 * SECOND_NS  # markets that cross within this of the first are hit by one thing
     hold_ns: int = 60 * SECOND_NS  # quiet this long: resolved
     update_ns: int = 60 * SECOND_NS  # an `updated` at most this often
     open_max: int = 256  # open incidents; past it the weakest new one is counted, not opened
+    members_max: int = 4096  # (market, detector) pairs of one incident; past it they are counted, not listed
+    updates_max: int = 20  # `updated` told of one incident; past it, what joins waits for an escalation or the end
+    quiet_margin: float = 0.5  # a member is quiet once its score is this far below the info level
     timeline_max: int = 50
     evidence_max: int = 24
     contributors_max: int = 8

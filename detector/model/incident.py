@@ -82,3 +82,4 @@ class Incident:
     position: tuple[Position, ...] = ()
     warming: bool = False
     degraded: bool = False
+    every_s: float = 0.0  # seconds of market time between two such peaks in normal times, 0 = not known

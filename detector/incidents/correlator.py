@@ -1,0 +1,306 @@
+"""Correlator: scores of closed windows become incidents: opened, updated, escalated, resolved. A pure function of them.
+
+Where a crossing (a score at or above its own info level) goes, first rule that fits:
+
+1. The market has an incident: there, as long as its own last crossing is at most `join` ago.
+2. Another incident hit other markets at most `together` ago: there. One shock over fifty markets is one incident though
+   its crossings arrive over several windows. Once WAVE_MARKETS are in, `together` is counted from the last that joined:
+   a spreading wave is one thing; two lone markets a minute apart are two.
+3. One account stands behind a good part (SHARED_MIN) of both: there.
+4. The market's incident was resolved, and its last crossing is at most `join` ago: that one opens again under its id.
+5. All that is left in this window opens one incident.
+
+A drift keeps to itself: it joins drifts, and nobody else joins it. Incidents are never merged afterwards: an id once
+told stays. How often one is told is bounded: severity rises twice at most each time it opens; each reopening doubles
+how long it must be quiet, until nothing can reopen it; the first update waits until `together` has passed, so that a
+shock is told twice and not once a second; later ones come `update` apart; `updates_max` in all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import cast
+
+import numpy as np
+
+from detector.incidents.crossings import DRIFT, Crossing, by_market, near, rank
+from detector.incidents.episode import Episode, from_state
+from detector.incidents.identity import incident_id
+from detector.incidents.settings import Context, IncidentSettings
+from detector.model.incident import Contributor, Incident, Reason, Severity
+from detector.model.score import Score
+from detector.model.state import State, Tree
+
+WAVE_MARKETS = 3  # so many markets at once are no coincidence
+SHARED_MIN = 0.25  # of both: an account behind this much of two markets' trouble makes them one
+CONTRIBUTING_MAX = 8  # members whose accounts are asked for when an incident is told
+COUNTS = ("opened", "updated", "escalated", "resolved", "reopened", "not_opened", "not_listed", "went_back")
+
+
+class Correlator:
+    """See the module's docstring. `counts`: what happened since the first window, by name (COUNTS)."""
+
+    def __init__(self, settings: IncidentSettings) -> None:
+        self.settings = settings
+        self.counts = dict.fromkeys(COUNTS, 0)
+        self._close_ns = 0
+        self._open: dict[str, Episode] = {}
+        self._closed: dict[str, Episode] = {}  # resolved so lately that a crossing may open them again
+        self._owner: dict[str, Episode] = {}  # market -> its open incident
+
+    def step(self, close_ns: int, width_ns: int, scores: Sequence[Score], context: Context) -> tuple[Incident, ...]:
+        """What is to be told at this close, earliest incident first. One call per closed window, in their order."""
+        crossing = by_market(scores)
+        told = self._end_all(context) if close_ns <= self._close_ns else []
+        self._close_ns = close_ns
+        if not crossing and not self._open:
+            return tuple(told)
+        self._release(close_ns)
+        self._place(crossing, close_ns, width_ns, context)
+        for score in scores:
+            for market in near(score, self.settings.quiet_margin):
+                episode = self._owner.get(market)
+                if episode is not None and (market, score.detector) in episode.members:
+                    episode.hovering_ns = close_ns
+        for episode in sorted(self._open.values(), key=_age):
+            reason = self._due(episode, close_ns, scores)
+            if reason is not None:
+                told.append(self._tell(episode, reason, close_ns, crossing, context))
+        return tuple(told)
+
+    def open_markets(self) -> frozenset[str]:
+        """Markets that are in an open incident now: nothing normal is learned there."""
+        return frozenset(self._owner)
+
+    # where a crossing goes
+
+    def _place(self, crossing: dict[str, list[Crossing]], close_ns: int, width_ns: int, context: Context) -> None:
+        fresh = [market for market in crossing if market not in self._owner]
+        by_age = sorted(self._open.values(), key=_age)
+        alike = {drifting: [e for e in by_age if e.drifting is drifting] for drifting in (False, True)}
+        # found before anything joins, so that no market's place depends on another's of the same window
+        places = {
+            market: self._neighbour(found, alike[_drifting(found)], close_ns, len(fresh), context)
+            for market, found in crossing.items()
+            if market not in self._owner
+        }
+        for market, found in crossing.items():
+            episode = places[market] if market in places else self._owner[market]
+            if episode is not None:
+                self._take(episode, found, close_ns)
+        left = [market for market in fresh if places[market] is None]
+        for drifting in (False, True):
+            group = [market for market in left if _drifting(crossing[market]) is drifting]
+            if group:
+                self._open_for(group, crossing, close_ns, width_ns)
+
+    def _take(self, episode: Episode, found: Sequence[Crossing], close_ns: int) -> None:
+        self.counts["not_listed"] += episode.take(found, close_ns, self.settings)
+        if found[0].market in episode.markets:
+            self._owner[found[0].market] = episode
+
+    def _neighbour(
+        self, found: Sequence[Crossing], alike: Sequence[Episode], close_ns: int, fresh: int, context: Context
+    ) -> Episode | None:
+        """Rules 2 and 3: the open incident of other markets that this market's crossings belong to, oldest first."""
+        for episode in alike:
+            wave_ns = episode.joined_ns if len(episode.markets) >= WAVE_MARKETS else 0
+            if close_ns - max(wave_ns, episode.opened_ns) <= self.settings.together_ns:
+                return episode
+        if fresh >= WAVE_MARKETS or not any(episode.contributors for episode in alike):
+            return None  # a shock of its own, or nobody to share
+        here = context.contributors(found[0].market, found[0].detector)
+        overlaps = [(_shared(here, episode.contributors), episode) for episode in alike]
+        best, episode = max(overlaps, key=lambda pair: pair[0])  # of equals the earliest
+        return episode if best >= SHARED_MIN else None
+
+    def _open_for(
+        self, group: Sequence[str], crossing: dict[str, list[Crossing]], close_ns: int, width_ns: int
+    ) -> None:
+        """Rules 4 and 5, for the markets of one window that belong nowhere yet (by name)."""
+        severity = max(found.severity for market in group for found in crossing[market])
+        episode = self._reopenable(group, close_ns, _drifting(crossing[group[0]]))
+        if not self._room(severity):
+            self.counts["not_opened"] += 1
+            return
+        if episode is not None:
+            del self._closed[episode.incident_id]
+            episode.reopen(close_ns)
+        else:
+            anchor = crossing[group[0]][0]
+            started_ns = close_ns - width_ns
+            episode = Episode(
+                incident_id=incident_id(
+                    self.settings.venue, anchor.detector, self.settings.rule_rev, anchor.market, started_ns
+                ),
+                started_ns=started_ns,
+                detected_ns=close_ns,
+                opened_ns=close_ns,
+                last_ns=0,
+                hovering_ns=close_ns,
+                joined_ns=close_ns,
+            )
+        self._open[episode.incident_id] = episode
+        for market in group:
+            self._take(episode, crossing[market], close_ns)
+
+    def _reopenable(self, group: Sequence[str], close_ns: int, drifting: bool) -> Episode | None:
+        """The lately resolved incident that at least half of these markets were in."""
+        for gone in [i for i, e in self._closed.items() if close_ns - e.last_ns > self.settings.join_ns]:
+            del self._closed[gone]
+        best: tuple[int, int, str] | None = None
+        for name, episode in self._closed.items():
+            if episode.drifting is not drifting:
+                continue
+            known = sum(close_ns - episode.markets.get(m, -(1 << 62)) <= self.settings.join_ns for m in group)
+            if 2 * known >= len(group):
+                best = max(best or (0, 0, ""), (known, episode.last_ns, name))
+        return self._closed[best[2]] if best is not None else None
+
+    def _room(self, severity: Severity) -> bool:
+        """At most `open_max` open; weak ones may take only half of it, warnings three quarters."""
+        parts = {Severity.INFO: 2, Severity.WARNING: 3, Severity.CRITICAL: 4}[severity]
+        return len(self._open) < max(1, self.settings.open_max * parts // 4)
+
+    # when it is told
+
+    def _due(self, episode: Episode, close_ns: int, scores: Sequence[Score]) -> Reason | None:
+        if episode.told_severity == 0:
+            return Reason.OPENED
+        if episode.severity > episode.told_severity:
+            return Reason.ESCALATED
+        if self._over(episode, close_ns, scores):
+            return Reason.RESOLVED
+        due_ns = episode.told_ns + self.settings.update_ns
+        if not episode.settled:
+            due_ns = episode.opened_ns + self.settings.together_ns
+        if episode.news and close_ns >= due_ns and episode.updates < self.settings.updates_max:
+            return Reason.UPDATED
+        return None
+
+    def _over(self, episode: Episode, close_ns: int, scores: Sequence[Score]) -> bool:
+        """Quiet for `hold`, and seen to be quiet: where scores cannot say, only `join` without a crossing ends it."""
+        longest_ns = max(self.settings.hold_ns, self.settings.join_ns)
+        if close_ns - episode.last_ns >= longest_ns:
+            return True
+        hold_ns = min(self.settings.hold_ns << episode.reopened, longest_ns)
+        return close_ns - episode.hovering_ns >= hold_ns and self._seen(episode, scores)
+
+    def _seen(self, episode: Episode, scores: Sequence[Score]) -> bool:
+        """No member's score is NaN or gone."""
+        said = {s.detector: {s.markets[i] for i in np.flatnonzero(~np.isnan(s.values)).tolist()} for s in scores}
+        return all(
+            market in said.get(detector, ())
+            for market, detector in episode.members
+            if self._owner.get(market) is episode
+        )
+
+    def _tell(
+        self,
+        episode: Episode,
+        reason: Reason,
+        close_ns: int,
+        crossing: dict[str, list[Crossing]],
+        context: Context,
+    ) -> Incident:
+        found = [
+            c for market in episode.markets if self._owner.get(market) is episode for c in crossing.get(market, ())
+        ]
+        if found:
+            episode.contributors = self._contributors(found, context)
+        markets = tuple(episode.markets)
+        episode.position = context.positions(markets, episode.started_ns, max(episode.last_ns, episode.started_ns))
+        episode.degraded = any(context.degraded(market) for market in markets)
+        episode.seq += 1
+        episode.told_ns, episode.told_severity, episode.news = close_ns, episode.severity, False
+        incident = episode.incident(reason, close_ns, episode.explain(close_ns, found, self.settings))
+        self.counts[reason.value] += 1
+        if reason is Reason.OPENED and episode.reopened:
+            self.counts["reopened"] += 1
+        if reason is Reason.UPDATED:
+            episode.updates += 1
+            episode.settled = True
+        if reason is Reason.RESOLVED:
+            self._close(episode)
+        return incident
+
+    def _contributors(self, found: Sequence[Crossing], context: Context) -> tuple[Contributor, ...]:
+        """Accounts behind the strongest crossings, their shares weighed by the scores."""
+        by_strength = sorted(found, key=lambda c: (rank(c.detector), -c.excess, c.market, c.detector))
+        weight = 0.0
+        shares: dict[int, float] = {}
+        for crossing in by_strength[:CONTRIBUTING_MAX]:
+            who = context.contributors(crossing.market, crossing.detector)
+            weight += crossing.value if who else 0.0
+            for contributor in who:
+                shares[contributor.account] = shares.get(contributor.account, 0.0) + crossing.value * contributor.share
+        most = sorted(shares.items(), key=lambda pair: (-pair[1], pair[0]))[: self.settings.contributors_max]
+        return tuple(Contributor(account, share / weight) for account, share in most if weight > 0)
+
+    # how it ends
+
+    def _release(self, close_ns: int) -> None:
+        """A market that has long been quiet inside an incident that goes on elsewhere is free again."""
+        gone = [m for m, e in self._owner.items() if close_ns - e.markets[m] > self.settings.join_ns]
+        for market in gone:
+            del self._owner[market]
+
+    def _close(self, episode: Episode) -> None:
+        del self._open[episode.incident_id]
+        for market in [m for m, e in self._owner.items() if e is episode]:
+            del self._owner[market]
+        self._closed[episode.incident_id] = episode
+        while len(self._closed) > self.settings.open_max:
+            del self._closed[min(self._closed, key=lambda name: (self._closed[name].last_ns, name))]
+
+    def _end_all(self, context: Context) -> list[Incident]:
+        """Event time began again at an earlier instant: nothing open can be followed to its end."""
+        told = [
+            self._tell(episode, Reason.RESOLVED, self._close_ns, {}, context)
+            for episode in sorted(self._open.values(), key=_age)
+        ]
+        self.counts["went_back"] += self._close_ns > 0
+        self._closed.clear()
+        return told
+
+    # what is saved
+
+    def state(self) -> State:
+        """For a checkpoint."""
+        return {
+            "close_ns": self._close_ns,
+            "counts": dict(self.counts),
+            "open": _saved(self._open.values()),
+            "closed": _saved(self._closed.values()),
+            "owner": {market: self._owner[market].incident_id for market in sorted(self._owner)},
+        }
+
+    def restore(self, state: State) -> None:
+        """Go on from a checkpoint."""
+        self._close_ns = cast(int, state["close_ns"])
+        self.counts = {**dict.fromkeys(COUNTS, 0), **cast("dict[str, int]", state["counts"])}
+        self._open = _restored(state["open"])
+        self._closed = _restored(state["closed"])
+        self._owner = {m: self._open[name] for m, name in cast("dict[str, str]", state["owner"]).items()}
+
+
+def _age(episode: Episode) -> tuple[int, str]:
+    return (episode.started_ns, episode.incident_id)
+
+
+def _drifting(found: Sequence[Crossing]) -> bool:
+    return all(crossing.detector == DRIFT for crossing in found)
+
+
+def _shared(here: Iterable[Contributor], there: Iterable[Contributor]) -> float:
+    """The largest part that one account has in both."""
+    shares = {contributor.account: contributor.share for contributor in there}
+    return max((min(c.share, shares.get(c.account, 0.0)) for c in here), default=0.0)
+
+
+def _saved(episodes: Iterable[Episode]) -> list[Tree]:
+    return [dict(episode.state()) for episode in episodes]
+
+
+def _restored(tree: Tree) -> dict[str, Episode]:
+    return {e.incident_id: e for e in map(from_state, cast("list[State]", tree))}

@@ -1,0 +1,92 @@
+"""Crossings: which scores of a closed window are beyond their own level. Nearly always none, and then nearly free."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import isfinite
+
+import numpy as np
+
+from detector.model.incident import Severity
+from detector.model.score import Evidence, Score
+
+EVERY_S_MAX = 1e15  # rarer than this is said as this
+SCORE_MAX = 300.0  # a tail probability below the smallest double is this rare and no rarer
+DRIFT = "drift"  # tells that normal has moved: never more than info, and no part of anybody else's incident
+JOINT = "joint"  # adds up all streams: leads an incident only where no detector of its own kind does
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """One detector beyond its info level in one market. `excess` = value - info level, the strength of it."""
+
+    market: str
+    detector: str
+    value: float
+    excess: float
+    severity: Severity
+    every_s: float
+    warming: bool
+    score: Score
+    index: int
+
+    def evidence(self) -> tuple[Evidence, ...]:
+        """Why; only while this window is the newest."""
+        return self.score.explain(self.index)
+
+
+def rank(detector: str) -> int:
+    """Who leads: a detector of a kind of trouble before the sum of all, that before a drift."""
+    return {JOINT: 1, DRIFT: 2}.get(detector, 0)
+
+
+def by_market(scores: Sequence[Score]) -> dict[str, list[Crossing]]:
+    """All crossings: markets by name, in each the leading detector first. NaN (value or level) never crosses."""
+    found: dict[tuple[str, str], Crossing] = {}
+    for score in scores:
+        for crossing in _of(score):
+            key = (crossing.market, crossing.detector)
+            known = found.get(key)
+            if known is None or crossing.excess > known.excess:
+                found[key] = crossing
+    markets: dict[str, list[Crossing]] = {}
+    for market, detector in sorted(found, key=lambda key: (key[0], rank(key[1]), key[1])):
+        markets.setdefault(market, []).append(found[market, detector])
+    return markets
+
+
+def near(score: Score, margin: float) -> Iterator[str]:
+    """Markets within `margin` of crossing, or beyond: too high to be called quiet."""
+    mask = score.values >= score.levels[0] - margin
+    if mask.any():
+        for index in np.flatnonzero(mask).tolist():
+            yield score.markets[index]
+
+
+def _of(score: Score) -> Iterator[Crossing]:
+    mask = score.values >= score.levels[0]
+    if not mask.any():
+        return
+    for index in np.flatnonzero(mask).tolist():
+        value = min(float(score.values[index]), SCORE_MAX)
+        info, warning, critical = (float(level) for level in score.levels[:, index])
+        if not isfinite(info):
+            continue  # nothing is told here, whatever the value
+        severity = Severity.INFO
+        if score.detector != DRIFT:
+            severity = (
+                Severity.CRITICAL if value >= critical else Severity.WARNING if value >= warning else Severity.INFO
+            )
+        every_s = float(score.every_s[index])
+        yield Crossing(
+            market=score.markets[index],
+            detector=score.detector,
+            value=value,
+            excess=max(0.0, value - info),
+            severity=severity,
+            every_s=min(every_s, EVERY_S_MAX) if every_s > 0 else 0.0,
+            warming=bool(score.warming[index]),
+            score=score,
+            index=index,
+        )

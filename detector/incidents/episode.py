@@ -1,0 +1,228 @@
+"""Episode: one incident while it lasts, and what of it is remembered between two windows and in a checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import cast
+
+from detector.incidents.crossings import DRIFT, Crossing, rank
+from detector.incidents.settings import IncidentSettings
+from detector.model.incident import Contributor, Incident, Moment, Position, Reason, Severity
+from detector.model.score import Evidence
+from detector.model.state import State, Tree
+
+EVIDENCE_FIELDS = tuple(Evidence.__dataclass_fields__)
+
+
+@dataclass(slots=True)
+class Member:
+    """One detector on one market: since when, how strong at first and at worst, and the last known why."""
+
+    market: str
+    detector: str
+    since_ns: int
+    first_excess: float
+    last_ns: int
+    peak: float
+    peak_excess: float
+    severity: int
+    evidence: tuple[Evidence, ...] = ()
+
+    def order(self) -> tuple[int, int, float, str, str]:
+        """Who leads an incident: its own kind of trouble, earliest, strongest."""
+        return (rank(self.detector), self.since_ns, -self.first_excess, self.market, self.detector)
+
+
+@dataclass(slots=True)
+class Episode:
+    """An open incident, or one that was resolved so lately that a crossing may open it again.
+
+    `markets`: last crossing per market, in the order they joined. `hovering_ns`: when a member last was above its info
+    level less the margin. `told_severity` 0 = not told yet. `news`: something joined or rose since the last telling;
+    `settled`: the first update since it opened was told.
+    """
+
+    incident_id: str
+    started_ns: int
+    detected_ns: int
+    opened_ns: int
+    last_ns: int
+    hovering_ns: int
+    joined_ns: int
+    told_ns: int = 0
+    seq: int = 0
+    severity: int = 0
+    told_severity: int = 0
+    reopened: int = 0
+    updates: int = 0
+    settled: bool = False
+    score: float = 0.0
+    peak: float = 0.0
+    every_s: float = 0.0
+    news: bool = False
+    warming: bool = False
+    degraded: bool = False
+    markets: dict[str, int] = field(default_factory=dict)
+    members: dict[tuple[str, str], Member] = field(default_factory=dict)
+    timeline: list[Moment] = field(default_factory=list)
+    contributors: tuple[Contributor, ...] = ()
+    position: tuple[Position, ...] = ()
+
+    @property
+    def drifting(self) -> bool:
+        """Only what is normal has moved; nobody else's crossing belongs here."""
+        return all(detector == DRIFT for _, detector in self.members)
+
+    def take(self, found: Sequence[Crossing], close_ns: int, settings: IncidentSettings) -> int:
+        """One market's crossings of this window. Returns how many were not listed, for want of room."""
+        unlisted = 0
+        market = found[0].market
+        back = close_ns - self.markets.get(market, close_ns) > settings.join_ns
+        if market not in self.markets or back:
+            if market not in self.markets and len(self.markets) >= settings.members_max:
+                return len(found)
+            self.joined_ns = close_ns
+            self.news = True
+        self.markets[market] = close_ns
+        if self.last_ns < close_ns:
+            self.score, self.warming = 0.0, False
+        for crossing in found:
+            self.severity = max(self.severity, int(crossing.severity))
+            self.score = max(self.score, crossing.value)
+            self.peak = max(self.peak, crossing.value)
+            self.every_s = max(self.every_s, crossing.every_s)
+            self.warming = self.warming or crossing.warming
+            unlisted += not self._listed(crossing, close_ns, settings, back=back)
+        self.last_ns = self.hovering_ns = close_ns
+        return unlisted
+
+    def reopen(self, close_ns: int) -> None:
+        """It was resolved and begins again: under its id, with the severity that is now."""
+        self.reopened += 1
+        self.opened_ns = close_ns
+        self.severity = self.told_severity = 0
+        self.settled = False
+        for member in self.members.values():
+            member.severity = 0
+
+    def _listed(self, crossing: Crossing, close_ns: int, settings: IncidentSettings, *, back: bool) -> bool:
+        key = (crossing.market, crossing.detector)
+        member = self.members.get(key)
+        if member is None:
+            if len(self.members) >= settings.members_max:
+                return False
+            member = self.members[key] = Member(
+                *key, close_ns, crossing.excess, close_ns, crossing.value, crossing.excess, 0
+            )
+        moved = crossing.severity > member.severity
+        if moved or back:
+            self.news = True
+            if len(self.timeline) < settings.timeline_max:
+                self.timeline.append(Moment(close_ns, *key, crossing.value))
+        if moved and (member.evidence or len(self.members) <= settings.evidence_max):
+            member.evidence = crossing.evidence()
+        member.last_ns = close_ns
+        member.severity = max(member.severity, int(crossing.severity))
+        if crossing.value > member.peak:
+            member.peak = crossing.value
+        member.peak_excess = max(member.peak_excess, crossing.excess)
+        return True
+
+    def explain(self, close_ns: int, found: Sequence[Crossing], settings: IncidentSettings) -> tuple[Evidence, ...]:
+        """Evidence to be told: what crosses now by strength, then what did; members whole, their shares add to 1."""
+        rows = 0
+        for crossing in sorted(found, key=lambda crossing: (-crossing.excess, crossing.market, crossing.detector)):
+            if rows >= settings.evidence_max:
+                break
+            member = self.members.get((crossing.market, crossing.detector))
+            if member is not None:
+                member.evidence = crossing.evidence() or member.evidence
+                rows += len(member.evidence)
+        told: list[Evidence] = []
+        by_strength = sorted(
+            self.members.values(),
+            key=lambda member: (member.last_ns != close_ns, -member.peak_excess, member.market, member.detector),
+        )
+        for member in by_strength:
+            if told and len(told) + len(member.evidence) > settings.evidence_max:
+                member.evidence = ()  # would never be told again before something stronger
+            told.extend(member.evidence)
+        return tuple(told[: settings.evidence_max])
+
+    def lead(self) -> Member:
+        """The member the incident is named after."""
+        return min(self.members.values(), key=Member.order)
+
+    def incident(self, reason: Reason, now_ns: int, evidence: tuple[Evidence, ...]) -> Incident:
+        """As it is told now."""
+        leading = sorted(self.members.values(), key=Member.order)
+        kind = leading[0].detector
+        if len(self.markets) > 1 and kind != DRIFT:
+            kind = "correlated"
+        return Incident(
+            incident_id=self.incident_id,
+            seq=self.seq,
+            reason=reason,
+            severity=Severity(self.severity),
+            kind=kind,
+            markets=tuple(self.markets),
+            detectors=tuple(dict.fromkeys(member.detector for member in leading)),
+            score=self.score,
+            peak=self.peak,
+            started_ns=self.started_ns,
+            detected_ns=self.detected_ns,
+            updated_ns=now_ns,
+            ended_ns=self.last_ns if reason is Reason.RESOLVED else None,
+            evidence=evidence,
+            timeline=tuple(self.timeline),
+            contributors=self.contributors,
+            position=self.position,
+            warming=self.warming,
+            degraded=self.degraded,
+            every_s=self.every_s,
+        )
+
+    def state(self) -> State:
+        """For a checkpoint."""
+        members: list[Tree] = [
+            [
+                *(m.market, m.detector, m.since_ns, m.first_excess, m.last_ns, m.peak, m.peak_excess, m.severity),
+                [[getattr(row, name) for name in EVIDENCE_FIELDS] for row in m.evidence],
+            ]
+            for m in self.members.values()
+        ]
+        return {
+            **{name: cast(Tree, getattr(self, name)) for name in PLAIN},
+            "markets": [[market, last_ns] for market, last_ns in self.markets.items()],
+            "members": members,
+            "timeline": [[m.at_ns, m.market, m.detector, m.score] for m in self.timeline],
+            "contributors": [[c.account, c.share] for c in self.contributors],
+            "position": [[p.topic, p.partition, p.first_offset, p.last_offset] for p in self.position],
+        }
+
+
+PLAIN = (
+    "incident_id", "started_ns", "detected_ns", "opened_ns", "last_ns", "hovering_ns", "joined_ns", "told_ns", "seq",
+    "severity", "told_severity", "reopened", "updates", "settled", "score", "peak", "every_s", "news", "warming",
+    "degraded",
+)  # fmt: skip
+
+
+def from_state(state: State) -> Episode:
+    """The episode that was saved."""
+    episode = Episode(**{name: cast("int", state[name]) for name in PLAIN})  # type: ignore[arg-type]  # plain leaves
+    for market, last_ns in _rows(state["markets"]):
+        episode.markets[cast(str, market)] = cast(int, last_ns)
+    for *plain, evidence in _rows(state["members"]):
+        member = Member(*plain)  # type: ignore[arg-type]  # written by state() above
+        member.evidence = tuple(Evidence(*row) for row in _rows(evidence))  # type: ignore[arg-type]  # likewise
+        episode.members[member.market, member.detector] = member
+    episode.timeline = [Moment(*row) for row in _rows(state["timeline"])]  # type: ignore[arg-type]  # likewise
+    episode.contributors = tuple(Contributor(*row) for row in _rows(state["contributors"]))  # type: ignore[arg-type]
+    episode.position = tuple(Position(*row) for row in _rows(state["position"]))  # type: ignore[arg-type]  # likewise
+    return episode
+
+
+def _rows(tree: Tree) -> list[list[Tree]]:
+    return cast("list[list[Tree]]", tree)

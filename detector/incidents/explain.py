@@ -1,0 +1,219 @@
+"""Explain: an incident in words for somebody who was woken by it: what is seen, what is normal, who, since when.
+
+Everything said stands in the incident; nothing is guessed but the one clause of advice, which says what it may mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import isfinite
+
+from detector.incidents.crossings import rank
+from detector.incidents.phrases import ADVICE, ADVICE_OTHERWISE, phrase
+from detector.incidents.words import SECOND_NS, clock, number, plain, quantity, rarity, span
+from detector.model.incident import Incident, Moment, Reason
+from detector.model.score import Evidence
+
+TITLE_MAX = 200  # characters
+SUMMARY_MAX = 1_500
+NAME_MAX = 64  # of a market in a sentence; venues stay far below
+NAMED_MARKETS = 3  # listed by name before "and 47 more"
+STANDS_OUT = 0.1  # an account with less than this share does not
+TIMES_MAX = 1_000.0  # a larger multiple is no number but "far above"
+
+
+def title(incident: Incident) -> str:
+    """One line: which market, what, how far from normal.
+
+    One market: "BTC-PERP: cancels 13 x their normal". Several: "3 markets, BTC-PERP first: cancels ...", or where none
+    moved before the others "3 markets at once, among them BTC-PERP: cancels ...".
+    """
+    row = _chosen(incident)
+    what = _departure(row) if row is not None else _named(incident.kind)
+    where = _name(incident.markets[0])
+    if len(incident.markets) > 1:
+        first = _first(incident)
+        together = " at once" if len(first) == len(incident.markets) else ""
+        which = f"{where} first" if len(first) == 1 else f"among them {where}"
+        where = f"{len(incident.markets)} markets{together}, {which}"
+        if row is not None and row.market != incident.markets[0]:
+            what = f"{what} in {_name(row.market)}"
+    return _cut(f"{where}: {what}", TITLE_MAX)
+
+
+def summary(incident: Incident, pseudonym: Callable[[int], str]) -> str:
+    """Two sentences (what and who; what it may mean), and one more where what is seen is not to be fully trusted."""
+    seen = f"{_seen(incident)}{_who(incident, pseudonym)}."
+    if incident.reason is Reason.RESOLVED:
+        lasted_s = ((incident.ended_ns or incident.updated_ns) - incident.started_ns) / SECOND_NS
+        over = f"Over: nothing unusual since {clock(incident.ended_ns or incident.updated_ns)}, "
+        sentences = [f"{over}{span(lasted_s)} after it began.", f"Last seen: {seen}"]
+    else:
+        followed = _followed(incident)
+        since = f"{_opening(incident)}since {clock(incident.started_ns)} "
+        sentences = [_capital(f"{since}{_seen(incident)}{followed}{_who(incident, pseudonym)}."), _advice(incident)]
+    if incident.degraded:
+        sentences.append("The feed names no accounts or no order ids, so this is seen less sharply than usual.")
+    if incident.warming:
+        sentences.append("What is normal here is still being learned.")
+    return _cut(" ".join(sentences), SUMMARY_MAX)
+
+
+def story(incident: Incident, pseudonym: Callable[[int], str]) -> tuple[str, ...]:
+    """All of it, line by line: title, summary, rarity, each piece of evidence, the accounts, and what moved when."""
+    lines = [title(incident), summary(incident, pseudonym)]
+    lines.append(f"Expected once in {rarity(incident.every_s)}; score {incident.peak:.1f} at its worst.")
+    for row in incident.evidence:
+        lines.append(
+            f"{_name(row.market)}, {_named(row.detector)}: {_departure(row)}; {_measured(row)}; "
+            f"{number(100 * row.share)} % of that score."
+        )
+    for who in incident.contributors:
+        lines.append(f"{pseudonym(who.account)}: {number(100 * who.share)} % of it.")
+    for moment in incident.timeline:
+        what = f"{_name(moment.market)}, {_named(moment.detector)}, score {moment.score:.1f}"
+        lines.append(f"{clock(moment.at_ns)}  {what}.")
+    return tuple(lines)
+
+
+# the parts of a sentence
+
+
+def _chosen(incident: Incident) -> Evidence | None:
+    """What to speak of: the strongest of the market that moved first; a sum of signs only where no sign stands out."""
+    best: Evidence | None = None
+    for row in incident.evidence:  # strongest detector first, and its largest share first
+        if best is None or _speaks(row, incident) < _speaks(best, incident):
+            best = row
+    return best
+
+
+def _speaks(row: Evidence, incident: Incident) -> tuple[int, bool]:
+    return (rank(row.detector), row.market != incident.markets[0])
+
+
+def _opening(incident: Incident) -> str:
+    if incident.reason is Reason.ESCALATED:
+        return f"now {incident.severity.label}: "
+    if incident.reason is Reason.OPENED and incident.seq > 1:
+        return "again, after it had been quiet: "
+    return ""
+
+
+def _seen(incident: Incident) -> str:
+    row = _chosen(incident)
+    if row is None:
+        return f"{_named(incident.kind)} is unusual in {_name(incident.markets[0])}"
+    where = f" in {_name(row.market)}," if len(incident.markets) > 1 else ""
+    known = phrase(row.feature, plain(row.meaning))
+    counted = known.counted and isfinite(row.observed) and isfinite(row.expected)
+    if not counted:
+        return f"{_departure(row, verb=True)}{where.removesuffix(',')}"
+    band = ""
+    if isfinite(row.low) and isfinite(row.high):
+        band = f" (98 % of the time between {quantity(row.low, row.unit)} and {quantity(row.high, row.unit)})"
+    against = f"{quantity(row.observed, row.unit)}{where} where {quantity(row.expected, row.unit)} is normal"
+    return f"{known.said} {against}{band}"
+
+
+def _departure(row: Evidence, *, verb: bool = False) -> str:
+    """ "cancels 13 x their normal", with a verb where a sentence needs one."""
+    known = phrase(row.feature, plain(row.meaning))
+    word = (" are" if known.plural else " is") if verb else ""
+    whose = "their" if known.plural else "its"
+    if rank(row.detector) == 1:
+        return f"several weak signs{' rise' if verb else ''} at once, {known.title} most"
+    return f"{known.title}{word} {_times(row)} {whose} normal"
+
+
+def _times(row: Evidence) -> str:
+    if not (isfinite(row.observed) and isfinite(row.expected)):
+        return "unlike"
+    if row.expected <= 0 or row.observed > TIMES_MAX * row.expected:
+        return "far above" if row.observed > row.expected else "far below"
+    times = row.observed / row.expected
+    if times < 0.95:
+        return f"down to {max(0.0, 100 * times):.0f} % of"
+    return f"{times:.0f} x" if times >= 9.95 else f"{times:.1f} x".replace(".0 x", " x")
+
+
+def _measured(row: Evidence) -> str:
+    expected = f"{quantity(row.expected, row.unit)} expected"
+    if isfinite(row.low) and isfinite(row.high):
+        expected += f" ({quantity(row.low, row.unit)} to {quantity(row.high, row.unit)})"
+    return f"{quantity(row.observed, row.unit)} seen, {expected}"
+
+
+def _followed(incident: Incident) -> str:
+    """Who moved after the first, and how soon; in one market, which other sign."""
+    first = incident.timeline[0] if incident.timeline else None
+    others = incident.markets[1:]
+    if others:
+        named = ", ".join(_name(market) for market in others[:NAMED_MARKETS])
+        more = len(others) - NAMED_MARKETS
+        if more > 0:
+            named = f"{named} and {more} more"
+        moved = _moved(incident)
+        if len(moved) < len(incident.markets):
+            return f"; {named} followed"  # a story too long to be kept whole
+        within_s = (max(moved.values()) - min(moved.values())) / SECOND_NS
+        return f"; {named} moved with it" if within_s <= 0 else f"; {named} followed within {span(within_s)}"
+    later = _first_other(incident, first)
+    if first is None or later is None:
+        return ""
+    after_s = (later.at_ns - first.at_ns) / SECOND_NS
+    what = _named(later.detector)
+    return f"; {what} at the same time" if after_s <= 0 else f"; {what} {span(after_s)} later"
+
+
+def _moved(incident: Incident) -> dict[str, int]:
+    """When each market first moved, as far as the timeline goes."""
+    moved: dict[str, int] = {}
+    for moment in incident.timeline:
+        moved.setdefault(moment.market, moment.at_ns)
+    return moved
+
+
+def _first(incident: Incident) -> list[str]:
+    """The markets that moved before all others."""
+    moved = _moved(incident)
+    earliest_ns = min(moved.values(), default=0)
+    return [market for market, at_ns in moved.items() if at_ns == earliest_ns] or [incident.markets[0]]
+
+
+def _first_other(incident: Incident, first: Moment | None) -> Moment | None:
+    """The next detector that moved; the sum of all signs is no sign of its own."""
+    for moment in incident.timeline:
+        if first is not None and moment.detector != first.detector and rank(moment.detector) == 0:
+            return moment
+    return None
+
+
+def _who(incident: Incident, pseudonym: Callable[[int], str]) -> str:
+    if not incident.contributors:
+        return ""
+    top = max(incident.contributors, key=lambda who: who.share)
+    share = number(100 * top.share)
+    if top.share < STANDS_OUT:
+        return f"; no account stands out (the largest has {share} %)"
+    return f"; {pseudonym(top.account)} accounts for {share} % of it"
+
+
+def _advice(incident: Incident) -> str:
+    return ADVICE.get(incident.kind, ADVICE_OTHERWISE)
+
+
+def _named(detector: str) -> str:
+    return plain(detector).replace("_", " ")
+
+
+def _name(market: str) -> str:
+    return _cut(plain(market), NAME_MAX)
+
+
+def _capital(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else text[: longest - 1] + "…"
