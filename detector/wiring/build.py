@@ -116,7 +116,13 @@ def build_pipeline(
     )
     ring = open_windows(engine.width_ns, engine.lateness_ns)
     incidents = incident_settings(config)
-    alerting = Alerting(incidents, pseudonym_key, config.config_rev, __version__)
+    alerting = Alerting(
+        incidents,
+        pseudonym_key,
+        config_rev=config.config_rev,
+        version=__version__,
+        links={"incident": told.incidents.page_link, "runbook": told.incidents.runbook_link},
+    )
     return Pipeline(
         build_format(config, format_name or told.input.format, digest_key),
         Shard(build_groups(ring), limits, ring, engine.width_ns),

@@ -86,6 +86,8 @@ class Configuration:
         """16 hex digits of everything that changes what is found: equal revisions find the same in the same log."""
         settings = self.settings.model_dump(mode="json")
         settings["limits"].pop("staged_events_max")  # changes when something is read, not what is found
+        for link in ("page_link", "runbook_link"):
+            settings["incidents"].pop(link)
         relevant = {key: settings[key] for key in ("input", "windows", "limits", "budget", "incidents")}
         relevant["detectors"] = [asdict(d) for d in self.detectors if d.enabled]
         return blake2b(json.dumps(relevant, sort_keys=True).encode(), digest_size=8).hexdigest()

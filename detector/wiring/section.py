@@ -18,6 +18,7 @@ def listed(value: object) -> object:
 
 HostPort = Annotated[str, StringConstraints(pattern=r"^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}$")]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,248}$")]
+Link = Annotated[str, StringConstraints(pattern=r"^(https?://[^\s{}]+(\{incident_id\}[^\s{}]*)?)?$", max_length=1000)]
 HostPorts = Annotated[tuple[HostPort, ...], NoDecode, BeforeValidator(listed), Field(min_length=1)]
 Names = Annotated[tuple[Name, ...], NoDecode, BeforeValidator(listed), Field(min_length=1)]
 Cidrs = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(listed)]

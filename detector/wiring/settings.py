@@ -14,7 +14,7 @@ from pydantic_settings import NoDecode
 
 from detector.wiring.destination_section import AnyDestination
 from detector.wiring.kafka_section import Kafka
-from detector.wiring.section import HostPort, Name, Section, listed, one_of
+from detector.wiring.section import HostPort, Link, Name, Section, listed, one_of
 from detector.wiring.units import Duration, Size
 
 
@@ -112,6 +112,13 @@ class Incidents(Section):
         default=24, ge=1, le=200, description="Rows of evidence in an alert; an alert has at most 20 KB."
     )
     contributors_max: int = Field(default=8, ge=0, le=100, description="Accounts named (as pseudonyms) in an alert.")
+    page_link: Link = Field(
+        default="",
+        description="Where the page shows an incident, {incident_id} standing for its id; in alerts as links.incident.",
+    )
+    runbook_link: Link = Field(
+        default="", description="What to do then, {incident_id} standing for its id; in alerts as links.runbook."
+    )
 
 
 class State(Section):
