@@ -131,7 +131,7 @@ def _evidence(row: Evidence) -> dict[str, Any]:
         "expected": _number(row.expected),
         "low": _number(row.low),
         "high": _number(row.high),
-        "share": row.share if isfinite(row.share) else None,
+        "share": row.share if isfinite(row.share) else 0.0,
     }
 
 

@@ -235,7 +235,7 @@ class Correlator:
             for contributor in who:
                 shares[contributor.account] = shares.get(contributor.account, 0.0) + crossing.value * contributor.share
         most = sorted(shares.items(), key=lambda pair: (-pair[1], pair[0]))[: self.settings.contributors_max]
-        return tuple(Contributor(account, share / weight) for account, share in most if weight > 0)
+        return tuple(Contributor(account, min(1.0, share / weight)) for account, share in most if weight > 0)
 
     # how it ends
 
