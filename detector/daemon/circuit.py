@@ -18,20 +18,21 @@ class Mood(StrEnum):
     OFF = "off"
 
 
-def backoff_s(failures: int, random: Random) -> float:
+def backoff_s(failures: int, random: Random, min_s: float = BACKOFF_MIN_S, max_s: float = BACKOFF_MAX_S) -> float:
     """Full jitter: anything from nothing to a bound that doubles, so that a herd spreads out. failures >= 1."""
-    return random.uniform(0.0, min(BACKOFF_MAX_S, BACKOFF_MIN_S * 2.0 ** min(failures - 1, 16)))
+    return random.uniform(0.0, min(max_s, min_s * 2.0 ** min(failures - 1, 16)))
 
 
 class Circuit:
     """Of one destination. Ask `allows` before an attempt, tell `succeeded` or `failed` after it."""
 
-    def __init__(self, random: Random) -> None:
+    def __init__(self, random: Random, min_s: float = BACKOFF_MIN_S, max_s: float = BACKOFF_MAX_S) -> None:
         self.mood = Mood.CLOSED
         self.failures = 0  # in a row
         self.why = ""
         self.until_s = 0.0
         self._random = random
+        self._min_s, self._max_s = min_s, max_s
         self._opened = 0  # times in a row
 
     def allows(self, now_s: float, under_way: int, concurrency: int) -> int:
@@ -56,7 +57,7 @@ class Circuit:
         # attempts that were under way together open it once: those that end after it opened are no probes
         if now_s >= self.until_s and (self.mood is Mood.OPEN or self.failures >= FAILURES_MAX):
             self._opened += 1
-            half = min(BACKOFF_MAX_S, BACKOFF_MIN_S * 2.0 ** min(self._opened, 16)) / 2
+            half = min(self._max_s, self._min_s * 2.0 ** min(self._opened, 16)) / 2
             self.until_s = now_s + half + self._random.uniform(0.0, half)
             self.mood = Mood.OPEN
         if retry_after_s is not None:

@@ -1,7 +1,7 @@
 """Delivery: from the outbox to the sinks. The only place that waits: backoff, Retry-After, circuit, order, drain.
 
-A letter is seen here only after the transaction that wrote it; it is marked only after the sink has answered. So a crash
-between the two sends it again, under the same key, and never loses it.
+A letter is seen here only after the transaction that wrote it; it is marked only after the sink has answered. So a
+crash between the two sends it again, under the same key, and never loses it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from detector.daemon.circuit import Circuit, Mood, backoff_s
+from detector.daemon.circuit import BACKOFF_MAX_S, BACKOFF_MIN_S, Circuit, Mood, backoff_s
 from detector.daemon.telemetry import Telemetry
 from detector.sinks.base import Delivery as Result
 from detector.sinks.base import Outcome, Parcel, Sink
@@ -37,6 +37,8 @@ class DeliverySettings:
     concurrency: int = 4  # attempts under way per destination
     heads_max: int = 64  # letters taken from the outbox at a time
     look_every_s: float = 1.0  # also without being woken: a retry may be due, or have been asked for by hand
+    backoff_min_s: float = BACKOFF_MIN_S
+    backoff_max_s: float = BACKOFF_MAX_S
     delayed_after_s: float = 5.0  # from then on a letter says by how much it is late
     send_max_s: float = 30.0  # a sink that has not answered by then has failed, whatever it believes
     tidy_every_s: float = 60.0
@@ -55,11 +57,11 @@ class Standing:
 
 
 class Delivery:
-    """`start`, then `wake` after every commit that brought letters; `stop` drains. Times are wall-clock seconds, because
+    """`start`, then `wake` after every commit that brought letters; `stop` drains. Times are wall-clock seconds, as
     letters outlive the process.
 
-    trouble(destination, why)   called once when a destination begins to fail for good (circuit opens, letter dead, 410),
-                                and once with why = "" when it is well again
+    trouble(destination, why)   called once when a destination begins to fail (circuit open, letter dead, 410), and
+                                once with why = "" when it is well again
     """
 
     def __init__(
@@ -79,9 +81,10 @@ class Delivery:
         self._settings = settings or DeliverySettings()
         self._clock = clock
         self.trouble = trouble
-        shared = random or Random()
+        shared = random or Random()  # noqa: S311  jitter
         self._routes = {sink.name: _Route(self, sink, shared) for sink in sinks}
         self._tasks: list[asyncio.Task[None]] = []
+        self.failure: Exception | None = None  # what an attempt of ours died of
 
     async def start(self) -> None:
         """Open the sinks and begin."""
@@ -101,6 +104,8 @@ class Delivery:
 
     def check(self) -> None:
         """Raises what a task of ours died of: our own mistake, and the daemon's end."""
+        if self.failure is not None:
+            raise self.failure
         for task in self._tasks:
             if task.done() and not task.cancelled() and (error := task.exception()) is not None:
                 raise error
@@ -116,7 +121,10 @@ class Delivery:
         deadline = time.monotonic() + drain_s
         self.wake()
         drained = False
-        while not (drained := all(route.rested() for route in self._routes.values())) and time.monotonic() < deadline:
+        # a look every 20 ms, and not an event: that nothing can be sent is also a matter of time
+        while not (drained := all(route.rested() for route in self._routes.values())):
+            if time.monotonic() >= deadline:
+                break
             await asyncio.sleep(0.02)
         for task in self._tasks:
             task.cancel()
@@ -152,7 +160,7 @@ class _Route:
         self._clock = owner._clock
         self._owner = owner
         self._random = random
-        self._circuit = Circuit(random)
+        self._circuit = Circuit(random, self._settings.backoff_min_s, self._settings.backoff_max_s)
         self._queue: deque[Entry] = deque()
         self._under_way: dict[str, asyncio.Task[None]] = {}  # by incident: its order is kept by being one at a time
         self._woken = asyncio.Event()
@@ -185,8 +193,10 @@ class _Route:
                 self._begin(self._queue.popleft())
                 free -= 1
             self._telemetry.circuit(self.sink.name, self._circuit.mood is not Mood.CLOSED)
+            # asyncio.timeout, not wait_for: in 3.11 that one swallows a cancellation that comes with the wake
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), self._settings.look_every_s)
+                async with asyncio.timeout(self._settings.look_every_s):
+                    await self._woken.wait()
 
     async def close(self) -> None:
         for task in self._under_way.values():
@@ -197,7 +207,8 @@ class _Route:
     async def attempt(self, parcel: Parcel) -> Outcome:
         """A sink that raises or hangs has failed like one that says so."""
         try:
-            return await asyncio.wait_for(self.sink.send(parcel), self._settings.send_max_s)
+            async with asyncio.timeout(self._settings.send_max_s):
+                return await self.sink.send(parcel)
         except TimeoutError:
             return Outcome(Result.RETRY, f"no outcome within {self._settings.send_max_s:g} s")
         except Exception as error:
@@ -206,11 +217,12 @@ class _Route:
 
     async def _look(self) -> None:
         self._refill = False
+        busy = set(self._under_way)  # also those that end while the outbox is asked: its answer may be older
         try:
             found = await self._store.pending(self.sink.name, self._settings.heads_max, self._clock())
         except StoreError:
             return
-        self._queue = deque(entry for entry in found if entry.incident_id not in self._under_way)
+        self._queue = deque(entry for entry in found if entry.incident_id not in busy)
         self._empty = not found
 
     def _begin(self, entry: Entry) -> None:
@@ -223,6 +235,8 @@ class _Route:
             outcome = await self.attempt(Parcel(entry.key, entry.incident_id, entry.severity, body))
             self._telemetry.attempt(self.sink.name, outcome.delivery, max(0.0, self._clock() - entry.created_s))
             await self._settle(entry, outcome)
+        except Exception as error:
+            self._owner.failure = error
         finally:
             del self._under_way[entry.incident_id]
             self.wake()
@@ -235,7 +249,8 @@ class _Route:
             await self._marked(lambda: self._store.mark_delivered(name, entry.key, now_s))
         elif outcome.delivery is Result.RETRY:
             self._circuit.failed(now_s, outcome.why, outcome.retry_after_s)
-            wait_s = max(backoff_s(entry.attempts + 1, self._random), outcome.retry_after_s or 0.0)
+            bounds = (self._settings.backoff_min_s, self._settings.backoff_max_s)
+            wait_s = max(backoff_s(entry.attempts + 1, self._random, *bounds), outcome.retry_after_s or 0.0)
             if self._circuit.mood is Mood.OPEN:
                 self._tell(outcome.why)
             await self._marked(lambda: self._store.mark_retry(name, entry.key, now_s + wait_s, outcome.why))

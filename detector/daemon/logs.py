@@ -13,9 +13,7 @@ from typing import Any, TextIO
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
-SECRET_NAME = re.compile(
-    r"secret|password|passwd|token|authorization|api_?key|private|signature|pseudonym_key", re.IGNORECASE
-)
+SECRET_NAME = re.compile(r"secret|passw|token|authorization|api_?key|private|signature|pseudonym_key", re.IGNORECASE)
 SECRET_TEXT = re.compile(r"whsec_[A-Za-z0-9+/=_-]+|(?<=://)[^/\s@]+@|\bBearer\s+\S+", re.IGNORECASE)
 TEXT_MAX = 2_000  # characters of one value
 KINDS_MAX = 1_000  # different messages whose repeats are counted
@@ -24,7 +22,7 @@ BURST = 5
 
 
 def configure(level: str = "info", *, json: bool | None = None, stream: TextIO | None = None) -> None:
-    """Once per process. json=None: as the stream is a terminal or not. Libraries' own warnings come out the same way."""
+    """Once per process. json=None: as the stream is a terminal or not. Libraries' warnings come out alike."""
     stream = stream or sys.stderr
     as_json = not stream.isatty() if json is None else json
     number = logging.getLevelNamesMapping()[level.upper()]

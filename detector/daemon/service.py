@@ -1,0 +1,320 @@
+"""Service: poll, step, commit. It drives the pure engine from a source and makes durable what the engine says."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import os
+import signal
+import time
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+import structlog
+
+from detector.daemon.delivery import Delivery
+from detector.daemon.health import Check, Health
+from detector.daemon.ledger import Ledger
+from detector.daemon.telemetry import Telemetry
+from detector.daemon.watch import Watch
+from detector.engine.step import Step
+from detector.model.records import RecordBatch
+from detector.model.state import State
+from detector.sinks.base import Parcel
+from detector.sources.base import Partition, Source
+from detector.store import snapshot
+from detector.store.store import Store
+
+BROKEN_EVERY_S = 1.0  # how often a disk that takes nothing is asked again
+SNAPSHOT_PATIENCE = 12  # a checkpoint that fails is tried again after up to this many times `snapshot_every_s`
+
+T = TypeVar("T")
+log = structlog.get_logger()
+
+
+class Engine(Protocol):
+    """The doors of engine.Pipeline that are used here."""
+
+    def assign(self, partitions: Sequence[Partition]) -> None: ...
+    def step(self, batches: Sequence[RecordBatch]) -> Step: ...
+    def ahead(self) -> tuple[Partition, ...]: ...
+    def positions(self) -> Mapping[Partition, int]: ...
+    @property
+    def watermark_ns(self) -> int: ...
+    def state(self) -> State: ...
+    def restore(self, state: State) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSettings:
+    """Durations in seconds."""
+
+    config_rev: str = ""
+    poll_s: float = 0.25  # a signal is seen this late at most
+    commit_every_s: float = 0.1  # rejects; alerts do not wait
+    snapshot_every_s: float = 5.0  # what a restart reads again, at most
+    snapshot_s_max: float = 30.0  # the last checkpoint at stop
+    drain_s: float = 10.0
+    stalled_after_s: float = 30.0  # not a record and no word that there is none: the source is stalled
+    hung_after_s: float = 60.0  # a turn that takes longer is a hang: not live, and the watchdog is not fed
+    heartbeat_every_s: float = 60.0
+
+
+class Service:
+    """`run` until a signal or `stop`; returns the exit code. `store` is open; `pipeline` makes a fresh engine, so that
+    one a state did not fit into is thrown away whole. heartbeats: destinations that expect one every minute."""
+
+    def __init__(
+        self,
+        source: Source,
+        pipeline: Callable[[], Engine],
+        store: Store,
+        delivery: Delivery,
+        ledger: Ledger,
+        telemetry: Telemetry,
+        settings: ServiceSettings | None = None,
+        *,
+        heartbeats: Sequence[str] = (),
+        exit_now: Callable[[int], object] = os._exit,
+    ) -> None:
+        self.settings = settings or ServiceSettings()
+        self.source = source
+        self.store = store
+        self.delivery = delivery
+        self.ledger = ledger
+        self.telemetry = telemetry
+        self.engine: Engine | None = None
+        self.watch = Watch(self, heartbeats)
+        self._pipeline = pipeline
+        self._exit_now = exit_now
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="engine")
+        self._stopping = asyncio.Event()
+        self._assigned: tuple[Partition, ...] = ()
+        self._known: dict[Partition, int] = {}  # offsets of partitions that are elsewhere now stay in the checkpoint
+        self._saved: tuple[Mapping[Partition, int], int] | None = None
+        self._saving: asyncio.Task[None] | None = None
+        self._save_due = 0.0
+        self._save_failures = 0
+        self._committed = 0.0
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._signals: tuple[signal.Signals, ...] = ()
+
+    async def run(self, *, signals: bool = True) -> int:
+        """0 when it was asked to stop. Raises StoreUnusable, and whatever mistake of ours ended it."""
+        if signals:
+            self._signals = (signal.SIGTERM, signal.SIGINT)
+            for number in self._signals:
+                asyncio.get_running_loop().add_signal_handler(number, self._signalled, number)
+        drain_s = 0.0  # a mistake of ours: what was durable stays so, and the next start goes on from there
+        try:
+            await self._open()
+            while not self._stopping.is_set():
+                await self._turn()
+            self.watch.stopping()
+            try:
+                async with asyncio.timeout(self.settings.snapshot_s_max):
+                    await self._save_last()
+            except TimeoutError:
+                log.error("the last checkpoint took too long; the next start reads again what it would have held")
+            drain_s = self.settings.drain_s
+        finally:
+            await self._close(drain_s)
+        return 0
+
+    def stop(self) -> None:
+        """Stop polling, finish the step, commit, drain, leave."""
+        self._stopping.set()
+
+    def health(self) -> Health:
+        """As it stands now."""
+        return self.watch.health()
+
+    def partitions(self) -> tuple[Partition, ...]:
+        """Assigned now."""
+        return self._assigned
+
+    def spawn(self, work: Coroutine[Any, Any, object]) -> None:
+        """Beside the loop; awaited at the end."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def checks(self) -> tuple[Check, ...]:
+        """What the loop itself knows about being ready."""
+        return (
+            Check("partitions", bool(self._assigned), "no partition is assigned yet"),
+            Check("store", not self.ledger.broken, self.ledger.broken),
+        )
+
+    def _signalled(self, number: int) -> None:
+        if self._stopping.is_set():
+            self._exit_now(128 + number)
+        log.info("stopping", signal=signal.Signals(number).name)
+        self.stop()
+
+    async def _open(self) -> None:
+        if self.store.opened.moved_aside:
+            log.error("the state file was damaged", moved_to=self.store.opened.moved_aside, why=self.store.opened.why)
+        await self.ledger.start()
+        self.engine, positions, found = await self._restored()
+        self._known = dict(positions)
+        self.telemetry.restarts.labels(found).inc()
+        log.info("starting", state=found, partitions=len(positions))
+        await self.delivery.start()
+        self.delivery.wake()
+        await self.source.start(positions)
+        gc.collect()
+        gc.freeze()  # what start-up made lives as long as the process: never look at it again
+        self._save_due = time.monotonic() + self.settings.snapshot_every_s
+        self.watch.started()
+
+    async def _restored(self) -> tuple[Engine, Mapping[Partition, int], str]:
+        """The engine, where to go on, and what was found: nothing, newest, previous, or cold: a state that cannot be
+        used. Then the offsets still hold: nothing is skipped, but the detectors learn anew."""
+        newest = await self.store.load()
+        if newest is None:
+            return self._pipeline(), {}, "nothing"
+        for older, found in ((0, "newest"), (1, "previous")):
+            checkpoint = await self.store.load(older)
+            if checkpoint is None:
+                break
+            assert checkpoint.state is not None
+            engine = self._pipeline()
+            try:
+                engine.restore(await asyncio.to_thread(snapshot.decode, checkpoint.state))
+            except snapshot.SnapshotError as error:
+                log.error("a saved state cannot be read", which=found, why=str(error))
+            except Exception as error:  # whatever a state of another version trips over: it does not fit
+                log.error("a saved state does not fit", which=found, why=f"{type(error).__name__}: {error}")
+            else:
+                return engine, checkpoint.positions, found
+        self.watch.cold()
+        return self._pipeline(), newest.positions, "cold"
+
+    async def _turn(self) -> None:
+        batches = await self.source.poll(self.settings.poll_s)
+        engine = await self._assign(batches)
+        if batches:
+            for batch in batches:
+                self.telemetry.records(batch.topic, len(batch))
+            with self.telemetry.step.time():
+                step = await self._in_engine(lambda: engine.step(batches))
+            self.ledger.take(step)
+            self.watch.heard()
+            ahead = engine.ahead()
+            self.source.pause(ahead)
+            self.telemetry.paused.set(len(ahead))
+        now = time.monotonic()
+        every_s = BROKEN_EVERY_S if self.ledger.broken else 0.0 if self.ledger.urgent else self.settings.commit_every_s
+        if self.ledger.waiting and now - self._committed >= every_s:
+            await self._commit()
+            self._committed = time.monotonic()
+        if now >= self._save_due and self._saving is None:
+            await self._begin_save()
+        self.watch.turned()
+        self.delivery.check()
+
+    async def _assign(self, batches: Sequence[RecordBatch]) -> Engine:
+        assert self.engine is not None
+        assigned = tuple(await self.source.partitions())
+        # no partition at all is a moment of a rebalance: telling the engine would throw away what it holds
+        if assigned and assigned != self._assigned:
+            if self._assigned:
+                self.telemetry.rebalances.inc()
+                self._known.update(self.engine.positions())
+            self.engine.assign(assigned)
+            self._assigned = assigned
+            self.telemetry.partitions.set(len(assigned))
+            log.info("partitions assigned", partitions=len(assigned))
+        return self.engine
+
+    async def _commit(self) -> None:
+        urgent = self.ledger.urgent
+        if await self.ledger.commit():
+            if urgent:
+                self.delivery.wake()
+            return
+        for held in self.ledger.told_directly():
+            body = held.alert.data | {"durability": "degraded"}
+            parcel = Parcel(
+                held.alert.key,
+                str(held.alert.data.get("incident_id", held.alert.key)),
+                str(held.alert.data.get("severity", "info")),
+                type(held.alert)(
+                    key=held.alert.key, type=held.alert.type, timestamp=held.alert.timestamp, data=body
+                ).body(),
+            )
+            self.spawn(self.delivery.send_now(parcel, held.destinations))
+
+    async def _begin_save(self) -> None:
+        """Copy the state between two steps; encode and write it beside them."""
+        engine = self.engine
+        assert engine is not None
+        positions, watermark_ns = dict(engine.positions()), engine.watermark_ns
+        self._save_due = time.monotonic() + self.settings.snapshot_every_s
+        if self._saved == (positions, watermark_ns):
+            return
+        state = await self._in_engine(lambda: snapshot.freeze(engine.state()))
+        self._saving = asyncio.create_task(self._save(state, positions, watermark_ns), name="save")
+        self._saving.add_done_callback(self._save_ended)
+
+    def _save_ended(self, task: asyncio.Task[None]) -> None:
+        self._saving = None
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.delivery.failure = self.delivery.failure or _as_exception(error)
+
+    async def _save(self, state: State, positions: Mapping[Partition, int], watermark_ns: int) -> None:
+        about = {"config_rev": self.settings.config_rev}
+        blob = await asyncio.to_thread(snapshot.encode, state, about=about)
+        urgent = self.ledger.urgent
+        every = {**self._known, **positions}
+        if not await self.ledger.checkpoint(blob, every, self.settings.config_rev):
+            self._save_failures += 1
+            patience = min(SNAPSHOT_PATIENCE, 2**self._save_failures)
+            self._save_due = time.monotonic() + patience * self.settings.snapshot_every_s
+            return
+        self._save_failures = 0
+        self._saved = (positions, watermark_ns)
+        self.watch.saved()
+        if urgent:
+            self.delivery.wake()
+        await self.source.commit(positions)
+
+    async def _save_last(self) -> None:
+        if self._saving is not None:
+            await asyncio.wait([self._saving])
+        if self.engine is not None:
+            await self._begin_save()
+        if self._saving is not None:
+            await asyncio.wait([self._saving])
+        if self.ledger.waiting:
+            await self.ledger.commit()
+        self.delivery.check()
+
+    async def _close(self, drain_s: float) -> None:
+        """Every step, whatever became of the one before."""
+        self.watch.end()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        async with contextlib.AsyncExitStack() as last:
+            last.push_async_callback(self.store.close)
+            last.push_async_callback(self.source.close)
+            if self._saving is not None:
+                await asyncio.wait([self._saving])
+            drained = await self.delivery.stop(drain_s)
+            log.info("stopped", outbox_drained=drained)
+        for number in self._signals:
+            asyncio.get_running_loop().remove_signal_handler(number)
+        self._thread.shutdown(wait=False)
+
+    async def _in_engine(self, work: Callable[[], T]) -> T:
+        """In the engine's one thread: kernels let go of the lock, and the loop goes on answering meanwhile."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+
+def _as_exception(error: BaseException) -> Exception:
+    return error if isinstance(error, Exception) else RuntimeError(str(error))
