@@ -32,12 +32,14 @@ class Place:
 
     pairs    secondary currencies by primary, in the order they were named
     orders   by digest of the guid, oldest first
+    saved    the same as saved state: made when an order changes, since `state` is asked before every batch
     gone     event_ns by digest of the guid of orders that left lately, oldest first
     nonces   last number of a primary's channel, and the first since the last row it gave
     """
 
     pairs: dict[str, tuple[str, ...]] = field(default_factory=dict)
     orders: dict[int, Open] = field(default_factory=dict)
+    saved: dict[int, Tree] = field(default_factory=dict)
     gone: dict[int, int] = field(default_factory=dict)
     nonces: dict[str, tuple[int, int]] = field(default_factory=dict)
 
@@ -60,11 +62,12 @@ class Place:
         """An order now has this volume; none left: it is gone."""
         if volume[0] == 0:
             self.orders.pop(order, None)
+            self.saved.pop(order, None)
             self.gone[order] = event_ns
             if len(self.gone) > GONE_MAX:
                 del self.gone[next(iter(self.gone))]
         elif known is not None:
-            self._keep(order, Open(known.primary, known.side, volume, known.prices, event_ns))
+            self.keep(order, Open(known.primary, known.side, volume, known.prices, event_ns))
 
     def brought_up(self, orders: dict[int, Open], primary: str, currency: str, created_ns: int) -> dict[int, Open]:
         """The orders of a starting book with what was told here since it was drawn up, all of them remembered."""
@@ -75,31 +78,24 @@ class Place:
         for order, entry in book.items():
             known = self.orders.get(order)
             prices = {**known.prices, **entry.prices} if known else entry.prices
-            self._keep(order, Open(primary, entry.side, entry.volume, prices, entry.event_ns))
+            self.keep(order, Open(primary, entry.side, entry.volume, prices, entry.event_ns))
         return book
 
-    def _keep(self, order: int, entry: Open) -> None:
+    def keep(self, order: int, entry: Open) -> None:
+        """Remember an order, or what it is now."""
         self.orders[order] = entry
+        prices: list[Tree] = [[currency, *price] for currency, price in entry.prices.items()]
+        self.saved[order] = [order, entry.primary, entry.side, *entry.volume, entry.event_ns, prices]
         if len(self.orders) > ORDERS_MAX:
-            del self.orders[next(iter(self.orders))]
+            oldest = next(iter(self.orders))
+            del self.orders[oldest], self.saved[oldest]
 
 
 def save(place: Place) -> State:
     """A place as saved state."""
-    orders: list[Tree] = [
-        [
-            order,
-            entry.primary,
-            entry.side,
-            *entry.volume,
-            entry.event_ns,
-            [[currency, *price] for currency, price in entry.prices.items()],
-        ]
-        for order, entry in place.orders.items()
-    ]
     return {
         "pairs": {primary: list(currencies) for primary, currencies in place.pairs.items()},
-        "orders": orders,
+        "orders": list(place.saved.values()),
         "gone": [[order, event_ns] for order, event_ns in place.gone.items()],
         "nonces": {primary: list(numbers) for primary, numbers in place.nonces.items()},
     }
@@ -115,7 +111,7 @@ def load(tree: Tree) -> Place:
         for order, primary, side, lots, decimals, event_ns, prices in state["orders"]:
             by_currency = {str(currency): (int(ticks), int(places)) for currency, ticks, places in prices}
             volume = (int(lots), int(decimals))
-            place.orders[int(order)] = Open(str(primary), int(side), volume, by_currency, int(event_ns))
+            place.keep(int(order), Open(str(primary), int(side), volume, by_currency, int(event_ns)))
         for order, event_ns in state["gone"]:
             place.gone[int(order)] = int(event_ns)
         for primary, (last, first) in state["nonces"].items():
