@@ -23,7 +23,8 @@ from detector.sources.file import open_files
 from detector.sources.packed import FileUnreadable
 from detector.wiring import plugins
 from detector.wiring.build import build_pipeline
-from detector.wiring.config import load, secret
+from detector.wiring.config import Configuration, load, secret
+from detector.wiring.edges import kafka_settings
 from replay.instant import EVENT_NS_MAX, SECOND_NS, parse_instant
 from replay.judge import judge
 from replay.labels import Label, read_labels
@@ -31,6 +32,7 @@ from replay.outputs import AlertLines, OutputError, ScoredWindows, open_output
 from replay.report import report
 from replay.run import Input, Listener, Pace, Selection, Tally, replay
 from replay.summary import Collector, summarise
+from replay.topic import BATCH_MAX, SCHEME, open_topic, parse_url
 
 app = command_line(no_args_is_help=True)
 
@@ -42,7 +44,12 @@ PACED_BATCH_MAX = 64  # records: at a chosen speed events should not come in lum
 
 @app.command("replay")
 def command(
-    paths: Annotated[list[str], typer.Argument(help="Files (plain, gzip, zstd, xz); - is standard input.")],
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            help="Files (plain, gzip, zstd, xz), - for standard input, or kafka://HOST:PORT/TOPIC?from=T&to=T."
+        ),
+    ],
     language: Annotated[str | None, typer.Option("--format", help="Instead of input.format.")] = None,
     markets: Annotated[list[str] | None, typer.Option("--market", help="Only this market; may be repeated.")] = None,
     config: Annotated[Path | None, typer.Option("--config", help="The file; else the usual places.")] = None,
@@ -86,7 +93,7 @@ def command(
         raise Refusal(Exit.USAGE, f"--format {language}: there is {', '.join(plugins.names('formats'))}")
     key = secret(None, configuration.settings.privacy.key_file).encode() or PSEUDONYM_KEY
     engine = build_pipeline(configuration, pseudonym_key=key, format_name=language, keep_scored=windows is not None)
-    inputs = _open(paths, paced=pace is not None)
+    inputs = _open(paths, configuration, paced=pace is not None)
     collector = Collector()
     screen = Console(stderr=alerts == "-" or windows == "-", highlight=False, quiet=as_json)
     bar = ProgressBar() if (sys.stderr.isatty() if progress is None else progress) else None
@@ -152,13 +159,28 @@ def _exit(tally: Tally, threshold: Severity | None, worst: Severity | None) -> E
     return Exit.UNREACHABLE if tally.damage else Exit.DONE
 
 
-def _open(paths: Sequence[str], *, paced: bool) -> Sequence[Input]:
+def _open(paths: Sequence[str], configuration: Configuration, *, paced: bool) -> list[Input]:
+    """An input for every file, and one for every partition of a topic. Raises Refusal with all of them closed."""
     if paths.count("-") > 1:
         raise Refusal(Exit.USAGE, "standard input (-) can be read once only")
+    urls = [path for path in paths if path.startswith(SCHEME)]
+    inputs: list[Input] = []
     try:
-        return open_files(paths, batch_max=PACED_BATCH_MAX) if paced else open_files(paths)
-    except FileUnreadable as error:
-        raise Refusal(Exit.UNREACHABLE, str(error)) from None
+        files = [path for path in paths if not path.startswith(SCHEME)]
+        inputs += open_files(files, batch_max=PACED_BATCH_MAX) if paced else open_files(files)
+        for url in map(parse_url, urls):
+            security = kafka_settings(configuration).security.client_arguments()
+            inputs += open_topic(url, security, batch_max=PACED_BATCH_MAX if paced else BATCH_MAX)
+        names = [each.partition for each in inputs]
+        if len(set(names)) < len(names):
+            raise Refusal(Exit.USAGE, "a topic is named twice, or a file bears a topic's name")
+    except BaseException as error:
+        for each in inputs:
+            each.close()
+        if isinstance(error, FileUnreadable):
+            raise Refusal(Exit.UNREACHABLE, str(error)) from None
+        raise
+    return inputs
 
 
 def _severity(text: str | None) -> Severity | None:

@@ -143,6 +143,7 @@ def _scored(close_ns: int, counts: dict[str, int]) -> Scored:
         every_s=values,
         warming=none,
         surprises=np.zeros((len(markets), 0)),
+        residuals=np.zeros((len(markets), 0)),
         streams=(),
         explain=lambda _: (),
     )
