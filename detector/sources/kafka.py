@@ -23,7 +23,7 @@ from detector.sources.base import Partition, Source
 from detector.sources.idle import EventClock, IdleClock
 from detector.sources.kafka_chunks import Chunk, Corrupt, Reading, chunk_of
 from detector.sources.kafka_member import Member, PositionsOf
-from detector.sources.kafka_positions import Notice, NoticeKind
+from detector.sources.positions import Notice, NoticeKind
 from detector.sources.kafka_records import install, self_check
 from detector.sources.kafka_settings import KafkaSettings, ReaderName
 

@@ -18,7 +18,7 @@ from aiokafka import (  # type: ignore[import-untyped]
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor  # type: ignore[import-untyped]
 
 from detector.sources.base import Partition
-from detector.sources.kafka_positions import Notice, NoticeKind, place
+from detector.sources.positions import Notice, NoticeKind, place
 from detector.sources.kafka_settings import KafkaSettings
 
 CLOSE_MAX_S = 10.0

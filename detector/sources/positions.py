@@ -1,4 +1,4 @@
-"""Where reading begins: positions kept outside Kafka, held against what the log still has. No plug-in."""
+"""Where reading begins: positions that we keep ourselves, held against what a log still has. A helper, no plug-in."""
 
 from __future__ import annotations
 
