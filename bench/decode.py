@@ -85,9 +85,7 @@ def spoilt(batch: RecordBatch, every: int) -> RecordBatch:
     """The same batch, but of every so many messages one is broken: its last byte is a space."""
     payload = batch.payload.copy()
     payload[batch.bounds[::every, 1] - 1] = ord(" ")
-    return RecordBatch(
-        batch.topic, 0, 0, len(batch), payload, batch.bounds, batch.offsets, batch.broker_ns
-    )
+    return RecordBatch(batch.topic, 0, 0, len(batch), payload, batch.bounds, batch.offsets, batch.broker_ns)
 
 
 if __name__ == "__main__":

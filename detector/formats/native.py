@@ -63,7 +63,7 @@ class Native(Format):
                 reading = read(batch.value(record), self.key, self.limits)
                 markets = self._markets(reading)
             except Unreadable as refused:
-                rejects.append(_reject(batch, record, refused.reason))
+                rejects.append(_reject(batch, record, str(refused.reason)))
             else:
                 if reading.skipped:
                     skipped["unknown_type"] = skipped.get("unknown_type", 0) + reading.skipped
