@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from detector.model.events import EVENT, EventColumn, Flag, Kind
+from detector.model.events import EVENT, EventColumn, Flag, Kind, empty_events
 from replay.exchange_kernel import advance, surroundings
 from replay.exchange_state import TICK_NS, make_desk, rows_reserve
 from replay.incidents_plan import SECOND_NS, labels_json, plan
@@ -41,7 +41,7 @@ class Exchange:
             for i in range(len(self.markets))
         ]
         self._reserves = [rows_reserve(len(desk.orders)) for desk in desks]
-        out = np.zeros(OUT_ROWS + max(self._reserves), EVENT)
+        out = empty_events(OUT_ROWS + max(self._reserves))
         self._desks = [desk._replace(out=out) for desk in desks]
         self._common_rng = np.random.default_rng([self.seed, 3]).integers(0, 2**63, 2, dtype=np.uint64)
         self._common_mood = np.zeros(1)
@@ -57,11 +57,11 @@ class Exchange:
         return self.scenario.start_ns + round(self.scenario.duration_s * SECOND_NS)
 
     def labels(self) -> list[dict[str, Any]]:
-        """What is planted, in the form of LABELS.json (times in ns), confounders too (kind "benign")."""
+        """What is planted, as in LABELS.json (times in ns), confounders too (kind "benign")."""
         return [dict(label) for label in self._plan.labels]
 
     def chunks(self, seconds_per_chunk: float = 1.0) -> Iterator[EventColumn]:
-        """EVENT arrays, one for each stretch of event time from where the exchange stands to its end, empty ones too."""
+        """EVENT arrays, one a stretch of event time, from where the exchange stands to its end; empty ones too."""
         step_ns = max(1, round(seconds_per_chunk * SECOND_NS))
         while self.until_ns < self.end_ns:
             yield self.run(min(self.until_ns + step_ns, self.end_ns))
@@ -155,10 +155,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _print_statsdef _print_stats(exchange: Exchange, seconds: float | None) -> None:
+def _print_stats(exchange: Exchange, seconds: float | None) -> None:
     length_s = exchange.scenario.duration_s if seconds is None else seconds
     rows = stats(exchange, length_s)
-    lines = [f"scenario {exchange.scenario.name}, seed {exchange.seed}, {length_s:g} s of synthetic events; rows a second"]
+    lines = [f"scenario {exchange.scenario.name}, seed {exchange.seed}, {length_s:g} s, synthetic; rows a second"]
     columns = list(rows[0])
     for cells in [columns, *([str(row[column]) for column in columns] for row in rows)]:
         lines.append("  ".join(f"{cell:>12}" for cell in cells))

@@ -34,6 +34,7 @@ _POOL_LEFT = int(LIVE_TARGET * 0.15)  # a mass cancel of resting orders leaves t
 _WHALE_SIGMA = 0.2
 _CROWD_SIGMA = 1.3
 _NEAR_TICKS, _STEPS, _FORCED_REACH_TICKS = np.int64(12), np.int64(3), np.int64(400)
+_TRIES = 12  # accounts asked before a raise is given up
 _S11 = np.uint64(11)
 _UNIT = 2.0**-53
 
@@ -237,11 +238,13 @@ def burst(desk: Any, effect: Any) -> None:
 
 @kernel
 def raise_leverage(desk: Any, effect: Any, sigma: Any) -> None:
-    """One of the crowd raises its leverage; one already at the top leaves it to the next."""
+    """One of the crowd raises its leverage. Where the crowd is at the top already, it grows: somebody else does."""
     m = desk.state[0]
     first = below(desk.rng, FLOW, effect["accounts"])
-    for i in range(min(8, effect["accounts"])):
+    for i in range(_TRIES):
         account = planted_account(effect["account_seed"], (first + i) % effect["accounts"], m["accounts"])
+        if 2 * i >= _TRIES:
+            account = ordinary_account(below(desk.rng, FLOW, m["accounts"]), m["accounts"])
         step = np.int64(desk.leverages[account % m["accounts"]])
         if step < len(desk.ladder) - 1:
             median_log = m["notional_log"] + math.log(effect["detail"])

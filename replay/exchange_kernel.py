@@ -30,13 +30,24 @@ from replay.exchange_book import (
     uniform,
 )
 from replay.exchange_effects import planted_action, pull, quote_gone, quote_hole, set_leverage
-from replay.exchange_state import BOOK_TICKS, CANCEL_DUE, NOBODY, ONE, QUOTE_DUE, TICK_NS, ZERO, ordinary_account
+from replay.exchange_state import (
+    BOOK_TICKS,
+    CANCEL_DUE,
+    LIFE_MEAN_S,
+    NOBODY,
+    ONE,
+    QUOTE_DUE,
+    TICK_NS,
+    ZERO,
+    ordinary_account,
+)
 
 _TICK_S = TICK_NS * 1e-9
 _MOOD_S, _NERVES_S, _DAY_S = 600.0, 900.0, 86_400.0
 _NERVES_SIGMA = 0.4
 _NEVER = 2**62
 _TWO = np.int64(2)
+_NEW, _OLD = np.float64(0.0), np.float64(0.75)
 _USER, _EXPIRED = np.int64(CancelCode.USER), np.int64(CancelCode.EXPIRED)
 _MARK = np.int64(Kind.MARK)
 _PASSIVE_TICKS_MAX = 1200
@@ -70,8 +81,8 @@ def open_market(desk: Any) -> None:
         desk.makers[maker]["weight"] /= total
         if desk.makers[maker]["active"] != 0:
             quote_all(desk, np.int64(maker))
-    for _ in range(int(m["ordinary_rate"] * m["life_scale"] * 150.0) + 20):
-        ordinary(desk)
+    for _ in range(int(m["ordinary_rate"] * m["life_scale"] * LIFE_MEAN_S) + 20):
+        ordinary(desk, _OLD)
     m["muted"] = 0
     m["now_ns"] = m["start_ns"]
     snapshot(desk)
@@ -174,7 +185,7 @@ def act(desk: Any) -> None:
     else:
         at -= now * m["ordinary_rate"]
         if at < 0.0:
-            ordinary(desk)
+            ordinary(desk, _NEW)
         else:
             at -= now * m["taker_rate"]
             if at < 0.0:
@@ -259,8 +270,9 @@ def someone(desk: Any) -> Any:
 
 
 @kernel
-def ordinary(desk: Any) -> None:
-    """A limit order by an ordinary account, and when it will be cancelled unless it trades."""
+def ordinary(desk: Any, patience: Any) -> None:
+    """A limit order by an ordinary account, and when it will be cancelled unless it trades. patience: 0..1, the share
+    of short lives left out (what rests at a random moment is mostly patient)."""
     m = desk.state[0]
     account = someone(desk)
     side = ONE if uniform(desk.rng, FLOW) < 0.5 else -ONE
@@ -275,7 +287,7 @@ def ordinary(desk: Any) -> None:
     if slot < 0:
         return
     pool_add(desk, slot)
-    which = uniform(desk.rng, FLOW)
+    which = patience + (1.0 - patience) * uniform(desk.rng, FLOW)
     median_s = 0.4 if which < 0.3 else (20.0 if which < 0.8 else 420.0)
     life_s = median_s * math.exp(0.9 * normal(desk.rng, FLOW)) * m["life_scale"]
     if not schedule(desk, m["now_ns"] + 1000 + int(life_s * 1e9), CANCEL_DUE, slot):

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detector.kernels import kernel
-from detector.model.events import EVENT
+from detector.model.events import empty_events
 from replay.scenario import Scenario
 
 TICK_NS = 100_000_000  # the surroundings (mood, volatility, fair price, planted effects) move this often
@@ -35,6 +35,7 @@ MAKER_SHARE, ORDINARY_SHARE, TAKER_SHARE = 0.80, 0.15, 0.05
 CANCEL_SHARE = 0.473  # measured: cancels per event at base rate, at events_per_s 2 to 2,000
 CANCELS_PER_LEVERAGE = 400.0  # measured on a public venue
 FILLS_PER_TAKER = 1.65  # measured on this simulator
+LIFE_MEAN_S = 141.0  # of an ordinary order that nobody trades, before the next line shortens it
 LIVE_TARGET = 400.0  # ordinary orders that rest at once; lives shrink where the rate is too high for it
 
 ORDER_SLOT = np.dtype(
@@ -228,7 +229,7 @@ def make_desk(scenario: Scenario, market: int, seed: int, effects: npt.NDArray[A
     m["ordinary_rate"], m["taker_rate"] = ordinary, rate * TAKER_SHARE / FILLS_PER_TAKER
     m["cancel_rate"] = rate * CANCEL_SHARE
     m["leverage_rate"] = m["cancel_rate"] / CANCELS_PER_LEVERAGE
-    m["life_scale"] = min(1.0, LIVE_TARGET / max(ordinary * 190.0, 1e-9))  # 190 s: mean of the lives drawn
+    m["life_scale"] = min(1.0, LIVE_TARGET / (ordinary * LIFE_MEAN_S))
     m["qty_scale"] = 400.0 * spec.depth
     m["notional_log"] = math.log(5_000.0) + 0.4 * dice.standard_normal()
     m["sigma"], m["rho"] = spec.volatility / math.sqrt(365.0 * 86_400.0), scenario.correlation
@@ -257,7 +258,7 @@ def make_desk(scenario: Scenario, market: int, seed: int, effects: npt.NDArray[A
         active=np.zeros(ACTIVE_MAX, np.int64),
         rng=dice.integers(0, 2**63, 2, dtype=np.uint64),
         ladder=LADDER,
-        out=np.zeros(rows_reserve(orders_max), EVENT),
+        out=empty_events(0),
     )
 
 

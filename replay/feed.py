@@ -21,7 +21,7 @@ from replay.incidents_plan import SECOND_NS
 
 DISORDER_NS = 500_000_000
 DUPLICATE_SHARE = 0.01
-_GOLDEN, _MIX = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9)
+_GOLDEN, _MIX, _WORD = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 2**64 - 1
 
 
 def arrivals(exchange: Exchange, seconds_per_chunk: float = 1.0) -> Iterator[EventColumn]:
@@ -84,12 +84,11 @@ def write_native(exchange: Exchange, path: Path, *, seconds: float | None = None
     messages = 0
     with _opened(path) as stream:
         for events in arrivals(exchange, 10.0):
-            late = len(events) and int(events["event_ns"][-1]) >= until_ns
             events = events[events["event_ns"] < until_ns]
             payload, bounds = write(events, exchange.markets)
             stream.write(payload[: len(payload) - PADDING].tobytes())
             messages += len(bounds)
-            if late:
+            if exchange.until_ns >= until_ns + DISORDER_NS:
                 break
     return messages
 
@@ -97,7 +96,7 @@ def write_native(exchange: Exchange, path: Path, *, seconds: float | None = None
 @contextmanager
 def _opened(path: Path) -> Iterator[IO[bytes]]:
     if path.suffix == ".gz":
-        with gzip.GzipFile(path, "wb", mtime=0) as packed:
+        with path.open("wb") as raw, gzip.GzipFile("", "wb", mtime=0, fileobj=raw) as packed:  # same events, same bytes
             yield packed  # type: ignore[misc]
     elif path.suffix == ".zst":
         with path.open("wb") as raw, zstandard.ZstdCompressor().stream_writer(raw) as stream:
@@ -126,8 +125,8 @@ def _disorder(
 def _chance(events: EventColumn, salt: int) -> npt.NDArray[np.float64]:
     """In [0, 1), fixed for each row and salt."""
     word = events["seq"].astype(np.uint64) * np.uint64(4096) + events["market"].astype(np.uint64)
-    word = (word + np.uint64(salt) * _GOLDEN) * _MIX
-    word = (word ^ (word >> np.uint64(29))) * _GOLDEN
+    word = (word + np.uint64(salt * _GOLDEN & _WORD)) * np.uint64(_MIX)
+    word = (word ^ (word >> np.uint64(29))) * np.uint64(_GOLDEN)
     return (word >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
