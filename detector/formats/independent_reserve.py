@@ -34,7 +34,7 @@ from detector.model.state import State, Tree
 
 GUID_CHARS_MAX = 64
 
-_TICKER = re.compile(r"ticker-([a-z0-9]{1,16})-([a-z0-9]{1,16})")
+_PAIR_CHANNEL = re.compile(r"ticker-([a-z0-9]{1,16})-([a-z0-9]{1,16})")
 _CHANNEL = re.compile(r"orderbook-([a-z0-9]{1,16})")
 _SIDES = {"LimitBid": Side.BUY, "LimitOffer": Side.SELL}
 
@@ -222,7 +222,8 @@ class IndependentReserve(Format):
         data = message.get("Data")
         if type(data) is not dict:
             raise Unreadable("no_trade")
-        pair = _TICKER.fullmatch(f"ticker-{data.get('Pair')}".lower()) or _TICKER.fullmatch(str(message.get("Channel")))
+        said = f"ticker-{data.get('Pair')}".lower()
+        pair = _PAIR_CHANNEL.fullmatch(said) or _PAIR_CHANNEL.fullmatch(str(message.get("Channel")))
         if pair is None:
             raise Unreadable("not_a_market")
         side = {"Buy": Side.BUY, "Sell": Side.SELL}.get(text(data, "Side", "no_side"))
@@ -266,7 +267,7 @@ def _subscribe(place: Place, message: Any) -> None:
     """The pairs whose tickers are subscribed to are the markets of their primaries."""
     channels = message.get("Data") if type(message) is dict else None
     for channel in sorted(name for name in channels if type(name) is str) if type(channels) is list else ():
-        pair = _TICKER.fullmatch(channel)
+        pair = _PAIR_CHANNEL.fullmatch(channel)
         if pair is not None:
             place.name_pair(pair[1].upper(), pair[2].upper())
 
