@@ -18,6 +18,8 @@ from detector.kernels import kernel
 WINSOR = 3.0  # a window teaches at most this many times what was expected, plus as many events
 UNUSUAL = 3.0  # from this score on, a window is not learned from ...
 RELEARN_WINDOWS = 3600  # ... until it has been so for this long: then it is what is normal here
+FIRST_WINDOWS = 60.0  # a stream says nothing before
+YOUNG_WINDOWS = 600.0
 LAG_WINDOWS = 60  # a window is learned from this much later, so that an onset is not
 DISPERSION_WINDOWS = 30.0  # independent windows that the prior dispersion weighs
 DISPERSION_FLOOR = 0.25  # of the prior: luck does not make a stream regular
@@ -33,6 +35,7 @@ STREAM = np.dtype(
         ("spread_d", "<f8"),
         ("unusual", "<f8"),  # windows in a row it was unusual or learning was off
         ("windows", "<f8"),  # seen with something to say
+        ("residual", "<f8"),  # of the last window: signed root of the deviance, about N(0, 1); NaN = cannot say
         ("observed", "<f8"),  # of the last window, for evidence: per second or mean
         ("expected", "<f8"),
         ("low", "<f8"),
@@ -110,6 +113,7 @@ def advance(
             past_a[market, at] = 0.0
             past_ok[market, at] = 0
             scores[market] = np.nan
+            stream["residual"] = np.nan
             continue
         count = n[market] / measure.unit
         activity = 1.0 if np.isnan(a[market]) else a[market]
@@ -133,16 +137,18 @@ def advance(
         # half an activity more: a lone event in a dead market is a little unusual, not infinitely so
         mu = max(1e-6, rate * (stream["a_sum"] / divide + 0.5))
         dispersion = _dispersion(stream, mu, measure)
-        surprise = normal_surprise(deviance(observed, mu, dispersion))
+        stream["residual"] = deviance(observed, mu, dispersion)
+        surprise = normal_surprise(stream["residual"])
         score = calibrate(stream["tail"], surprise)
-        scores[market] = score
+        scores[market] = score if stream["windows"] >= FIRST_WINDOWS else np.nan
         shown = measure.unit / (1.0 if measure.average != 0.0 else spread_over * measure.per_s)
         half = BAND * sqrt(mu + dispersion * mu * mu)
         stream["observed"] = observed * shown
         stream["expected"] = mu * shown
         stream["low"] = max(0.0, mu - half) * shown
         stream["high"] = (mu + half) * shown
-        normal = learn[market] and score < UNUSUAL
+        # a young stream always learns (winsorised), or a bad start would freeze itself
+        normal = (learn[market] and score < UNUSUAL) or stream["windows"] < YOUNG_WINDOWS
         stream["unusual"] = 0.0 if normal else stream["unusual"] + 1.0
         if stream["unusual"] > RELEARN_WINDOWS:
             normal = True

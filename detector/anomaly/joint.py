@@ -86,16 +86,17 @@ class Joint(Detector):
             return self._evidence(windows.markets[market], excess[market])
 
         return Score(
-            self.name,
-            windows.close_ns,
-            windows.markets,
-            values,
-            needed,
-            every,
-            warming,
-            values[:, None],
-            ("joint",),
-            explain,
+            detector=self.name,
+            close_ns=windows.close_ns,
+            markets=windows.markets,
+            values=values,
+            levels=needed,
+            every_s=every,
+            warming=warming,
+            surprises=np.zeros((count, 0)),
+            residuals=np.zeros((count, 0)),
+            streams=(),
+            explain=explain,
         )
 
     def _evidence(self, market: str, excess: npt.NDArray[np.float64]) -> tuple[Evidence, ...]:

@@ -28,7 +28,6 @@ from detector.model.windows import Windows
 
 Column = npt.NDArray[np.float64]
 SCORE_MAX = 300.0
-FIRST_WINDOWS = 60.0  # younger markets are not scored
 WARMING_WINDOWS = 1800.0  # younger ones are flagged, and need more to be told
 WARMING_MARGIN = 0.7  # more score at first, falling to nothing as the market warms
 
@@ -147,7 +146,6 @@ class StreamDetector(Detector):
             self._advance(windows, learn, surprises)
         values = join(surprises)
         age = self._age[:count]
-        values[age < FIRST_WINDOWS] = np.nan
         values[~(windows.fresh & windows.calm)] = np.nan
         warming = age < WARMING_WINDOWS
         peaks = self._peaks[:count]
@@ -158,9 +156,18 @@ class StreamDetector(Detector):
         def explain(market: int) -> tuple[Evidence, ...]:
             return self.evidence(windows.markets[market], market, surprises[market])
 
-        names = tuple(stream.name for stream in self.streams)
         return Score(
-            self.name, windows.close_ns, windows.markets, values, needed, every, warming, surprises, names, explain
+            detector=self.name,
+            close_ns=windows.close_ns,
+            markets=windows.markets,
+            values=values,
+            levels=needed,
+            every_s=every,
+            warming=warming,
+            surprises=surprises,
+            residuals=np.stack([table["residual"][:count] for table in self._tables], axis=1),
+            streams=tuple(stream.name for stream in self.streams),
+            explain=explain,
         )
 
     def _advance(self, windows: Windows, learn: npt.NDArray[np.bool_], surprises: npt.NDArray[np.float64]) -> None:

@@ -52,7 +52,7 @@ class ThinBook(StreamDetector):
             Stream(
                 "quotes_moved", "orders", "makers' orders moved outwards, each weighed by how far against its usual distance",
                 _moved, _usual,
-                Measure(fast, 1.0, 1.0, 100.0, 1000.0, 0.25, memory, 1.0),
+                Measure(fast, 1.0, 1.0, 100.0, 1000.0, 1.5, memory, 1.0),
             ),
             Stream(
                 "taken", "% of depth", "what aggressors of one side took, against what rests within 10 bps",

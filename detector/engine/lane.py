@@ -84,9 +84,7 @@ class Lane:
         self._held = None
         self._stage(batch, decoder, start, following if following is not None else batch.events[:0])
 
-    def _stage(
-        self, batch: EventBatch, decoder: State, start: int, following: Any
-    ) -> None:
+    def _stage(self, batch: EventBatch, decoder: State, start: int, following: Any) -> None:
         events = batch.events
         clocks = np.empty(len(events), np.int64)
         row = start

@@ -163,8 +163,10 @@ def to_scale(tables: Any, event: Any, market: Any) -> Any:
 @kernel
 def worth(event: Any, lots: Any) -> Any:
     """Quote currency: `lots` at the event's price, in the scale the event was folded in (the market's may be finer now)."""
-    return float(event["price_ticks"]) / float(_power(event["price_decimals"])) * (
-        float(lots) / float(_power(event["qty_decimals"]))
+    return (
+        float(event["price_ticks"])
+        / float(_power(event["price_decimals"]))
+        * (float(lots) / float(_power(event["qty_decimals"])))
     )
 
 

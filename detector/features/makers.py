@@ -18,7 +18,9 @@ from detector.kernels import kernel
 from detector.model.windows import Feature
 
 SEAT_ORDERS = 4
-SETTLED_SAMPLES = 30  # a maker is judged after this many windows of its own
+SETTLED_SAMPLES = 60  # a maker is judged after this many windows of its own
+DISTANCE_SAMPLES = 600  # how far out it quotes is known later than how much: distance follows volatility
+LEARN_DISTANCE = 1.0 / 900.0
 LEARN_UP = 1.0 / 300.0  # per window: more quotes than usual are soon usual
 LEARN_DOWN = 1.0 / 3600.0  # fewer are not: winsorised downwards
 GONE_ORDERS = 0.5  # its usual count has decayed to this: the seat is free again
@@ -80,7 +82,7 @@ def seat(tables: Any, market: Any, participant: Any) -> Any:
 def sample_makers(tables: Any, market: Any, slot: Any, learning: Any) -> Any:
     """Write quotes_missing, quotes_usual (orders) and quotes_moved (share of the usual distance) into samples[slot, market].
 
-    Judged first, learned after; nothing is learned while `learning` is False.
+    Judged first, learned after; a settled maker learns nothing while `learning` is False.
     """
     sample = tables.samples[slot, market]
     mid = mid_ticks(tables, market)
@@ -111,11 +113,13 @@ def sample_makers(tables: Any, market: Any, slot: Any, learning: Any) -> Any:
             maker["missing"] = short
             missing += short
             usual += maker["usual"]
-            if not np.isnan(distance) and maker["distance_bps"] > 0:
+            if maker["samples"] >= DISTANCE_SAMPLES and not np.isnan(distance) and maker["distance_bps"] > 0:
                 shift = min(MOVED_MAX, distance / maker["distance_bps"] - 1.0)
                 moved += maker["usual"] * shift
                 moved_by += maker["usual"]
-        if not learning:
+        if (
+            not learning and maker["samples"] >= DISTANCE_SAMPLES
+        ):  # a young one always learns, or a bad start would last
             continue
         maker["samples"] += 1
         weight = 1.0 / maker["samples"] if not settled else LEARN_UP
@@ -125,12 +129,9 @@ def sample_makers(tables: Any, market: Any, slot: Any, learning: Any) -> Any:
         if not np.isnan(distance):
             if maker["distance_bps"] <= 0:
                 maker["distance_bps"] = distance
-            elif distance > maker["distance_bps"] and settled:
-                maker["distance_bps"] += LEARN_DOWN * (
-                    min(distance, 2.0 * maker["distance_bps"]) - maker["distance_bps"]
-                )
             else:
-                maker["distance_bps"] += weight * (distance - maker["distance_bps"])
+                rate = max(LEARN_DISTANCE, 1.0 / maker["samples"])
+                maker["distance_bps"] += rate * (min(distance, 2.0 * maker["distance_bps"]) - maker["distance_bps"])
         if settled and maker["usual"] < GONE_ORDERS and count == 0:
             place["seat"] = -1
             maker["participant"] = -1
