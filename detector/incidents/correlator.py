@@ -78,9 +78,10 @@ class Correlator:
         fresh = [market for market in crossing if market not in self._owner]
         by_age = sorted(self._open.values(), key=_age)
         alike = {drifting: [e for e in by_age if e.drifting is drifting] for drifting in (False, True)}
+        together_ns = max(self.settings.together_ns, width_ns)  # neighbouring windows are together, however wide
         # found before anything joins, so that no market's place depends on another's of the same window
         places = {
-            market: self._neighbour(found, alike[_drifting(found)], close_ns, len(fresh), context)
+            market: self._neighbour(found, alike[_drifting(found)], close_ns, together_ns, len(fresh), context)
             for market, found in crossing.items()
             if market not in self._owner
         }
@@ -100,12 +101,18 @@ class Correlator:
             self._owner[found[0].market] = episode
 
     def _neighbour(
-        self, found: Sequence[Crossing], alike: Sequence[Episode], close_ns: int, fresh: int, context: Context
+        self,
+        found: Sequence[Crossing],
+        alike: Sequence[Episode],
+        close_ns: int,
+        together_ns: int,
+        fresh: int,
+        context: Context,
     ) -> Episode | None:
         """Rules 2 and 3: the open incident of other markets that this market's crossings belong to, oldest first."""
         for episode in alike:
             wave_ns = episode.joined_ns if len(episode.markets) >= WAVE_MARKETS else 0
-            if close_ns - max(wave_ns, episode.opened_ns) <= self.settings.together_ns:
+            if close_ns - max(wave_ns, episode.opened_ns) <= together_ns:
                 return episode
         if fresh >= WAVE_MARKETS or not any(episode.contributors for episode in alike):
             return None  # a shock of its own, or nobody to share

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
@@ -31,7 +32,7 @@ def evidence_of(market: str, detector: str, value: float) -> tuple[Evidence, ...
             ("thin_book.taken", "nats", 3.0, 0.0, 0.0, 1.0),
         ),
     }.get(detector, (("queue_age", "s", 7.0, 2.0, 1.0, 4.0), ("other", "", 1.0, 0.2, 0.1, 0.5)))
-    share = 1.0 / (1.0 + np.exp(-value))
+    share = 1.0 / (1.0 + math.exp(-value))
     return tuple(
         Evidence(market, detector, *row, share=part, meaning="how long orders wait" if row[0] == "queue_age" else "")
         for row, part in zip(rows, (share, 1.0 - share), strict=True)
@@ -49,6 +50,19 @@ def scores(close_ns: int, window: Window, markets: Sequence[str], detectors: Seq
                 values[place[market]] = value
         made.append(_score(detector, close_ns, tuple(markets), values))
     return made
+
+
+class Quiet:
+    """Scores of windows in which nothing happens, made once: most of every story."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[str, ...], list[Score]] = {}
+
+    def scores(self, markets: tuple[str, ...]) -> list[Score]:
+        """Every detector at QUIET; close_ns is not theirs, and nobody reads it."""
+        if markets not in self._made:
+            self._made[markets] = scores(START_NS, {}, markets)
+        return self._made[markets]
 
 
 def _score(detector: str, close_ns: int, markets: tuple[str, ...], values: np.ndarray) -> Score:
@@ -83,6 +97,9 @@ def context(who: Callable[[str, str], tuple[Contributor, ...]] = nobody) -> Cont
     return Context(who, positions, lambda market: market.startswith("BARE"))
 
 
+QUIET_WINDOWS = Quiet()
+
+
 class Told:
     """A correlator and all it has told. `windows[s]` is what happens in second s; missing seconds are quiet."""
 
@@ -105,7 +122,8 @@ class Told:
         told: list[Incident] = []
         while self.second < end:
             close_ns = START_NS + (self.second + 1) * SECOND_NS
-            made = scores(close_ns, by_second.get(self.second, {}), self.markets)
+            window = by_second.get(self.second)
+            made = scores(close_ns, window, self.markets) if window else QUIET_WINDOWS.scores(self.markets)
             told.extend(self.correlator.step(close_ns, SECOND_NS, made, self.context))
             self.second += 1
         self.incidents.extend(told)
