@@ -53,6 +53,5 @@ def again_command(told: dict[str, Any], position: dict[str, Any], bootstrap: str
     """The replay that shows it again, with enough before it to know what is normal."""
     begin = datetime.fromisoformat(told["started_at"]) - BEFORE
     since = begin.isoformat(timespec="seconds").replace("+00:00", "Z")
-    until = f"&to={told['ended_at']}" if told.get("ended_at") else ""
-    place = f"kafka://{bootstrap}/{position['topic']}?from={since}{until}"
-    return f"foreshock replay {shlex.quote(place)}"
+    until = f" --to {told['ended_at']}" if told.get("ended_at") else ""
+    return f"foreshock replay {shlex.quote(f'kafka://{bootstrap}/' + position['topic'])} --from {since}{until}"

@@ -1,0 +1,152 @@
+"""Commands beside a daemon: they read and steer its state file, and a receiver verifies what is sent."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import threading
+from collections.abc import Iterator
+from http.server import ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from detector.cli.base import Exit
+from detector.cli.explain import again_command
+from detector.cli.webhook import Received, Receiver
+from detector.model.events import Reject
+from detector.sinks.signature import Secret, sign
+from detector.store.rows import Checkpoint, IncidentRow, Letter
+from detector.store.store import Store, StoreSettings
+from tests.cli.calling import Answer, call
+
+SECRET = "whsec_" + "c2VjcmV0" * 4
+POSITION = {"topic": "market.events", "partition": 3, "first_offset": 7, "last_offset": 9}
+DATA = {
+    "schema": 1,
+    "incident_id": "inc_1",
+    "seq": 1,
+    "status": "firing",
+    "reason": "opened",
+    "severity": "critical",
+    "kind": "cancel_burst",
+    "markets": ["BTC-PERP"],
+    "title": "Many orders pulled",
+    "summary": "Synthetic.",
+    "score": 4.0,
+    "expected_every": "1 day",
+    "started_at": "2026-01-05T12:00:00.000Z",
+    "detected_at": "2026-01-05T12:00:01.000Z",
+    "ended_at": None,
+    "evidence": [],
+    "contributors": [],
+    "timeline": [],
+    "position": [POSITION],
+    "warming": False,
+}
+
+
+@pytest.fixture
+def foreshock(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path):  # type: ignore[no-untyped-def]
+    for name in [name for name in os.environ if name.startswith("FORESHOCK_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FORESHOCK_STATE__DIRECTORY", str(tmp_path / "state"))
+    asyncio.run(_filled(tmp_path / "state"))
+    return lambda *arguments: call(monkeypatch, capfd, arguments)
+
+
+async def _filled(directory: Path) -> None:
+    store = await Store.open(directory, StoreSettings(ballast_bytes=0))
+    await store.commit(
+        Checkpoint(
+            at_s=1_000_000.0,
+            incidents=(IncidentRow("inc_1", 1, "firing", "critical", json.dumps(DATA).encode()),),
+            letters=(Letter("inc_1_1", "pager", "inc_1", 1, "critical", b"{}"),),
+            rejects=(Reject("market.events", 3, 8, "not_json", b"\x1b[31m{"),),
+        )
+    )
+    await store.close()
+
+
+def test_what_waits_is_listed_retried_and_dropped(foreshock) -> None:  # type: ignore[no-untyped-def]
+    (row,) = json.loads(foreshock("outbox", "ls", "--json").out)
+    assert (row["key"], row["destination"], row["status"]) == ("inc_1_1", "pager", "pending")
+    assert foreshock("outbox", "retry").out.startswith("1 ")
+    assert foreshock("outbox", "drop", "inc_1_1").code == Exit.DONE
+    (row,) = json.loads(foreshock("outbox", "ls", "--json").out)
+    assert (row["status"], row["why"]) == ("dead", "dropped by hand")
+    assert foreshock("outbox", "drop", "inc_1_1").code == Exit.USAGE
+    assert foreshock("outbox", "retry", "nosuch").code == Exit.USAGE
+
+
+def test_an_unreadable_message_is_shown_without_steering_the_terminal(foreshock) -> None:  # type: ignore[no-untyped-def]
+    listed: Answer = foreshock("dlq", "ls")
+    assert "market.events/3/8" in listed.out and "\x1b" not in listed.out
+    shown: Answer = foreshock("dlq", "show", "market.events/3/8")
+    assert "not_json" in shown.out and "\\x1b[31m{" in shown.out
+    assert foreshock("dlq", "show", "market.events/3/8", "--raw").out == "\x1b[31m{"
+    assert foreshock("dlq", "show", "market.events/3/9").code == Exit.USAGE
+
+
+def test_an_incident_is_listed_shown_and_explained(foreshock) -> None:  # type: ignore[no-untyped-def]
+    (row,) = json.loads(foreshock("incident", "ls", "--firing", "--json").out)
+    assert row["incident_id"] == "inc_1"
+    assert "Many orders pulled" in foreshock("incident", "show", "inc_1").out
+    explained: Answer = foreshock("explain", "inc_1")
+    assert "market.events/3 offsets 7..9" in explained.out
+    assert "foreshock replay" in explained.out
+    assert foreshock("incident", "show", "inc_2").code == Exit.USAGE
+
+
+def test_the_command_to_see_it_again_begins_before_and_cannot_be_made_to_do_else() -> None:
+    command = again_command(DATA, POSITION | {"topic": "a;b"}, "127.0.0.1:9092")
+    assert command.startswith("foreshock replay 'kafka://127.0.0.1:9092/a;b'")
+    assert "--from 2026-01-05T11:30:00Z" in command
+
+
+@pytest.fixture
+def receiver() -> Iterator[tuple[Received, int]]:
+    received = Received([Secret(SECRET)], 0)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as server:
+        server.received = received  # type: ignore[attr-defined]
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        yield received, server.server_port
+        server.shutdown()
+        thread.join()
+
+
+def test_a_test_alert_reaches_the_receiver_once_and_genuine(
+    foreshock,  # type: ignore[no-untyped-def]
+    monkeypatch: pytest.MonkeyPatch,
+    receiver: tuple[Received, int],
+) -> None:
+    received, port = receiver
+    for name, value in {
+        "TYPE": "webhook",
+        "URL": f"http://127.0.0.1:{port}/",
+        "SECRET": SECRET,
+        "ALLOW_HTTP": "true",
+        "ALLOW_CIDRS": "127.0.0.0/8",
+    }.items():
+        monkeypatch.setenv(f"FORESHOCK_DESTINATIONS__HERE__{name}", value)
+    answer: Answer = foreshock("webhook", "test", "here")
+    assert (answer.code, received.alerts, received.refused) == (Exit.DONE, 1, 0), answer
+
+
+def test_a_receiver_refuses_what_is_forged_and_says_a_repeated_alert_once() -> None:
+    import time
+
+    received = Received([Secret(SECRET)], 0)
+    stamp = int(time.time())
+    headers = {
+        "webhook-id": "msg_1",
+        "webhook-timestamp": str(stamp),
+        "webhook-signature": sign([Secret(SECRET)], "msg_1", stamp, b"{}"),
+    }
+    assert received.take(headers, b"{ }")[0] == 401
+    assert received.take(headers, b"{}")[0] == 200
+    assert received.take(headers, b"{}")[0] == 200
+    assert (received.alerts, received.repeated, received.refused) == (1, 1, 1)
