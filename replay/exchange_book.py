@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from detector.kernels import kernel
+from detector.kernels import inlined
 from detector.model.events import CancelCode, Flag, Kind
 from replay.exchange_state import BOOK_TICKS, CANCEL_DUE, ONE, SWEEP_MAX, ZERO
 
@@ -32,7 +32,7 @@ _HALF = BOOK_TICKS // 2
 _MASK = BOOK_TICKS - 1
 
 
-@kernel
+@inlined
 def mix(word: Any) -> Any:
     """uint64 -> uint64, splitmix64's finaliser (Steele, Lea, Flood 2014)."""
     word = (word ^ (word >> _S30)) * _MIX1
@@ -40,34 +40,34 @@ def mix(word: Any) -> Any:
     return word ^ (word >> _S31)
 
 
-@kernel
+@inlined
 def uniform(rng: Any, dice: Any) -> Any:
     """In (0, 1). rng: uint64 (2) states of splitmix64; `dice`: FLOW or SURROUNDINGS."""
     rng[dice] = rng[dice] + _GOLDEN
     return (np.float64(mix(rng[dice]) >> _S11) + 0.5) * _UNIT
 
 
-@kernel
+@inlined
 def normal(rng: Any, dice: Any) -> Any:
     """Standard normal (Box and Muller; the second of the pair is not kept, so that no state hides)."""
     radius = math.sqrt(-2.0 * math.log(uniform(rng, dice)))
     return radius * math.cos(_TWO_PI * uniform(rng, dice))
 
 
-@kernel
+@inlined
 def below(rng: Any, dice: Any, count: Any) -> Any:
     """An integer in 0 .. count - 1."""
     return min(int(uniform(rng, dice) * count), count - 1)
 
 
-@kernel
+@inlined
 def emit(
     desk: Any, kind: Any, order: Any, account: Any, taker: Any, price: Any, qty: Any, side: Any, code: Any, flags: Any
 ) -> Any:
     """One row at the market's clock; returns its index, or -1 while the feed is lost. price: ticks, qty: lots. Columns
     that no simulated row says stand in desk.out already (empty_events)."""
     m = desk.state[0]
-    if (flags & _SNAPSHOT) == 0 or kind == _BOOK:
+    if (flags & _SNAPSHOT) == 0:
         m["now_ns"] += 1000 + int(mix(np.uint64(m["now_ns"])) & np.uint64(2047))
         m["seq"] += 1
     if m["muted"] != 0:
@@ -97,14 +97,14 @@ def emit(
     return at
 
 
-@kernel
+@inlined
 def order_number(desk: Any, slot: Any) -> Any:
     """The number the venue gave the order: unique over all markets."""
     m = desk.state[0]
     return desk.orders[slot]["serial"] * m["markets"] + m["market"]
 
 
-@kernel
+@inlined
 def place(desk: Any, side: Any, price: Any, qty: Any, account: Any, maker: Any, level: Any) -> Any:
     """Rest an order, post-only: a price that would cross is moved behind the touch. Slot, or -1 = refused."""
     m = desk.state[0]
@@ -142,7 +142,7 @@ def place(desk: Any, side: Any, price: Any, qty: Any, account: Any, maker: Any, 
     return slot
 
 
-@kernel
+@inlined
 def pool_add(desk: Any, slot: Any) -> None:
     """The order is an ordinary one from now on: anybody's mass cancel may pick it."""
     m = desk.state[0]
@@ -151,7 +151,7 @@ def pool_add(desk: Any, slot: Any) -> None:
     m["pool"] += 1
 
 
-@kernel
+@inlined
 def unlink(desk: Any, slot: Any) -> None:
     """Take an order off the book without a row."""
     m = desk.state[0]
@@ -186,14 +186,14 @@ def unlink(desk: Any, slot: Any) -> None:
     m["free"] = slot
 
 
-@kernel
+@inlined
 def cancel(desk: Any, slot: Any, code: Any) -> None:
     """Take all of an order away. code: CancelCode."""
     emit(desk, _CANCEL, order_number(desk, slot), desk.orders[slot]["account"], ZERO, ZERO, ZERO, ZERO, code, _ALL)
     unlink(desk, slot)
 
 
-@kernel
+@inlined
 def take(desk: Any, side: Any, qty: Any, limit_ticks: Any, taker: Any, flags: Any) -> Any:
     """Trade up to `qty` lots with the book, `limit_ticks` past the touch and SWEEP_MAX orders at most. Fills made."""
     m = desk.state[0]
@@ -219,7 +219,7 @@ def take(desk: Any, side: Any, qty: Any, limit_ticks: Any, taker: Any, flags: An
     return fills
 
 
-@kernel
+@inlined
 def recentre(desk: Any, centre: Any, code: Any) -> None:
     """Let the window of prices follow the market: orders that fall out of it are cancelled."""
     m = desk.state[0]
@@ -241,11 +241,11 @@ def recentre(desk: Any, centre: Any, code: Any) -> None:
         m["best_ask"] = min(m["best_ask"], m["low"] + BOOK_TICKS)
 
 
-@kernel
+@inlined
 def snapshot(desk: Any) -> None:
     """A BOOK row and one SNAPSHOT row for every open order, best price first, in queue order, all at one time."""
     m = desk.state[0]
-    emit(desk, _BOOK, ZERO, ZERO, ZERO, ZERO, ZERO, ZERO, ZERO, _SNAPSHOT)
+    emit(desk, _BOOK, ZERO, ZERO, ZERO, ZERO, ZERO, ZERO, ZERO, ZERO)
     for side in (ONE, -ONE):
         price = m["best_bid"] if side > 0 else m["best_ask"]
         while m["low"] <= price < m["low"] + BOOK_TICKS:
@@ -268,7 +268,7 @@ def snapshot(desk: Any) -> None:
             price -= side
 
 
-@kernel
+@inlined
 def schedule(desk: Any, due_ns: Any, action: Any, slot: Any) -> Any:
     """Remember an action (a heap by due_ns, then by serial). False = the heap is full, and the caller acts at once."""
     m = desk.state[0]
@@ -290,7 +290,7 @@ def schedule(desk: Any, due_ns: Any, action: Any, slot: Any) -> Any:
     return True
 
 
-@kernel
+@inlined
 def due_remove(desk: Any) -> None:
     """Drop the action at the heap's root."""
     m = desk.state[0]
@@ -311,7 +311,7 @@ def due_remove(desk: Any) -> None:
     _move(desk.due, last, at)
 
 
-@kernel
+@inlined
 def _move(due: Any, source: Any, to: Any) -> None:
     due[to]["due_ns"] = due[source]["due_ns"]
     due[to]["serial"] = due[source]["serial"]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from detector.kernels import kernel
+from detector.kernels import inlined
 from detector.model.events import CancelCode, Flag, Kind, StatusCode
 from replay.exchange_book import FLOW, below, cancel, emit, mix, normal, place, schedule, snapshot, take, uniform
 from replay.exchange_state import (
@@ -39,21 +39,21 @@ _S11 = np.uint64(11)
 _UNIT = 2.0**-53
 
 
-@kernel
+@inlined
 def planted_account(seed: Any, index: Any, accounts: Any) -> Any:
     """The account number of a planted crowd's member `index`; replay/incidents_plan.py names them by the same rule."""
     word = mix(np.uint64(seed) + np.uint64(index + 1) * _GOLDEN)
     return ordinary_account(np.int64(word >> _S11) % np.int64(accounts), accounts)
 
 
-@kernel
+@inlined
 def chance(seed: Any, maker: Any, level: Any) -> Any:
     """In (0, 1), fixed for one effect and one quote: who leaves first."""
     word = mix(np.uint64(seed) ^ (np.uint64(maker * 64 + level + 1) * _GOLDEN))
     return (np.float64(word >> _S11) + 0.5) * _UNIT
 
 
-@kernel
+@inlined
 def effect_level(effect: Any, now_ns: Any) -> Any:
     """0..1: rising, holding, falling; -1 = over."""
     elapsed = now_ns - effect["start_ns"]
@@ -68,7 +68,7 @@ def effect_level(effect: Any, now_ns: Any) -> Any:
     return -1.0
 
 
-@kernel
+@inlined
 def pull(desk: Any) -> None:
     """Once a tick: begin what is due, let what is at work pull, end what is over."""
     m = desk.state[0]
@@ -96,7 +96,7 @@ def pull(desk: Any) -> None:
         m["extra"] += effects[desk.active[k]]["rate"]
 
 
-@kernel
+@inlined
 def pull_one(desk: Any, effect: Any, level: Any) -> None:
     """One effect, one tick."""
     m = desk.state[0]
@@ -120,7 +120,7 @@ def pull_one(desk: Any, effect: Any, level: Any) -> None:
         withdraw(desk, effect)
 
 
-@kernel
+@inlined
 def begin(desk: Any, effect: Any) -> None:
     """What happens at the very start of an effect."""
     m = desk.state[0]
@@ -145,7 +145,7 @@ def begin(desk: Any, effect: Any) -> None:
                 break
 
 
-@kernel
+@inlined
 def finish(desk: Any, effect: Any) -> None:
     """What happens at the end of an effect."""
     m = desk.state[0]
@@ -167,7 +167,7 @@ def finish(desk: Any, effect: Any) -> None:
                 schedule(desk, m["now_ns"] + 1000 + after_ns, QUOTE_DUE, np.int64(maker))
 
 
-@kernel
+@inlined
 def withdraw(desk: Any, effect: Any) -> None:
     """Makers take quotes away, a few each tick, until `amplitude` of them are gone."""
     share = effect["amplitude"] * effect["level"]
@@ -179,7 +179,7 @@ def withdraw(desk: Any, effect: Any) -> None:
                         cancel(desk, np.int64(desk.quotes[maker, side, level]), _USER)
 
 
-@kernel
+@inlined
 def quote_gone(desk: Any, maker: Any, level: Any) -> Any:
     """Whether a withdrawal at work holds this quote back."""
     for k in range(desk.state[0]["active"]):
@@ -190,7 +190,7 @@ def quote_gone(desk: Any, maker: Any, level: Any) -> Any:
     return False
 
 
-@kernel
+@inlined
 def quote_hole(desk: Any, maker: Any, level: Any) -> Any:
     """Ticks that a regrouping at work keeps free before this quote, 0 = none."""
     for k in range(desk.state[0]["active"]):
@@ -201,7 +201,7 @@ def quote_hole(desk: Any, maker: Any, level: Any) -> Any:
     return 0.0
 
 
-@kernel
+@inlined
 def planted_action(desk: Any, at: Any) -> None:
     """One extra action, of the effect that `at` (a part of the sum of their rates) falls into."""
     m = desk.state[0]
@@ -219,7 +219,7 @@ def planted_action(desk: Any, at: Any) -> None:
             return
 
 
-@kernel
+@inlined
 def burst(desk: Any, effect: Any) -> None:
     """One extra cancel: of an order that rests, or of one placed now that lives `life_ns` (median)."""
     m = desk.state[0]
@@ -236,7 +236,7 @@ def burst(desk: Any, effect: Any) -> None:
         cancel(desk, slot, _USER)
 
 
-@kernel
+@inlined
 def raise_leverage(desk: Any, effect: Any, sigma: Any) -> None:
     """One of the crowd raises its leverage. Where the crowd is at the top already, it grows: somebody else does."""
     m = desk.state[0]
@@ -252,7 +252,7 @@ def raise_leverage(desk: Any, effect: Any, sigma: Any) -> None:
             return
 
 
-@kernel
+@inlined
 def set_leverage(desk: Any, account: Any, step: Any, median_log: Any, sigma: Any) -> None:
     """Write a leverage change to `step` of the ladder (kept inside it), with a log-normal notional."""
     m = desk.state[0]
@@ -271,7 +271,7 @@ def set_leverage(desk: Any, account: Any, step: Any, median_log: Any, sigma: Any
         row["margin"] = math.floor(notional / desk.ladder[after] * 100.0) / 100.0
 
 
-@kernel
+@inlined
 def forced(desk: Any, effect: Any) -> None:
     """A forced reduction: said, then traded against the book, whatever the price."""
     m = desk.state[0]

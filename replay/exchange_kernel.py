@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from detector.kernels import kernel
+from detector.kernels import inlined
 from detector.model.events import CancelCode, Kind
 from replay.exchange_book import (
     FLOW,
@@ -54,7 +54,7 @@ _PASSIVE_TICKS_MAX = 1200
 _REACH_TICKS = np.int64(40)  # past the touch, a taker goes no further
 
 
-@kernel
+@inlined
 def surroundings(state: Any, rng: Any, out: Any, mood_sigma: Any) -> None:
     """What all markets share, one row a tick: (ticks, 2) float64, the price factor's shock (sigma 1) and the mood.
     state: float64 (1), the mood; rng: uint64 (2)."""
@@ -65,7 +65,7 @@ def surroundings(state: Any, rng: Any, out: Any, mood_sigma: Any) -> None:
         out[i, 1] = state[0]
 
 
-@kernel
+@inlined
 def open_market(desk: Any) -> None:
     """Fill the book before the first row, then tell it as a snapshot."""
     m = desk.state[0]
@@ -89,7 +89,7 @@ def open_market(desk: Any) -> None:
     m["now_ns"] = m["start_ns"] + 1
 
 
-@kernel
+@inlined
 def advance(desk: Any, common: Any, first_tick: Any, until_ns: Any, rows_max: Any) -> Any:
     """Go on until the next thing would begin at `until_ns` or later (True), or `rows_max` rows stand in desk.out
     (False: empty it and call again). common: of `surroundings`, its row 0 belongs to tick `first_tick`."""
@@ -111,7 +111,7 @@ def advance(desk: Any, common: Any, first_tick: Any, until_ns: Any, rows_max: An
     return False
 
 
-@kernel
+@inlined
 def tick(desk: Any, common_shock: Any, common_mood: Any) -> None:
     """Move mood, volatility and fair price; let planted effects pull; tell the mark; redraw the clock."""
     m = desk.state[0]
@@ -143,19 +143,19 @@ def tick(desk: Any, common_shock: Any, common_mood: Any) -> None:
     redraw(desk)
 
 
-@kernel
+@inlined
 def calling(m: Any) -> Any:
     """1/s, how fast the excitement of a trade fades; slower where trades are rare."""
     return min(0.5, 0.4 * m["taker_rate"])
 
 
-@kernel
+@inlined
 def busy(m: Any) -> Any:
     """Everybody's rate now over its mean: mood, season and effects, and what the last trades called."""
     return (1.0 - m["branching"]) * m["activity"] + m["branching"] * m["excitement"] / m["taker_rate"]
 
 
-@kernel
+@inlined
 def total_rate(m: Any) -> Any:
     """Actions a second, now."""
     makers = m["wake_rate"] * m["requote"] * m["weight"]
@@ -163,7 +163,7 @@ def total_rate(m: Any) -> Any:
     return flow + m["activity"] * m["leverage_rate"] + m["extra"]
 
 
-@kernel
+@inlined
 def redraw(desk: Any) -> None:
     """When the next action comes."""
     m = desk.state[0]
@@ -173,7 +173,7 @@ def redraw(desk: Any) -> None:
         m["next_ns"] = m["now_ns"] + 1 + int(min(-math.log(uniform(desk.rng, FLOW)) / total_rate(m), 1e6) * 1e9)
 
 
-@kernel
+@inlined
 def act(desk: Any) -> None:
     """One action, drawn by rate."""
     m = desk.state[0]
@@ -199,7 +199,7 @@ def act(desk: Any) -> None:
     redraw(desk)
 
 
-@kernel
+@inlined
 def act_due(desk: Any) -> None:
     """What was put off until now."""
     slot = np.int64(desk.due[0]["slot"])
@@ -213,7 +213,7 @@ def act_due(desk: Any) -> None:
         quote_all(desk, slot)
 
 
-@kernel
+@inlined
 def wake(desk: Any) -> None:
     """A maker looks at the market and renews some quotes, near ones more often."""
     m = desk.state[0]
@@ -232,7 +232,7 @@ def wake(desk: Any) -> None:
         quote(desk, chosen, side, min(int(levels * uniform(desk.rng, FLOW) ** 1.3), levels - 1))
 
 
-@kernel
+@inlined
 def quote_all(desk: Any, maker: Any) -> None:
     """Every quote of one maker."""
     for level in range(desk.makers[maker]["levels"]):
@@ -240,7 +240,7 @@ def quote_all(desk: Any, maker: Any) -> None:
         quote(desk, np.int64(maker), -ONE, np.int64(level))
 
 
-@kernel
+@inlined
 def quote(desk: Any, maker: Any, side: Any, level: Any) -> None:
     """Renew one quote: cancel what stands, place it where it belongs now. While the maker is away only the first."""
     m = desk.state[0]
@@ -261,7 +261,7 @@ def quote(desk: Any, maker: Any, side: Any, level: Any) -> None:
     place(desk, side, price, qty, who["account"], maker, level)
 
 
-@kernel
+@inlined
 def someone(desk: Any) -> Any:
     """An ordinary account: the k-th busiest acts with weight 1/k, and each market has its own busiest."""
     m = desk.state[0]
@@ -269,7 +269,7 @@ def someone(desk: Any) -> Any:
     return ordinary_account(min(rank, m["accounts"] - 1) * 7919 + m["market"] * 104_729, m["accounts"])
 
 
-@kernel
+@inlined
 def ordinary(desk: Any, patience: Any) -> None:
     """A limit order by an ordinary account, and when it will be cancelled unless it trades. patience: 0..1, the share
     of short lives left out (what rests at a random moment is mostly patient)."""
@@ -294,7 +294,7 @@ def ordinary(desk: Any, patience: Any) -> None:
         cancel(desk, slot, _USER)
 
 
-@kernel
+@inlined
 def taker(desk: Any) -> None:
     """An ordinary account trades: towards the fair price, in runs of one side, with Pareto sizes."""
     m = desk.state[0]
@@ -307,7 +307,7 @@ def taker(desk: Any) -> None:
     take(desk, side, qty, _REACH_TICKS, someone(desk), ZERO)
 
 
-@kernel
+@inlined
 def leverage(desk: Any) -> None:
     """A leverage change at the base rate: by anybody, up about as often as down, one or two steps."""
     m = desk.state[0]
@@ -320,7 +320,7 @@ def leverage(desk: Any) -> None:
     set_leverage(desk, account, step + steps if up else step - steps, m["notional_log"], 1.3)
 
 
-@kernel
+@inlined
 def mark(desk: Any) -> None:
     """Mark price, index and funding rate, all synthetic. Open interest is not said: positions are not simulated."""
     m = desk.state[0]
@@ -328,5 +328,5 @@ def mark(desk: Any) -> None:
     if at >= 0:
         row = desk.out[at]
         row["price_ticks"] = int(m["fair"] * m["tick_units"])
-        row["previous"] = m["fair"] * m["tick_value"] * (1.0 - 2e-5 * m["mood"])
-        row["leverage"] = 1e-4 * (1.0 + m["mood"])
+        row["previous"] = math.floor(m["fair"] * m["tick_value"] * (1.0 - 2e-5 * m["mood"]) * 1e6) / 1e6
+        row["leverage"] = math.floor(1e-4 * (1.0 + m["mood"]) * 1e8) / 1e8

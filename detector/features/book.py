@@ -10,7 +10,7 @@ import numpy.typing as npt
 from detector.features.base import Group
 from detector.features.ledger import best
 from detector.features.tables import Tables
-from detector.kernels import kernel
+from detector.kernels import inlined
 from detector.model.windows import Feature
 
 DEEPEST_BPS = 50.0
@@ -47,7 +47,7 @@ class Book(Group):
         )
 
 
-@kernel
+@inlined
 def _side(tables: Any, market: Any, side: Any, mid: Any, depth: Any, sample: Any) -> Any:
     """Walk one side outwards from the touch: quote currency within 5, 10, 25, 50 bps; the widest hole; levels."""
     run = 2 * market if side > 0 else 2 * market + 1
@@ -77,7 +77,7 @@ def _side(tables: Any, market: Any, side: Any, mid: Any, depth: Any, sample: Any
     sample["gap_bps"] = max(sample["gap_bps"], HOLE_BPS - last_bps) if last_bps == 0.0 else sample["gap_bps"]
 
 
-@kernel
+@inlined
 def sample_book(tables: Any, market: Any, slot: Any) -> Any:
     """Write the book as it stands into samples[slot, market]; NaN prices when a side is empty."""
     sample = tables.samples[slot, market]

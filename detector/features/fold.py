@@ -10,13 +10,13 @@ from detector.features.book import sample_book
 from detector.features.ledger import LATE, NEED_MARKET, apply, room_for
 from detector.features.makers import sample_makers, seat
 from detector.features.tables import Count
-from detector.kernels import kernel
+from detector.kernels import inlined, kernel
 
 _EVENTS, _LATE = int(Count.EVENTS), int(Count.LATE)
 _PLACED = 1
 
 
-@kernel
+@inlined
 def _sample(tables: Any, market: Any, window: Any, ring: Any) -> Any:
     slot = window % ring
     sample_book(tables, market, slot)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from detector.features.tables import CREDITS, HAS_ACCOUNTS, HAS_LEVELS, HAS_LEVERAGE, HAS_ORDERS, Count, Need
-from detector.kernels import kernel
+from detector.kernels import inlined, kernel
 from detector.kernels.levels import CROWDED, level_change
 from detector.kernels.orders import order_find, order_remove
 from detector.kernels.participants import participant_of
@@ -38,7 +38,7 @@ NEED_MARKET = int(Need.MARKET)
 LATE = int(LATE_WINDOW)
 
 
-@kernel
+@inlined
 def room_for(tables: Any, market: Any) -> Any:
     """What must grow before one more event of this market may be applied; 0 = nothing."""
     if 2 * (tables.order_use[0] + 1) > len(tables.orders) and tables.order_use[0] < tables.limits[0]:
@@ -51,7 +51,7 @@ def room_for(tables: Any, market: Any) -> Any:
     return 0
 
 
-@kernel
+@inlined
 def best(tables: Any, market: Any, side: Any) -> Any:
     """Best price of a side in ticks, 0 = the side is empty."""
     run = 2 * market if side > 0 else 2 * market + 1
@@ -61,7 +61,7 @@ def best(tables: Any, market: Any, side: Any) -> Any:
     return side * tables.levels[tables.runs[run]["start"] + count - 1]["key"]
 
 
-@kernel
+@inlined
 def mid_ticks(tables: Any, market: Any) -> Any:
     """Middle between the best bid and ask in ticks (float), NaN when a side is empty."""
     bid = best(tables, market, 1)
@@ -71,7 +71,7 @@ def mid_ticks(tables: Any, market: Any) -> Any:
     return 0.5 * (float(bid) + float(ask))
 
 
-@kernel
+@inlined
 def _rescale_prices(tables: Any, market: Any, by: Any) -> Any:
     for run in (2 * market, 2 * market + 1):
         start = tables.runs[run]["start"]
@@ -92,7 +92,7 @@ def _rescale_prices(tables: Any, market: Any, by: Any) -> Any:
     tables.markets[market]["price_scale"] *= float(by)
 
 
-@kernel
+@inlined
 def _rescale_quantities(tables: Any, market: Any, by: Any) -> Any:
     for run in (2 * market, 2 * market + 1):
         start = tables.runs[run]["start"]
@@ -130,7 +130,7 @@ def _finer(top: Any, value: Any, have: Any, asked: Any) -> Any:
     return wanted
 
 
-@kernel
+@inlined
 def to_scale(tables: Any, event: Any, market: Any) -> Any:
     """Express the event's price and quantity in the market's own ticks and lots, making those finer when it needs it.
 
@@ -170,7 +170,7 @@ def worth(event: Any, lots: Any) -> Any:
     )
 
 
-@kernel
+@inlined
 def _named(tables: Any, account: Any, market: Any, event_ns: Any) -> Any:
     """Participant index of an account, -1 = none given or no room for another."""
     if account == np.uint64(0):
@@ -193,7 +193,7 @@ def _named(tables: Any, account: Any, market: Any, event_ns: Any) -> Any:
     return index
 
 
-@kernel
+@inlined
 def _quotes(tables: Any, participant: Any, side: Any, orders: Any, price_ticks: Any) -> Any:
     """The participant has `orders` more (or fewer) resting orders; `price_ticks`: change of the sum of their prices."""
     if participant < 0:
@@ -206,7 +206,7 @@ def _quotes(tables: Any, participant: Any, side: Any, orders: Any, price_ticks: 
         tables.participants[participant]["ask_price_sum"] += price_ticks
 
 
-@kernel
+@inlined
 def _rest(tables: Any, market: Any, side: Any, price_ticks: Any, lots: Any) -> Any:
     """Add lots (or take them) at a price; False when the side holds levels_max levels."""
     run = 2 * market if side > 0 else 2 * market + 1
@@ -219,7 +219,7 @@ def _rest(tables: Any, market: Any, side: Any, price_ticks: Any, lots: Any) -> A
     return True
 
 
-@kernel
+@inlined
 def _drop(tables: Any, slot: Any) -> Any:
     """Take an order wholly off the book."""
     order = tables.orders[slot]
@@ -232,7 +232,7 @@ def _drop(tables: Any, slot: Any) -> Any:
     order_remove(tables.orders, slot)
 
 
-@kernel
+@inlined
 def _place(tables: Any, event: Any, market: Any) -> Any:
     tables.markets[market]["has"] |= HAS_ORDERS
     participant = _named(tables, event["account"], market, event["event_ns"])
@@ -277,7 +277,7 @@ def _place(tables: Any, event: Any, market: Any) -> Any:
         tables.counts[_CROSSED] += 1
 
 
-@kernel
+@inlined
 def _take(tables: Any, event: Any, market: Any, everything: Any, effect: Any) -> Any:
     """A cancel or a fill of a resting order."""
     slot = order_find(tables.orders, event["order"], market)
@@ -302,7 +302,7 @@ def _take(tables: Any, event: Any, market: Any, everything: Any, effect: Any) ->
     return owner
 
 
-@kernel
+@inlined
 def _level(tables: Any, event: Any, market: Any) -> Any:
     """An absolute level. A decrease that no trade explains is a cancel; what a trade explains is a fill."""
     tables.markets[market]["has"] |= HAS_LEVELS
@@ -354,7 +354,7 @@ def _level(tables: Any, event: Any, market: Any) -> Any:
         credit["at_ns"] = event["event_ns"]
 
 
-@kernel
+@inlined
 def _trade(tables: Any, event: Any, market: Any) -> Any:
     """A trade on a feed without order ids: it explains a level decrease that came just before or comes just after.
 
@@ -379,7 +379,7 @@ def _trade(tables: Any, event: Any, market: Any) -> Any:
     credit["at_ns"] = event["event_ns"]
 
 
-@kernel
+@inlined
 def _clear_book(tables: Any, market: Any) -> Any:
     tables.counts[_SNAPSHOTS] += 1
     if tables.markets[market]["open_orders"] > 0:
@@ -393,7 +393,7 @@ def _clear_book(tables: Any, market: Any) -> Any:
     tables.runs[2 * market + 1]["count"] = 0
 
 
-@kernel
+@inlined
 def in_sequence(tables: Any, event: Any, market: Any) -> Any:
     """False for a duplicate or an event older than the last snapshot. Gaps are counted."""
     if event["seq"] < 0:
@@ -413,7 +413,7 @@ def in_sequence(tables: Any, event: Any, market: Any) -> Any:
     return True
 
 
-@kernel
+@inlined
 def apply(tables: Any, event: Any, market: Any) -> Any:
     """One event to the books. `event` is written in place: effect, participant, age_ns, moved_lots, distance_bps, and
     for a cancel its order's price and side. Room was made by `room_for`."""

@@ -8,7 +8,9 @@ plain Python, which is the reference the compiled ones are tested against.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
+from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 from shutil import rmtree
@@ -17,6 +19,8 @@ from typing import Any, ParamSpec, TypeVar, cast
 P = ParamSpec("P")
 R = TypeVar("R")
 
+_IMPORT = re.compile(r"^\s*from ((?:detector|replay)[\w.]*) import ([^(\n]*)", re.MULTILINE)
+
 COMPILED = os.environ.get("FORESHOCK_KERNELS", "compiled") != "python"
 CACHES_MAX = 3  # machine code of that many versions of the sources is kept
 
@@ -24,16 +28,26 @@ CACHES_MAX = 3  # machine code of that many versions of the sources is kept
 def kernel(function: Callable[P, R]) -> Callable[P, R]:
     """Compile `function` (nopython, GIL released, cached on disk), or leave it as it is.
 
-    Every kernel is inlined where it is called and reference counts are off: tables of twenty arrays would otherwise be
-    copied and counted at each call, ten times what the work itself costs. So a kernel must not make arrays.
+    Reference counts are off, so a kernel must not make arrays.
     """
+    return _compiled(function, inline=False)
+
+
+def inlined(function: Callable[P, R]) -> Callable[P, R]:
+    """A kernel that becomes part of whoever calls it. For those that take a whole tuple of tables: twenty arrays copied at
+    each call cost ten times what the work itself does. For others it only makes the compiler slow."""
+    return _compiled(function, inline=True)
+
+
+def _compiled(function: Callable[P, R], *, inline: bool) -> Callable[P, R]:
     if not COMPILED:
         return function
     import numba
 
     compiler: Any = numba
-    _keep_code_in(compiler)
-    compiled = compiler.njit(cache=True, nogil=True, error_model="numpy", _nrt=False, forceinline=True)(function)
+    _keep_code_in(compiler, function.__module__)
+    options = {"forceinline": True} if inline else {}
+    compiled = compiler.njit(cache=True, nogil=True, error_model="numpy", _nrt=False, **options)(function)
     return cast(Callable[P, R], compiled)
 
 
@@ -42,24 +56,43 @@ def plain(function: Callable[P, R]) -> Callable[P, R]:
     return cast(Callable[P, R], getattr(function, "py_func", function))
 
 
-def _keep_code_in(numba: Any) -> None:
-    """Point numba's cache at a folder named after every source that has a kernel: numba itself would not notice that a
-    kernel which another file inlines has changed, and would go on with the old code."""
+def _keep_code_in(numba: Any, module: str) -> None:
+    """Point numba's cache at a folder named after the module's source and all it imports from here: numba itself would not
+    notice that a kernel from another file has changed, and would go on with the old code."""
     if "NUMBA_CACHE_DIR" in os.environ:
         return
     package = Path(__file__).resolve().parent.parent
-    sources = blake2b(digest_size=8)
-    for root in (package, package.parent / "replay"):
-        for path in sorted(root.rglob("*.py")):
-            text = path.read_bytes()
-            if b"detector.kernels" in text or path.parent.name == "model":
-                sources.update(text)
-    caches = package / "__pycache__"
-    if not os.access(caches if caches.exists() else package, os.W_OK):
-        caches = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "foreshock"
-    folder = caches / f"kernels-{sources.hexdigest()}"
-    os.environ["NUMBA_CACHE_DIR"] = str(folder)
+    caches = package / "__pycache__" / "kernels"
+    if not os.access(package, os.W_OK):
+        caches = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "foreshock" / "kernels"
+    digest = blake2b(numba.__version__.encode(), digest_size=8)
+    for path in sorted(_sources(package.parent, module)):
+        digest.update(path.read_bytes())
+    folder = caches / f"{module}-{digest.hexdigest()}"
+    if not folder.exists():
+        _forget_old(caches, module)
     numba.config.CACHE_DIR = str(folder)
-    known = sorted(caches.glob("kernels-*"), key=lambda path: path.stat().st_mtime)
-    for old in known[: max(0, len(known) + (folder not in known) - CACHES_MAX)]:
+
+
+@cache
+def _sources(root: Path, module: str) -> frozenset[Path]:
+    """The files of a module and of everything under `root` that it imports, directly or not."""
+    found: set[Path] = set()
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        for path in (root / f"{name.replace('.', '/')}.py", root / name.replace(".", "/") / "__init__.py"):
+            if path in found or not path.is_file():
+                continue
+            found.add(path)
+            for package, names in _IMPORT.findall(path.read_text("utf-8")):
+                waiting.append(package)
+                waiting.extend(f"{package}.{part.strip()}" for part in names.split(",") if part.strip().islower())
+    return frozenset(found)
+
+
+def _forget_old(caches: Path, module: str) -> None:
+    """Keep the newest CACHES_MAX - 1 folders of a module, for the one to come."""
+    known = sorted(caches.glob(f"{module}-*"), key=lambda path: path.stat().st_mtime)
+    for old in known[: max(0, len(known) - CACHES_MAX + 1)]:
         rmtree(old, ignore_errors=True)
