@@ -86,7 +86,7 @@ class Exchange:
         events = np.take(joined, np.lexsort((events["market"], events["event_ns"]))).view(EVENT)
         cut = int(np.searchsorted(events["event_ns"], until_ns))
         events, self._ahead = events[:cut], events[cut:].copy()
-        inside = ((events["flags"] & Flag.SNAPSHOT) != 0) & (events["kind"] != Kind.BOOK)
+        inside = (events["flags"] & Flag.SNAPSHOT) != 0
         events["offset"] = self._messages - 1 + np.cumsum(~inside)
         self._messages += int(np.sum(~inside))
         return events

@@ -115,7 +115,7 @@ def _disorder(
     for spell in spells:
         of_market = np.isin(events["market"], [markets.index(name) for name in spell["markets"]])
         touched |= of_market & (events["event_ns"] >= spell["start"]) & (events["event_ns"] < spell["end"])
-    touched &= (events["flags"] & Flag.SNAPSHOT) == 0
+    touched &= ((events["flags"] & Flag.SNAPSHOT) == 0) & (events["kind"] != Kind.BOOK)
     late_ns = np.where(touched, (_chance(events, 1) * DISORDER_NS).astype(np.int64), 0)
     twice = touched & (_chance(events, 2) < DUPLICATE_SHARE)
     again_ns = events["event_ns"][twice] + (_chance(events, 3)[twice] * DISORDER_NS).astype(np.int64)
@@ -132,6 +132,6 @@ def _chance(events: EventColumn, salt: int) -> npt.NDArray[np.float64]:
 
 def _message_ns(events: EventColumn) -> npt.NDArray[np.int64]:
     """Event time of each message: of the BOOK row for a snapshot."""
-    inside = (events["flags"] & Flag.SNAPSHOT) != 0
-    told: npt.NDArray[np.int64] = events["event_ns"][~inside | (events["kind"] == Kind.BOOK)].astype(np.int64)
+    inside: npt.NDArray[np.bool_] = (events["flags"] & Flag.SNAPSHOT) != 0
+    told: npt.NDArray[np.int64] = events["event_ns"][~inside].astype(np.int64)
     return told

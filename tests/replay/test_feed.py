@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gzip
 import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import zstandard
 
+from detector.formats.native import Native
 from detector.model.events import EventColumn, Flag, Kind
 from replay.exchange import Exchange, main
 from replay.feed import DISORDER_NS, arrivals, batches, partition_of, write_native
@@ -101,3 +103,37 @@ def test_the_command_writes_a_file_and_its_labels(tmp_path: Path) -> None:
     assert main(["--scenario", "demo", "--seconds", "5", "--out", str(out), "--labels", str(labels)]) == 0
     assert {message["market"] for message in messages_of(out)} == set(Exchange("demo").markets)
     assert json.loads(labels.read_text())[0]["kind"] == "cancel_burst"
+
+
+def test_the_native_format_reads_back_every_row_as_it_was() -> None:
+    gap = Planted("gap", 8.0, NAMES[:1], hold_s=3.0)
+    halt = Planted("halt", 12.0, NAMES[1:2], hold_s=4.0)
+    forced = Planted("foreshock", 5.0, NAMES[2:3], amplitude=3.0, ramp_s=5.0, hold_s=10.0)
+    crowd = Planted("crowd", 5.0, NAMES[3:], amplitude=500.0, ramp_s=5.0, hold_s=10.0)
+    events = whole(exchange_of(gap, halt, forced, crowd))
+    native, decoded = Native(), []
+    for batch in batches(exchange_of(gap, halt, forced, crowd), "orders", 1):
+        read = native.decode(batch)
+        assert not read.rejects and not read.skipped and read.records == len(batch)
+        rows = read.events.copy()
+        rows["market"] = np.array([NAMES.index(name) for name in read.markets])[rows["market"]]
+        decoded.append(rows)
+    rows = np.concatenate(decoded)
+    assert len(rows) == len(events)
+    for name in ("event_ns", "market", "kind", "code", "offset", "leverage", "previous", "notional", "margin"):
+        np.testing.assert_array_equal(rows[name], events[name], err_msg=name)
+    for ticks, decimals in (("price_ticks", "price_decimals"), ("qty_lots", "qty_decimals")):
+        left = [exact_value(*pair) for pair in zip(rows[ticks].tolist(), rows[decimals].tolist(), strict=True)]
+        right = [exact_value(*pair) for pair in zip(events[ticks].tolist(), events[decimals].tolist(), strict=True)]
+        assert left == right, ticks
+    single = (events["flags"] & Flag.SNAPSHOT) == 0
+    assert rows["seq"][single].tolist() == events["seq"][single].tolist()
+    assert rows["flags"].tolist() == events["flags"].tolist()
+    for column in ("order", "account", "taker"):  # digests of the ids: one for each, and none for none
+        pairs = set(zip(rows[column].tolist(), events[column].tolist(), strict=True))
+        assert len(pairs) == len(np.unique(events[column])) == len(np.unique(rows[column]))
+        assert (rows[column] == 0).tolist() == (events[column] == 0).tolist()
+
+
+def exact_value(ticks: int, decimals: int) -> Decimal:
+    return Decimal(ticks).scaleb(-decimals)
