@@ -285,8 +285,6 @@ class Pipeline:
 
     def state(self) -> State:
         """Everything that matters, at `positions()`."""
-        decoders = [lane.oldest_decoder for lane in self._lanes.values()]
-        waiting = [decoder for decoder in decoders if decoder is not None]
         lanes: list[Tree] = [dict(lane.state()) for _, lane in sorted(self._lanes.items())]
         return {
             "width_ns": self.settings.width_ns,
@@ -296,11 +294,21 @@ class Pipeline:
             "lanes": lanes,
             "carried": [[*key, *sorted(markets)] for key, markets in sorted(self._carried.items())],
             "spans": [[window, *key, first, last] for window, key, first, last in self._spans],
-            "decoder": dict(waiting[0] if waiting else self.decoder.state()),
+            "decoder": dict(self._decoder_state()),
             "shard": dict(self.shard.state()),
             "detectors": {detector.name: dict(detector.state()) for detector in self.detectors},
             "correlator": dict(self.correlator.state()),
         }
+
+    def _decoder_state(self) -> State:
+        """What the decoder held of each lane before that lane's oldest batch that is not wholly folded (formats/base.py)."""
+        now = self.decoder.state()
+        entries: list[Tree] = []
+        for (topic, partition), lane in sorted(self._lanes.items()):
+            held = (lane.oldest_decoder or now).get("partitions", [])
+            assert isinstance(held, list)
+            entries.extend(e for e in held if isinstance(e, dict) and (e["topic"], e["partition"]) == (topic, partition))
+        return {**now, "partitions": entries} if "partitions" in now else now
 
     def restore(self, state: State) -> None:
         """Go on from `state`. Raises ValueError with a sentence when it does not fit this configuration."""

@@ -28,7 +28,11 @@ class Format(ABC):
         """All rows of all records, in log order. Raises nothing, whatever the bytes."""
 
     def state(self) -> State:
-        """What earlier records left behind that changes what later ones mean; for most formats nothing."""
+        """What earlier records left behind that changes what later ones mean; for most formats nothing.
+
+        Kept per partition: {"partitions": [{"topic": ..., "partition": ..., ...}, ...]}, so that each can be saved as it
+        was at its own position.
+        """
         return {}
 
     def restore(self, state: State) -> None:

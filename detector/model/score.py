@@ -34,6 +34,7 @@ class Score:
     every_s  float64 (M): seconds of market time between two such peaks in normal times
     warming  bool (M): still learning what is normal here
     surprises float64 (M, S): the same per stream, before they are joined; `streams` names them
+    residuals float64 (M, S): signed, about N(0, 1) in normal times; what drift is looked for in
     explain  evidence of market index i, sorted by share, shares adding up to 1; must be asked before the next window
     """
 
@@ -45,5 +46,6 @@ class Score:
     every_s: npt.NDArray[np.float64]
     warming: npt.NDArray[np.bool_]
     surprises: npt.NDArray[np.float64]
+    residuals: npt.NDArray[np.float64]
     streams: tuple[str, ...]
     explain: Callable[[int], tuple[Evidence, ...]]
