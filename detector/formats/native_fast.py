@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from detector.formats.native_parts import has, identity, instant, price, quantity, real, word_meaning
+from detector.formats.native_parts import decimal, has, identity, instant, real, word
 from detector.formats.native_scan import (
     AS_MARGIN_MODE,
     AS_REASON,
@@ -35,42 +35,47 @@ from detector.formats.native_words import (
     EVENT_NS_FIRST,
     EVENT_NS_LAST,
     FIELD_NUMBERS,
+    NEEDED,
+    OPTIONAL,
     SEQ_MAX,
     Field,
 )
 from detector.kernels import kernel
+from detector.kernels.digest import digest_bytes
 from detector.kernels.names import NAME_BYTES_MAX, name_add, name_find
+from detector.kernels.words import byte_at
 from detector.model.events import CancelCode, Flag, Kind
 
 _TYPE, _TS, _MARKET, _SEQ, _ACCOUNT = (FIELD_NUMBERS[name] for name in ("type", "ts", "market", "seq", "account"))
-_ORDER_ID, _SIDE, _PRICE, _QTY = (
-    FIELD_NUMBERS[Field.ORDER_ID],
-    FIELD_NUMBERS[Field.SIDE],
-    FIELD_NUMBERS[Field.PRICE],
-    FIELD_NUMBERS[Field.QTY],
-)
-_REASON, _STATUS, _TAKER = FIELD_NUMBERS[Field.REASON], FIELD_NUMBERS[Field.STATUS], FIELD_NUMBERS[Field.TAKER_ACCOUNT]
-_FORCED, _LEVERAGE, _PREVIOUS = (
-    FIELD_NUMBERS[Field.LIQUIDATION],
-    FIELD_NUMBERS[Field.LEVERAGE],
-    FIELD_NUMBERS[Field.PREVIOUS],
-)
-_NOTIONAL, _MODE, _MARGIN = FIELD_NUMBERS[Field.NOTIONAL], FIELD_NUMBERS[Field.MARGIN_MODE], FIELD_NUMBERS[Field.MARGIN]
-_LIQUIDATION_PRICE, _ENTRY_PRICE = FIELD_NUMBERS[Field.LIQUIDATION_PRICE], FIELD_NUMBERS[Field.ENTRY_PRICE]
-_INDEX, _FUNDING_RATE, _OPEN_INTEREST = (
-    FIELD_NUMBERS[Field.INDEX],
-    FIELD_NUMBERS[Field.FUNDING_RATE],
-    FIELD_NUMBERS[Field.OPEN_INTEREST],
-)
+_ORDER_ID, _TAKER = FIELD_NUMBERS["order_id"], FIELD_NUMBERS["taker_account"]
+_SIDE, _REASON, _STATUS, _MODE = (FIELD_NUMBERS[name] for name in ("side", "reason", "status", "margin_mode"))
+_PRICE, _ENTRY_PRICE, _QTY = FIELD_NUMBERS["price"], FIELD_NUMBERS["entry_price"], FIELD_NUMBERS["qty"]
+_FORCED, _LEVERAGE, _PREVIOUS = (FIELD_NUMBERS[name] for name in ("liquidation", "leverage", "previous"))
+_NOTIONAL, _MARGIN = FIELD_NUMBERS["notional"], FIELD_NUMBERS["margin"]
+_LIQUIDATION_PRICE, _INDEX = FIELD_NUMBERS["liquidation_price"], FIELD_NUMBERS["index"]
+_FUNDING_RATE, _OPEN_INTEREST = FIELD_NUMBERS["funding_rate"], FIELD_NUMBERS["open_interest"]
 
-_KIND_ORDER, _KIND_CANCEL, _KIND_FILL = int(Kind.ORDER), int(Kind.CANCEL), int(Kind.FILL)
-_KIND_LEVERAGE, _KIND_POSITION, _KIND_LEVEL = int(Kind.LEVERAGE), int(Kind.POSITION), int(Kind.LEVEL)
-_KIND_BOOK, _KIND_MARK, _KIND_STATUS = int(Kind.BOOK), int(Kind.MARK), int(Kind.STATUS)
+_CANCEL, _POSITION, _LEVEL = int(Kind.CANCEL), int(Kind.POSITION), int(Kind.LEVEL)
+_BOOK, _MARK = int(Kind.BOOK), int(Kind.MARK)
 _FLAG_FORCED, _FLAG_ALL = int(Flag.FORCED), int(Flag.ALL)
 _CODE_LIQUIDATION = int(CancelCode.LIQUIDATION)
 
-# The least a price or a quantity may be.
-_ABOVE_ZERO, _NOT_NEGATIVE, _ANY = 1, 0, -(2**62)
+
+def _mask(*fields: str) -> int:
+    return sum(1 << FIELD_NUMBERS[field] for field in fields)
+
+
+# By kind, a bit for each field: those that must be there, and those that mean anything. Row 0 is of no kind.
+_NEEDS = np.zeros(len(Kind) + 1, np.uint64)
+_TAKES = np.zeros(len(Kind) + 1, np.uint64)
+for _kind in Kind:
+    _NEEDS[_kind] = _mask(Field.TYPE, Field.TS, Field.MARKET, *NEEDED[_kind])
+    _TAKES[_kind] = _NEEDS[_kind] | np.uint64(_mask(Field.SEQ, Field.ACCOUNT, *OPTIONAL.get(_kind, ())))
+_IDENTITIES = np.uint64(_mask(Field.ACCOUNT, Field.ORDER_ID, Field.TAKER_ACCOUNT))
+_REALS = np.uint64(
+    _mask(Field.LEVERAGE, Field.PREVIOUS, Field.NOTIONAL, Field.MARGIN, Field.LIQUIDATION_PRICE)
+    | _mask(Field.INDEX, Field.FUNDING_RATE, Field.OPEN_INTEREST)
+)
 
 _NAME_CHARACTERS = np.zeros(256, np.bool_)
 _NAME_CHARACTERS[[ord(c) for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:/@-"]] = True
@@ -104,20 +109,16 @@ def read_plain(
         if start >= end or end - start > message_bytes_max:
             break
         seen = scan(payload, start, end, values)
-        if seen == np.uint64(0):
+        kind = word(values, _TYPE, AS_TYPE) if has(seen, _TYPE) else np.int64(NOTHING)
+        if kind <= 0 or kind == _BOOK or (seen & _NEEDS[kind]) != _NEEDS[kind]:
             break
+        seen &= _TAKES[kind]  # what means nothing for this type is ignored, whatever it holds
         event = events[row]
         _blank(event)
-        if not _common(payload, values, seen, event, key0, key1):
+        event["kind"] = kind
+        if not _moment(payload, values, seen, event) or not _identities(payload, values, seen, event, key0, key1):
             break
-        kind = event["kind"]
-        if kind <= _KIND_FILL:
-            plain = _of_order(payload, values, seen, event, key0, key1)
-        elif kind in (_KIND_LEVERAGE, _KIND_POSITION):
-            plain = _of_account(payload, values, seen, event)
-        else:
-            plain = _of_market(payload, values, seen, event)
-        if not plain:
+        if not _words(values, seen, event) or not _sizes(values, seen, event) or not _reals(values, seen, event):
             break
         # The name is numbered last: a message that is refused must not leave one behind.
         market = _market(payload, values, slots, digests, texts, lengths, count, key0, key1)
@@ -131,15 +132,11 @@ def read_plain(
 
 
 @kernel
-def _common(payload: Any, values: Any, seen: Any, event: Any, key0: Any, key1: Any) -> Any:
-    """Type, ts, seq and account; the market is there but not looked at."""
-    kind = word_meaning(payload, values, seen, _TYPE, AS_TYPE)
-    if kind <= 0 or kind == _KIND_BOOK or not (has(seen, _TS) and has(seen, _MARKET)):
-        return False
+def _moment(payload: Any, values: Any, seen: Any, event: Any) -> Any:
+    """When it happened, and its sequence number."""
     event_ns = instant(payload, values, _TS)
     if event_ns < EVENT_NS_FIRST or event_ns > EVENT_NS_LAST:
         return False
-    event["kind"] = kind
     event["event_ns"] = event_ns
     if has(seen, _SEQ):
         seq = values[_SEQ, DIGITS]
@@ -147,134 +144,136 @@ def _common(payload: Any, values: Any, seen: Any, event: Any, key0: Any, key1: A
             return False
         event["seq"] = seq
         event["first_seq"] = seq
-    if has(seen, _ACCOUNT):
-        event["account"] = identity(payload, values, _ACCOUNT, key0, key1)
-        return event["account"] != np.uint64(0)
     return True
 
 
 @kernel
-def _of_order(payload: Any, values: Any, seen: Any, event: Any, key0: Any, key1: Any) -> Any:
-    """An order, a cancel or a fill."""
-    if not has(seen, _ORDER_ID):
-        return False
-    event["order"] = identity(payload, values, _ORDER_ID, key0, key1)
-    if event["order"] == np.uint64(0):
-        return False
-    kind = event["kind"]
-    if kind == _KIND_ORDER:
-        side = word_meaning(payload, values, seen, _SIDE, AS_SIDE)
-        if side == NOTHING:
+def _identities(payload: Any, values: Any, seen: Any, event: Any, key0: Any, key1: Any) -> Any:
+    """The order, the account and the taker."""
+    if seen & _IDENTITIES == np.uint64(0):
+        return True
+    for field in (_ACCOUNT, _ORDER_ID, _TAKER):
+        if not has(seen, field):
+            continue
+        digest = identity(payload, values, field, key0, key1)
+        if digest == np.uint64(0):
             return False
+        if field == _ACCOUNT:
+            event["account"] = digest
+        elif field == _ORDER_ID:
+            event["order"] = digest
+        else:
+            event["taker"] = digest
+    return True
+
+
+@kernel
+def _words(values: Any, seen: Any, event: Any) -> Any:
+    """What is one of a few words, or true or false."""
+    if has(seen, _SIDE):
+        side = word(values, _SIDE, AS_SIDE)
         event["side"] = side
-        return price(payload, values, seen, _PRICE, _ABOVE_ZERO, event) and quantity(
-            payload, values, seen, _ABOVE_ZERO, event
-        )
-    if kind == _KIND_FILL:
-        if has(seen, _TAKER):
-            event["taker"] = identity(payload, values, _TAKER, key0, key1)
-            if event["taker"] == np.uint64(0):
-                return False
-        if has(seen, _FORCED):
-            if values[_FORCED, SHAPE] != TRUE and values[_FORCED, SHAPE] != FALSE:
-                return False
-            if values[_FORCED, SHAPE] == TRUE:
-                event["flags"] = _FLAG_FORCED
-        return price(payload, values, seen, _PRICE, _ABOVE_ZERO, event) and quantity(
-            payload, values, seen, _ABOVE_ZERO, event
-        )
-    flags = 0
+        return side != NOTHING
+    flags = np.int64(0)
+    code = np.int64(0)
     if has(seen, _REASON):
-        code = word_meaning(payload, values, seen, _REASON, AS_REASON)
-        if code == NOTHING:
-            return False
-        event["code"] = code
+        code = word(values, _REASON, AS_REASON)
         if code == _CODE_LIQUIDATION:
             flags |= _FLAG_FORCED
-    if not has(seen, _QTY):
-        event["flags"] = flags | _FLAG_ALL
-        return True
+    elif has(seen, _STATUS):
+        code = word(values, _STATUS, AS_STATUS)
+    elif has(seen, _MODE):
+        flags = word(values, _MODE, AS_MARGIN_MODE)
+    elif has(seen, _FORCED):
+        if values[_FORCED, SHAPE] == TRUE:
+            flags |= _FLAG_FORCED
+        elif values[_FORCED, SHAPE] != FALSE:
+            return False
+    if code == NOTHING or flags == NOTHING:
+        return False
+    if event["kind"] == _CANCEL and not has(seen, _QTY):
+        flags |= _FLAG_ALL
+    event["code"] = code
     event["flags"] = flags
-    return quantity(payload, values, seen, _ABOVE_ZERO, event)
-
-
-@kernel
-def _of_account(payload: Any, values: Any, seen: Any, event: Any) -> Any:
-    """A change of leverage, or a position."""
-    if not has(seen, _ACCOUNT):
-        return False
-    if event["kind"] == _KIND_LEVERAGE:
-        plain_previous, event["previous"] = real(payload, values, seen, _PREVIOUS)
-        plain_notional, event["notional"] = real(payload, values, seen, _NOTIONAL)
-        if not (has(seen, _LEVERAGE) and plain_previous and plain_notional):
-            return False
-        if event["previous"] < 0.0 or event["notional"] < 0.0:
-            return False
-    else:
-        if not quantity(payload, values, seen, _ANY, event):
-            return False
-        lowest = _NOT_NEGATIVE if event["qty_lots"] == 0 else _ABOVE_ZERO
-        if not price(payload, values, seen, _ENTRY_PRICE, lowest, event):
-            return False
-    plain_leverage, event["leverage"] = real(payload, values, seen, _LEVERAGE)
-    plain_margin, event["margin"] = real(payload, values, seen, _MARGIN)
-    plain_price, liquidation_price = real(payload, values, seen, _LIQUIDATION_PRICE)
-    if not (plain_leverage and plain_margin and plain_price):
-        return False
-    if event["leverage"] <= 0.0 or liquidation_price < 0.0:
-        return False
-    if liquidation_price > 0.0:  # 0 is what venues say where there is none
-        event["liquidation_price"] = liquidation_price
-    if has(seen, _MODE):
-        mode = word_meaning(payload, values, seen, _MODE, AS_MARGIN_MODE)
-        if mode == NOTHING:
-            return False
-        event["flags"] = mode
     return True
 
 
 @kernel
-def _of_market(payload: Any, values: Any, seen: Any, event: Any) -> Any:
-    """A level, trade, liquidation, mark or status."""
+def _sizes(values: Any, seen: Any, event: Any) -> Any:
+    """Price and quantity, above 0, but: a level may be emptied, a position is signed, a flat one has no price."""
     kind = event["kind"]
-    if kind == _KIND_STATUS:
-        code = word_meaning(payload, values, seen, _STATUS, AS_STATUS)
-        if code == NOTHING:
+    if has(seen, _QTY):
+        plain, lots, decimals = decimal(values, _QTY)
+        if not plain or (lots <= 0 and kind != _POSITION and (kind != _LEVEL or lots < 0)):
             return False
-        event["code"] = code
+        event["qty_lots"] = lots
+        event["qty_decimals"] = decimals
+    field = _ENTRY_PRICE if kind == _POSITION else _PRICE
+    if has(seen, field):
+        plain, ticks, decimals = decimal(values, field)
+        if not plain or ticks < 0 or (ticks == 0 and (kind != _POSITION or event["qty_lots"] != 0)):
+            return False
+        event["price_ticks"] = ticks
+        event["price_decimals"] = decimals
+    return True
+
+
+@kernel
+def _reals(values: Any, seen: Any, event: Any) -> Any:
+    """The float columns, which a mark uses for its own."""
+    if seen & _REALS == np.uint64(0):
         return True
-    if not price(payload, values, seen, _PRICE, _ABOVE_ZERO, event):
+    mark = event["kind"] == _MARK
+    leverage = real(values, seen, _FUNDING_RATE if mark else _LEVERAGE)
+    previous = real(values, seen, _INDEX if mark else _PREVIOUS)
+    notional = real(values, seen, _OPEN_INTEREST if mark else _NOTIONAL)
+    margin = real(values, seen, _MARGIN)
+    liquidation_price = real(values, seen, _LIQUIDATION_PRICE)
+    if (
+        leverage == np.inf
+        or previous == np.inf
+        or notional == np.inf
+        or margin == np.inf
+        or liquidation_price == np.inf
+    ):
         return False
-    if kind == _KIND_MARK:
-        plain_index, event["previous"] = real(payload, values, seen, _INDEX)
-        plain_funding, event["leverage"] = real(payload, values, seen, _FUNDING_RATE)
-        plain_interest, event["notional"] = real(payload, values, seen, _OPEN_INTEREST)
-        if event["previous"] <= 0.0 or event["notional"] < 0.0:
-            return False
-        return plain_index and plain_funding and plain_interest
-    side = word_meaning(payload, values, seen, _SIDE, AS_SIDE)
-    if side == NOTHING:
+    if previous < 0.0 or notional < 0.0 or liquidation_price < 0.0:
         return False
-    event["side"] = side
-    return quantity(payload, values, seen, _NOT_NEGATIVE if kind == _KIND_LEVEL else _ABOVE_ZERO, event)
+    if (mark and previous == 0.0) or (not mark and leverage <= 0.0):
+        return False
+    event["leverage"] = leverage
+    event["previous"] = previous
+    event["notional"] = notional
+    event["margin"] = margin
+    event["liquidation_price"] = liquidation_price if liquidation_price > 0.0 else np.nan  # venues say 0 for none
+    return True
 
 
 @kernel
 def _market(
-    payload: Any, values: Any, slots: Any, digests: Any, texts: Any, lengths: Any, count: Any, key0: Any, key1: Any
+    payload: Any,
+    values: Any,
+    slots: Any,
+    digests: Any,
+    texts: Any,
+    lengths: Any,
+    count: Any,
+    key0: Any,
+    key1: Any,
 ) -> Any:
     """The market's number, below 0 when the name will not do or the table is full."""
     start = values[_MARKET, START]
     end = values[_MARKET, END]
     if values[_MARKET, SHAPE] != STRING or start >= end or end - start > NAME_BYTES_MAX:
         return np.int64(NOT_PLAIN)
-    place = name_find(payload, start, end, slots, digests, texts, lengths, key0, key1)
+    digest = digest_bytes(payload, start, end, key0, key1)
+    place = name_find(payload, start, end, digest, slots, digests, texts, lengths)
     if place >= 0:
         return np.int64(slots[place])
     for at in range(start, end):  # a name that is held was looked at when it came
-        if not _NAME_CHARACTERS[payload[at]]:
+        if not _NAME_CHARACTERS[byte_at(payload, at)]:
             return np.int64(NOT_PLAIN)
-    return name_add(payload, start, end, place, slots, digests, texts, lengths, count, key0, key1)
+    return name_add(payload, start, end, digest, place, slots, digests, texts, lengths, count)
 
 
 @kernel

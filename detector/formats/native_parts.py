@@ -10,16 +10,16 @@ from detector.formats.native_scan import (
     DECIMALS,
     DIGITS,
     END,
+    MEANINGS,
     NOT_PLAIN,
     NOTHING,
     NUMBER,
     SHAPE,
     START,
     STRING,
-    meaning,
-    number,
+    WORD,
 )
-from detector.formats.native_words import FIELD_NUMBERS, ID_BYTES_MAX, Field
+from detector.formats.native_words import ID_BYTES_MAX
 from detector.formats.rows import TICKS_MAX
 from detector.kernels import kernel
 from detector.kernels.digest import digest_bytes
@@ -27,7 +27,6 @@ from detector.kernels.instants import instant_of_text
 from detector.kernels.words import byte_at
 from detector.model.events import DECIMALS_MAX
 
-_QTY = FIELD_NUMBERS[Field.QTY]
 _MINUS = ord("-")
 _REAL_DIGITS_MAX = 2**53  # below it a whole number over a power of ten is the float nearest to the decimal
 _POWERS = np.array([10.0**power for power in range(20)])
@@ -40,11 +39,11 @@ def has(seen: Any, field: Any) -> Any:
 
 
 @kernel
-def word_meaning(payload: Any, values: Any, seen: Any, field: Any, column: Any) -> Any:
-    """What the field's word means as `column`; NOTHING when it is missing, no string or no such word."""
-    if not has(seen, field) or values[field, SHAPE] != STRING:
+def word(values: Any, field: Any, column: Any) -> Any:
+    """What the field's word means as `column` of MEANINGS; NOTHING when it is no string or no such word."""
+    if values[field, SHAPE] != STRING:
         return np.int64(NOTHING)
-    return meaning(payload, values[field, START], values[field, END], column)
+    return MEANINGS[values[field, WORD], column]
 
 
 @kernel
@@ -71,55 +70,23 @@ def instant(payload: Any, values: Any, field: Any) -> Any:
 
 
 @kernel
-def _digits(payload: Any, values: Any, field: Any) -> Any:
-    """(plain, digits, decimals) of a number or a string that holds one."""
-    if values[field, SHAPE] == NUMBER:
-        return True, values[field, DIGITS], values[field, DECIMALS]
-    if values[field, SHAPE] != STRING:
-        return False, np.int64(0), np.int64(0)
-    stop, digits, decimals = number(payload, values[field, START])
-    return stop == values[field, END], digits, decimals
-
-
-@kernel
-def decimal(payload: Any, values: Any, seen: Any, field: Any, lowest: Any) -> Any:
+def decimal(values: Any, field: Any) -> Any:
     """(plain, ticks, decimals), without trailing zeros, as formats.rows.exact."""
-    failed = (False, np.int64(0), np.int64(0))
-    if not has(seen, field):
-        return failed
-    plain, ticks, decimals = _digits(payload, values, field)
+    ticks = values[field, DIGITS]
+    decimals = values[field, DECIMALS]
     while decimals > 0 and ticks & 1 == 0 and ticks % 10 == 0:
         ticks //= 10
         decimals -= 1
-    if not plain or decimals > DECIMALS_MAX or ticks < lowest or ticks >= TICKS_MAX or ticks <= -TICKS_MAX:
-        return failed
-    return True, ticks, decimals
+    plain = values[field, SHAPE] == NUMBER and decimals <= DECIMALS_MAX and ticks < TICKS_MAX and ticks > -TICKS_MAX
+    return plain, ticks, decimals
 
 
 @kernel
-def price(payload: Any, values: Any, seen: Any, field: Any, lowest: Any, event: Any) -> Any:
-    """Writes the price into the event; False when it is missing, not plain or below `lowest`."""
-    plain, ticks, decimals = decimal(payload, values, seen, field, lowest)
-    event["price_ticks"] = ticks
-    event["price_decimals"] = decimals
-    return plain
-
-
-@kernel
-def quantity(payload: Any, values: Any, seen: Any, lowest: Any, event: Any) -> Any:
-    """Writes the quantity into the event; False when it is missing, not plain or below `lowest`."""
-    plain, lots, decimals = decimal(payload, values, seen, _QTY, lowest)
-    event["qty_lots"] = lots
-    event["qty_decimals"] = decimals
-    return plain
-
-
-@kernel
-def real(payload: Any, values: Any, seen: Any, field: Any) -> Any:
-    """(plain, the nearest float); NaN when it is not said."""
+def real(values: Any, seen: Any, field: Any) -> Any:
+    """The nearest float to an optional number: NaN when it is not said, infinity when it is not plain."""
     if not has(seen, field):
-        return True, np.nan
-    plain, digits, decimals = _digits(payload, values, field)
-    if digits > _REAL_DIGITS_MAX or digits < -_REAL_DIGITS_MAX:
-        return False, np.nan
-    return plain, np.float64(digits) / _POWERS[decimals]
+        return np.nan
+    digits = values[field, DIGITS]
+    if values[field, SHAPE] != NUMBER or digits > _REAL_DIGITS_MAX or digits < -_REAL_DIGITS_MAX:
+        return np.inf
+    return np.float64(digits) / _POWERS[values[field, DECIMALS]]

@@ -15,13 +15,14 @@ from detector.kernels import kernel
 from detector.kernels.words import Words, byte_at, load, word_index
 
 # A row of VALUES per field: what kind of value, where it stands (strings without their quotes), a number's digits and
-# count of decimals.
+# count of decimals, the index of a word.
 SHAPE, START, END, DIGITS, DECIMALS = range(5)
+WORD = DIGITS
 STRING, NUMBER, TRUE, FALSE = range(1, 5)
 FIELDS = len(FIELD_NUMBERS)
 NOT_PLAIN = -1
 
-# What a word can mean: columns of _MEANINGS, NOTHING where it is not that. The last row is of all other words.
+# What a word can mean: columns of MEANINGS, NOTHING where it is not that. The last row is of all other words.
 AS_FIELD, AS_TYPE, AS_SIDE, AS_REASON, AS_STATUS, AS_MARGIN_MODE = range(6)
 NOTHING = -100
 _COLUMNS: tuple[Mapping[str, int], ...] = (
@@ -34,7 +35,21 @@ _COLUMNS: tuple[Mapping[str, int], ...] = (
 )
 _WORDS = list(dict.fromkeys(word for column in _COLUMNS for word in column))
 _SLOTS, _PARTS, _LENGTHS, _MAGIC = Words(_WORDS).arrays
-_MEANINGS = np.array([[int(column.get(word, NOTHING)) for column in _COLUMNS] for word in [*_WORDS, ""]], np.int64)
+MEANINGS = np.array([[int(column.get(word, NOTHING)) for column in _COLUMNS] for word in [*_WORDS, ""]], np.int64)
+
+# What a string may hold, by field: nothing to be looked into, a word, or a number.
+_TEXT, _WORDY, _NUMERIC = range(3)
+_HOLDS = np.full(FIELDS + 1, _TEXT, np.int64)
+_HOLDS[[FIELD_NUMBERS[name] for name in ("type", "side", "reason", "status", "margin_mode")]] = _WORDY
+_HOLDS[
+    [
+        FIELD_NUMBERS[name]
+        for name in (
+            *("price", "qty", "entry_price", "leverage", "previous", "notional", "margin", "liquidation_price"),
+            *("index", "funding_rate", "open_interest"),
+        )
+    ]
+] = _NUMERIC
 
 _QUOTE, _BACKSLASH, _COMMA, _COLON, _OPEN, _CLOSE, _MINUS, _POINT = (ord(byte) for byte in '"\\,:{}-.')
 _SPACE, _TAB, _NEWLINE, _RETURN, _ZERO, _NINE = (ord(byte) for byte in " \t\n\r09")
@@ -76,7 +91,7 @@ def scan(payload: Any, start: Any, end: Any, values: Any) -> Any:
         stop = string_end(payload, at + 1, end)
         if stop < 0:
             return none
-        field = meaning(payload, at + 1, stop, AS_FIELD)
+        field = MEANINGS[word_index(payload, at + 1, stop, _SLOTS, _PARTS, _LENGTHS, _MAGIC), AS_FIELD]
         at = skip_space(payload, stop + 1, end)
         if byte_at(payload, at) != _COLON:
             return none
@@ -107,22 +122,33 @@ def scan(payload: Any, start: Any, end: Any, values: Any) -> Any:
 def _value(payload: Any, at: Any, end: Any, values: Any, field: Any) -> Any:
     """Where the value that begins at `at` ends, itself in values[field]; or NOT_PLAIN."""
     byte = byte_at(payload, at)
-    if byte == _QUOTE:
-        stop = string_end(payload, at + 1, end)
+    quoted = byte == _QUOTE
+    stop = np.int64(NOT_PLAIN)
+    if quoted:
+        at += 1
+        stop = string_end(payload, at, end)
         if stop < 0:
             return NOT_PLAIN
         values[field, SHAPE] = STRING
-        values[field, START] = at + 1
-        values[field, END] = stop
-        return stop + 1
-    if byte == _MINUS or (byte >= _ZERO and byte <= _NINE):
-        stop, digits, decimals = number(payload, at)
-        values[field, SHAPE] = NUMBER
         values[field, START] = at
         values[field, END] = stop
+        if _HOLDS[field] == _WORDY:
+            values[field, WORD] = word_index(payload, at, stop, _SLOTS, _PARTS, _LENGTHS, _MAGIC)
+        if _HOLDS[field] != _NUMERIC:
+            return stop + 1
+        byte = byte_at(payload, at)
+    if byte == _MINUS or (byte >= _ZERO and byte <= _NINE):
+        after, digits, decimals = number(payload, at)
         values[field, DIGITS] = digits
         values[field, DECIMALS] = decimals
-        return stop
+        if quoted and after != stop:
+            return NOT_PLAIN
+        values[field, SHAPE] = NUMBER
+        values[field, START] = at
+        values[field, END] = after
+        return after + 1 if quoted else after
+    if quoted:
+        return NOT_PLAIN
     word = load(payload, at) & _FOUR_BYTES
     if word == _TRUE:
         values[field, SHAPE] = TRUE
@@ -133,12 +159,6 @@ def _value(payload: Any, at: Any, end: Any, values: Any, field: Any) -> Any:
     if word == _NULL and field == FIELDS:
         return at + 4
     return NOT_PLAIN
-
-
-@kernel
-def meaning(payload: Any, start: Any, end: Any, column: Any) -> Any:
-    """What the word payload[start:end] means as `column`; NOTHING when it is no such word."""
-    return _MEANINGS[word_index(payload, start, end, _SLOTS, _PARTS, _LENGTHS, _MAGIC), column]
 
 
 @kernel

@@ -90,3 +90,27 @@ SIDES = {"buy": Side.BUY, "sell": Side.SELL}
 REASONS = {code.name.lower(): code for code in CancelCode}
 STATUSES = {code.name.lower(): code for code in StatusCode}
 MARGIN_MODES = {"isolated": Flag.ISOLATED, "cross": Flag.CROSS}
+
+# Fields by type, beside type, ts and market, which all need, and seq and account, which all take.
+_PRICED = (Field.SIDE, Field.PRICE, Field.QTY)
+_MARGIN = (Field.MARGIN, Field.MARGIN_MODE, Field.LIQUIDATION_PRICE)
+NEEDED: dict[Kind, tuple[Field, ...]] = {
+    Kind.ORDER: (Field.ORDER_ID, *_PRICED),
+    Kind.CANCEL: (Field.ORDER_ID,),
+    Kind.FILL: (Field.ORDER_ID, Field.PRICE, Field.QTY),
+    Kind.LEVERAGE: (Field.ACCOUNT, Field.LEVERAGE),
+    Kind.POSITION: (Field.ACCOUNT, Field.QTY, Field.ENTRY_PRICE),
+    Kind.LEVEL: _PRICED,
+    Kind.TRADE: _PRICED,
+    Kind.BOOK: (Field.BIDS, Field.ASKS),
+    Kind.MARK: (Field.PRICE,),
+    Kind.LIQUIDATION: _PRICED,
+    Kind.STATUS: (Field.STATUS,),
+}
+OPTIONAL: dict[Kind, tuple[Field, ...]] = {
+    Kind.CANCEL: (Field.QTY, Field.REASON),
+    Kind.FILL: (Field.TAKER_ACCOUNT, Field.LIQUIDATION),
+    Kind.LEVERAGE: (Field.PREVIOUS, Field.NOTIONAL, *_MARGIN),
+    Kind.POSITION: (Field.LEVERAGE, *_MARGIN),
+    Kind.MARK: (Field.INDEX, Field.FUNDING_RATE, Field.OPEN_INTEREST),
+}

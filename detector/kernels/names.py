@@ -18,14 +18,14 @@ NAMES_FULL = -1  # the name is new, and names_max are held already
 
 @kernel
 def name_find(
-    payload: Any, start: Any, end: Any, slots: Any, digests: Any, texts: Any, lengths: Any, key0: Any, key1: Any
+    payload: Any, start: Any, end: Any, digest: Any, slots: Any, digests: Any, texts: Any, lengths: Any
 ) -> Any:
     """Slot of the name payload[start:end] (1..NAME_BYTES_MAX bytes), or -1 - (the free slot where it would go).
 
+    digest   of the name, by digest_bytes
     slots    int32 (power of two, at least twice names_max), number of the name, -1 = free
     digests  uint64 (names_max); texts: uint8 (names_max * NAME_BYTES_MAX + 8); lengths: int64 (names_max)
     """
-    digest = digest_bytes(payload, start, end, key0, key1)
     length = end - start
     mask = len(slots) - 1
     slot = np.int64(digest & np.uint64(mask))
@@ -57,21 +57,20 @@ def name_add(
     payload: Any,
     start: Any,
     end: Any,
+    digest: Any,
     place: Any,
     slots: Any,
     digests: Any,
     texts: Any,
     lengths: Any,
     count: Any,
-    key0: Any,
-    key1: Any,
 ) -> Any:
     """Number of the new name that `name_find` found `place` (< 0) for; NAMES_FULL at the limit. count: int64 (1)."""
     index = np.int64(count[0])
     if index >= len(digests):
         return np.int64(NAMES_FULL)
     slots[-1 - place] = index
-    digests[index] = digest_bytes(payload, start, end, key0, key1)
+    digests[index] = digest
     lengths[index] = end - start
     for i in range(end - start):
         texts[index * NAME_BYTES_MAX + i] = payload[start + i]
@@ -109,10 +108,11 @@ class Names:
         assert 0 < len(name) <= NAME_BYTES_MAX, "names are checked before they are numbered"
         payload: npt.NDArray[np.uint8] = np.frombuffer(name + bytes(8), np.uint8)
         slots, digests, texts, lengths, _ = self.arrays
-        place = name_find(payload, 0, len(name), slots, digests, texts, lengths, *self.key)
+        digest = np.uint64(digest_bytes(payload, 0, len(name), *self.key))
+        place = name_find(payload, 0, len(name), digest, slots, digests, texts, lengths)
         if place >= 0:
             return int(slots[place])
-        return int(name_add(payload, 0, len(name), place, *self.arrays, *self.key))
+        return int(name_add(payload, 0, len(name), digest, place, *self.arrays))
 
     def texts(self) -> tuple[str, ...]:
         """All names, in the order of their numbers; the same tuple for as long as none is new."""
