@@ -10,7 +10,7 @@ from math import isfinite
 
 from detector.incidents.crossings import rank
 from detector.incidents.phrases import ADVICE, ADVICE_OTHERWISE, phrase
-from detector.incidents.words import SECOND_NS, clock, number, plain, quantity, rarity, span
+from detector.incidents.words import SECOND_NS, alongside, between, clock, listed, number, plain, quantity, rarity, span
 from detector.model.incident import Incident, Moment, Reason
 from detector.model.score import Evidence
 
@@ -55,7 +55,7 @@ def summary(incident: Incident, pseudonym: Callable[[int], str]) -> str:
     if incident.degraded:
         sentences.append("The feed names no accounts or no order ids, so this is seen less sharply than usual.")
     if incident.warming:
-        sentences.append("What is normal here is still being learned.")
+        sentences.append("It is still learning what is normal here.")
     return _cut(" ".join(sentences), SUMMARY_MAX)
 
 
@@ -65,8 +65,7 @@ def story(incident: Incident, pseudonym: Callable[[int], str]) -> tuple[str, ...
     lines.append(f"Expected once in {rarity(incident.every_s)}; score {incident.peak:.1f} at its worst.")
     for row in incident.evidence:
         lines.append(
-            f"{_name(row.market)}, {_named(row.detector)}: {_departure(row)}; {_measured(row)}; "
-            f"{number(100 * row.share)} % of that score."
+            f"{_name(row.market)}, {_named(row.detector)}: {_measured(row)}; {number(100 * row.share)} % of that score."
         )
     for who in incident.contributors:
         lines.append(f"{pseudonym(who.account)}: {number(100 * who.share)} % of it.")
@@ -105,20 +104,20 @@ def _seen(incident: Incident) -> str:
     if row is None:
         return f"{_named(incident.kind)} is unusual in {_name(incident.markets[0])}"
     where = f" in {_name(row.market)}," if len(incident.markets) > 1 else ""
-    known = phrase(row.feature, plain(row.meaning))
+    known = phrase(plain(row.feature), plain(row.meaning))
     counted = known.counted and isfinite(row.observed) and isfinite(row.expected)
     if not counted:
         return f"{_departure(row, verb=True)}{where.removesuffix(',')}"
     band = ""
     if isfinite(row.low) and isfinite(row.high):
-        band = f" (98 % of the time between {quantity(row.low, row.unit)} and {quantity(row.high, row.unit)})"
-    against = f"{quantity(row.observed, row.unit)}{where} where {quantity(row.expected, row.unit)} is normal"
+        band = f" (98 % of the time between {between(row.low, row.high, row.unit)})"
+    against = f"{quantity(row.observed, row.unit)}{where} where {alongside(row.expected, row.unit)} is normal"
     return f"{known.said} {against}{band}"
 
 
 def _departure(row: Evidence, *, verb: bool = False) -> str:
     """ "cancels 13 x their normal", with a verb where a sentence needs one."""
-    known = phrase(row.feature, plain(row.meaning))
+    known = phrase(plain(row.feature), plain(row.meaning))
     word = (" are" if known.plural else " is") if verb else ""
     whose = "their" if known.plural else "its"
     if rank(row.detector) == 1:
@@ -138,10 +137,15 @@ def _times(row: Evidence) -> str:
 
 
 def _measured(row: Evidence) -> str:
-    expected = f"{quantity(row.expected, row.unit)} expected"
+    if rank(row.detector) == 1:
+        return (
+            f"{phrase(plain(row.feature), '').title} more surprising than usual by {quantity(row.observed, row.unit)}"
+        )
+    band = ""
     if isfinite(row.low) and isfinite(row.high):
-        expected += f" ({quantity(row.low, row.unit)} to {quantity(row.high, row.unit)})"
-    return f"{quantity(row.observed, row.unit)} seen, {expected}"
+        band = f", mostly between {between(row.low, row.high, row.unit)}"
+    seen = f"{quantity(row.observed, row.unit)} seen, {alongside(row.expected, row.unit)} expected{band}"
+    return f"{_departure(row)} ({seen})"
 
 
 def _followed(incident: Incident) -> str:
@@ -149,10 +153,9 @@ def _followed(incident: Incident) -> str:
     first = incident.timeline[0] if incident.timeline else None
     others = incident.markets[1:]
     if others:
-        named = ", ".join(_name(market) for market in others[:NAMED_MARKETS])
         more = len(others) - NAMED_MARKETS
-        if more > 0:
-            named = f"{named} and {more} more"
+        names = [_name(market) for market in others[:NAMED_MARKETS]]
+        named = listed([*names, f"{more} more"] if more > 0 else names)
         moved = _moved(incident)
         if len(moved) < len(incident.markets):
             return f"; {named} followed"  # a story too long to be kept whole

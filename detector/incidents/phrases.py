@@ -31,7 +31,7 @@ PHRASES: dict[str, Phrase] = {
     "orders": Phrase("new orders", "new orders run at"),
     "raises": Phrase("leverage raises", "leverage raises run at"),
     "cuts": Phrase("leverage cuts", "leverage cuts run at"),
-    "raise_surprise": Phrase("large positions raising leverage", "", counted=False),
+    "raise_surprise": Phrase("leverage raises by large positions", "", counted=False),
     "raised_notional": Phrase("value on raised leverage", "the value on raised leverage stands at", plural=False),
     "quotes_missing": Phrase("missing quotes of makers", "quotes of its makers are missing:"),
     "quotes_missing_long": Phrase(
@@ -84,11 +84,11 @@ ADVICE: dict[str, str] = {
     "look at the accounts that raise and how far their liquidation prices are.",
     "thin_book": "Those who usually quote are gone or far out, so a small order moves the price: "
     "look at the makers' connections and at the depth that is left.",
-    "joint": "Several weak signs rise together and none is strong alone: look at which of them grow before you act.",
+    "joint": "None of them is strong alone, but together they are rare: look at which of them grow before you act.",
     "drift": "What is normal here has moved, which alone is no trouble: look for a change of fees, limits or the feed.",
     "cascade": "Forced sales can feed on each other from here: look at the largest positions near liquidation.",
     "feed": "What is seen of the exchange is incomplete: look at the feed before you trust any other alert.",
-    "correlated": "So many at once point at one cause (a large account, a maker, a gateway, news): "
+    "correlated": "Several markets at once point at one cause (a large account, a maker, a gateway, news): "
     "look first at the one that moved first or furthest.",
 }
 ADVICE_OTHERWISE = "Hold the evidence against what the market does now."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from math import floor, isfinite, log10
 
@@ -10,6 +11,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND_NS = 1_000_000
 SECOND_NS = 1_000_000_000
 LARGE = ((1e12, "T"), (1e9, "B"), (1e6, "M"))
+SHORT_UNIT = 5  # characters: "1/min", "bps"; not "orders"
 YEAR_S = 31_557_600.0
 YEARS_MAX = 1_000.0
 SPANS = (
@@ -60,6 +62,33 @@ def quantity(value: float, unit: str) -> str:
     return f"{number(value)} {plain(unit)}"
 
 
+def alongside(value: float, unit: str) -> str:
+    """The same where the unit was just said: a long one need not be said again.
+
+    >>> [alongside(x, u) for x, u in ((31, "1/s"), (6.2, "orders"), (0.1, "share"), (6, "bps"))]
+    ['31/s', '6.2', '10 %', '6 bps']
+    """
+    return quantity(value, unit if unit in ("share", "quote") or len(unit) <= SHORT_UNIT else "")
+
+
+def between(low: float, high: float, unit: str) -> str:
+    """A range, its unit said once.
+
+    >>> between(12, 66, "1/s"), between(1, 15, "orders")
+    ('12 and 66/s', '1 and 15 orders')
+    """
+    return f"{quantity(low, unit if unit == 'share' else '')} and {quantity(high, unit)}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names as they are spoken.
+
+    >>> listed(["a"]), listed(["a", "b", "c"])
+    ('a', 'a, b and c')
+    """
+    return " and ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
+
+
 def span(seconds: float) -> str:
     """How long, in the largest unit that gives at least one and a half of it.
 
@@ -79,7 +108,7 @@ def span(seconds: float) -> str:
     if whole < 129_600:
         hours, rest = divmod(whole // 60, 60)
         return f"{hours} h {rest} min" if rest and hours < 10 else f"{hours} h"
-    return f"{whole / 86_400:.1f} days"
+    return f"{number(round(whole / 86_400, 1))} days"
 
 
 def rarity(every_s: float) -> str:

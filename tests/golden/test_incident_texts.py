@@ -1,0 +1,105 @@
+"""The texts of incidents as they are read at 03:00, one file each. FORESHOCK_BLESS=1 writes them anew; then read them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from detector.incidents.alerting import Alerting
+from detector.incidents.explain import story
+from detector.incidents.settings import SECOND_NS, IncidentSettings
+from detector.model.incident import Contributor, Incident, Moment, Reason, Severity
+from detector.model.score import Evidence
+
+HERE = Path(__file__).parent / "incidents"
+START_NS = 1_795_342_999 * SECOND_NS
+BTC, ETH, SOL = "BTC-PERP", "ETH-PERP", "SOL-PERP"
+CANCELS = Evidence(BTC, "cancel_burst", "cancels", "1/s", 412.0, 31.0, 12.0, 66.0, 0.58)
+FLEETING = Evidence(BTC, "cancel_burst", "fleeting_cancels", "1/s", 190.0, 2.0, 0.0, 9.0, 0.42)
+MISSING = Evidence(ETH, "thin_book", "quotes_missing", "orders", 44.0, 6.2, 1.0, 15.0, 0.7)
+MOVED = Evidence(ETH, "thin_book", "quotes_moved", "orders", 31.0, 4.0, 0.0, 11.0, 0.3)
+RAISES = Evidence(SOL, "leverage_spike", "raises", "1/min", 14.0, 0.8, 0.0, 3.2, 0.25)
+SURPRISE = Evidence(SOL, "leverage_spike", "raise_surprise", "nats/min", 22.0, 1.1, 0.0, 5.0, 0.75)
+JOINT = (
+    Evidence(BTC, "joint", "cancel_burst.cancels", "nats", 5.0, 0.0, 0.0, 1.0, 0.6),
+    Evidence(BTC, "joint", "thin_book.quotes_missing", "nats", 3.3, 0.0, 0.0, 1.0, 0.4),
+)
+BARE = (
+    Evidence("BTCUSDT", "cancel_burst", "cancels_unnamed", "1/s", 1_840.0, 210.0, 96.0, 402.0, 1.0),
+    Evidence("BTCUSDT", "thin_book", "taken", "% of depth", 310.0, 1.2, 0.0, 9.5, 1.0),
+)
+DRIFT = Evidence(BTC, "drift", "cancels", "1/s", 48.0, 31.0, 22.0, 40.0, 1.0)
+OTHER = Evidence(BTC, "queue", "queue_age", "s", 0.4, 6.0, 2.0, 15.0, 1.0, "age of the first order in the queue")
+
+
+def made(kind: str, *evidence: Evidence, at_s: tuple[int, ...] = (), **changes: object) -> Incident:
+    """An incident of these rows; the n-th (market, detector) moved `at_s[n]` seconds after the first."""
+    pairs = list(dict.fromkeys((row.market, row.detector) for row in evidence))
+    moments = tuple(
+        Moment(START_NS + (1 + (at_s[n] if n < len(at_s) else 0)) * SECOND_NS, *pair, 4.7 - n)
+        for n, pair in enumerate(pairs)
+    )
+    fields: dict[str, object] = {
+        "incident_id": "inc_0123456789ABCDEFGHJKMNPQRS",
+        "seq": 1,
+        "reason": Reason.OPENED,
+        "severity": Severity.CRITICAL,
+        "kind": kind,
+        "markets": tuple(dict.fromkeys(market for market, _ in pairs)),
+        "detectors": tuple(dict.fromkeys(detector for _, detector in pairs)),
+        "score": 4.7,
+        "peak": 4.7,
+        "started_ns": START_NS,
+        "detected_ns": START_NS + SECOND_NS,
+        "updated_ns": START_NS + SECOND_NS,
+        "ended_ns": None,
+        "evidence": evidence,
+        "timeline": moments,
+        "contributors": (Contributor(7, 0.27), Contributor(8, 0.12)),
+        "every_s": 3.2 * 31_557_600,
+        **changes,
+    }
+    return Incident(**fields)  # type: ignore[arg-type]
+
+
+SHOCK = tuple(f"M{i:02d}-PERP" for i in range(47))
+INCIDENTS = {
+    "cancel_burst": made("cancel_burst", CANCELS, FLEETING),
+    "cancel_burst_then_thin_book": made(
+        "cancel_burst", CANCELS, FLEETING, replace(MISSING, market=BTC), replace(MOVED, market=BTC), at_s=(0, 41)
+    ),
+    "thin_book": made("thin_book", MISSING, MOVED, contributors=(Contributor(7, 0.61),)),
+    "leverage_spike": made("leverage_spike", SURPRISE, RAISES, every_s=5 * 86_400, severity=Severity.WARNING),
+    "joint": made("joint", *JOINT, severity=Severity.INFO, every_s=30_000, contributors=(Contributor(7, 0.04),)),
+    "drift": made("drift", DRIFT, severity=Severity.INFO, contributors=(), warming=True),
+    "unknown_detector": made("queue", OTHER, contributors=()),
+    "without_names": made("cancel_burst", *BARE, contributors=(), degraded=True, at_s=(0, 4)),
+    "three_markets": made("correlated", CANCELS, FLEETING, MISSING, MOVED, SURPRISE, at_s=(0, 2, 4)),
+    "shock_at_once": made(
+        "correlated", CANCELS, MISSING, markets=(BTC, ETH, *SHOCK),
+        timeline=tuple(Moment(START_NS + SECOND_NS, market, "cancel_burst", 4.7) for market in (BTC, ETH, *SHOCK)),
+    ),
+    "escalated": made("cancel_burst", CANCELS, FLEETING, reason=Reason.ESCALATED, seq=2),
+    "again": made("cancel_burst", CANCELS, FLEETING, seq=3, severity=Severity.INFO),
+    "resolved": made(
+        "cancel_burst", CANCELS, FLEETING, reason=Reason.RESOLVED, seq=3, ended_ns=START_NS + 101 * SECOND_NS,
+        updated_ns=START_NS + 161 * SECOND_NS,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(INCIDENTS))
+def test_the_text_is_as_it_was_read_in_review(name: str) -> None:
+    told = Alerting(IncidentSettings(), b"the key of the golden texts")
+    text = "\n".join(story(INCIDENTS[name], told.pseudonym)) + "\n"
+    path = HERE / f"{name}.txt"
+    if os.environ.get("FORESHOCK_BLESS"):
+        path.write_text(text)
+    assert text == path.read_text()
+
+
+def test_no_text_is_left_over() -> None:
+    assert {path.stem for path in HERE.glob("*.txt")} == set(INCIDENTS)
