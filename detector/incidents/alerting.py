@@ -38,9 +38,9 @@ class Alerting:
         self,
         settings: IncidentSettings,
         pseudonym_key: bytes,
-        *,
         config_rev: str = "",
         version: str = "",
+        *,
         links: Mapping[str, str] | None = None,
     ) -> None:
         assert pseudonym_key, "the pseudonyms' key is empty: anybody could compute who is meant"

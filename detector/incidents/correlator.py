@@ -10,6 +10,10 @@ Where a crossing (a score at or above its own info level) goes, first rule that 
 4. The market's incident was resolved, and its last crossing is at most `join` ago: that one opens again under its id.
 5. All that is left in this window opens one incident.
 
+While an incident of warning or above is younger than `together`, markets that are unusual at the same moment but below
+their own level join it too, if they are so unusual that at most COMPANIONS_FALSE of them would be by chance: with the
+shock known, the question is no longer whether something happened but whom it hit.
+
 A drift keeps to itself: it joins drifts, and nobody else joins it. Incidents are never merged afterwards: an id once
 told stays. How often one is told is bounded: severity rises twice at most each time it opens; each reopening doubles
 how long it must be quiet, until nothing can reopen it; the first update waits until `together` has passed, so that a
@@ -19,11 +23,12 @@ shock is told twice and not once a second; later ones come `update` apart; `upda
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from math import log10
 from typing import cast
 
 import numpy as np
 
-from detector.incidents.crossings import DRIFT, Crossing, by_market, near, rank
+from detector.incidents.crossings import DRIFT, Crossing, by_market, companions, near, rank
 from detector.incidents.episode import Episode, from_state
 from detector.incidents.identity import incident_id
 from detector.incidents.settings import Context, IncidentSettings
@@ -31,6 +36,7 @@ from detector.model.incident import Contributor, Incident, Reason, Severity
 from detector.model.score import Score
 from detector.model.state import State, Tree
 
+COMPANIONS_FALSE = 0.5  # markets that join a shock by chance alone, at most, on average
 WAVE_MARKETS = 3  # so many markets at once are no coincidence
 SHARED_MIN = 0.25  # of both: an account behind this much of two markets' trouble makes them one
 CONTRIBUTING_MAX = 8  # members whose accounts are asked for when an incident is told
@@ -57,6 +63,7 @@ class Correlator:
             return tuple(told)
         self._release(close_ns)
         self._place(crossing, close_ns, width_ns, context)
+        self._accompany(crossing, close_ns, width_ns, scores)
         for score in scores:
             for market in near(score, self.settings.quiet_margin):
                 episode = self._owner.get(market)
@@ -94,6 +101,26 @@ class Correlator:
             group = [market for market in left if _drifting(crossing[market]) is drifting]
             if group:
                 self._open_for(group, crossing, close_ns, width_ns)
+
+    def _accompany(
+        self, crossing: dict[str, list[Crossing]], close_ns: int, width_ns: int, scores: Sequence[Score]
+    ) -> None:
+        """Markets the newest shock hit too, more weakly. They are put into `crossing`, for the evidence."""
+        together_ns = max(self.settings.together_ns, width_ns)
+        shocks = [
+            episode
+            for episode in sorted(self._open.values(), key=_age)
+            if close_ns - episode.opened_ns <= together_ns
+            and episode.severity >= Severity.WARNING
+            and not episode.drifting
+        ]
+        if not shocks:
+            return
+        looks = sum(len(score.markets) for score in scores if rank(score.detector) == 0) * (together_ns // width_ns + 1)
+        for market, found in companions(scores, log10(looks / COMPANIONS_FALSE)).items():
+            if market not in self._owner:
+                self._take(shocks[-1], found, close_ns)
+                crossing[market] = found
 
     def _take(self, episode: Episode, found: Sequence[Crossing], close_ns: int) -> None:
         self.counts["not_listed"] += episode.take(found, close_ns, self.settings)

@@ -56,6 +56,21 @@ def by_market(scores: Sequence[Score]) -> dict[str, list[Crossing]]:
     return markets
 
 
+def companions(scores: Sequence[Score], level: float) -> dict[str, list[Crossing]]:
+    """Markets that stay below their own info level but reach `level`, as crossings of info strength, by name."""
+    markets: dict[str, list[Crossing]] = {}
+    for score in scores:
+        if rank(score.detector) > 0:
+            continue
+        for index in np.flatnonzero((score.values >= level) & (score.values < score.levels[0])).tolist():
+            market = score.markets[index]
+            value, every_s = float(score.values[index]), float(score.every_s[index])
+            warming = bool(score.warming[index])
+            found = Crossing(market, score.detector, value, 0.0, Severity.INFO, every_s, warming, score, index)
+            markets.setdefault(market, []).append(found)
+    return {market: sorted(markets[market], key=lambda found: -found.value) for market in sorted(markets)}
+
+
 def near(score: Score, margin: float) -> Iterator[str]:
     """Markets within `margin` of crossing, or beyond: too high to be called quiet."""
     mask = score.values >= score.levels[0] - margin
