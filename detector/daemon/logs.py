@@ -16,9 +16,15 @@ from structlog.typing import EventDict, WrappedLogger
 SECRET_NAME = re.compile(r"secret|passw|token|authorization|api_?key|private|signature|pseudonym_key", re.IGNORECASE)
 SECRET_TEXT = re.compile(r"whsec_[A-Za-z0-9+/=_-]+|(?<=://)[^/\s@]+@|\bBearer\s+\S+", re.IGNORECASE)
 TEXT_MAX = 2_000  # characters of one value
+FRAMES_MAX = 20  # of a traceback
 KINDS_MAX = 1_000  # different messages whose repeats are counted
 REPEAT_S = 10.0  # the same message at most BURST times in this long
 BURST = 5
+
+
+_traceback = structlog.processors.ExceptionRenderer(
+    structlog.tracebacks.ExceptionDictTransformer(show_locals=False, max_frames=FRAMES_MAX)
+)
 
 
 def configure(level: str = "info", *, json: bool | None = None, stream: TextIO | None = None) -> None:
@@ -32,7 +38,7 @@ def configure(level: str = "info", *, json: bool | None = None, stream: TextIO |
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
     ]
     last: list[Any] = (
-        [structlog.processors.dict_tracebacks, redacted, safe, structlog.processors.JSONRenderer()]
+        [_traceback, redacted, safe, structlog.processors.JSONRenderer()]
         if as_json
         else [
             structlog.processors.format_exc_info,

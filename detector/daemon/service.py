@@ -19,7 +19,7 @@ from detector.daemon.delivery import Delivery
 from detector.daemon.health import Check, Health
 from detector.daemon.ledger import Ledger
 from detector.daemon.telemetry import Telemetry
-from detector.daemon.watch import Watch
+from detector.daemon.watch import Watch, WatchSettings
 from detector.engine.step import Step
 from detector.model.records import RecordBatch
 from detector.model.state import State
@@ -87,13 +87,17 @@ class Service:
         self.ledger = ledger
         self.telemetry = telemetry
         self.engine: Engine | None = None
-        self.watch = Watch(self, heartbeats)
+        told = self.settings
+        self.watch = Watch(
+            self, WatchSettings(told.stalled_after_s, told.hung_after_s, told.heartbeat_every_s, tuple(heartbeats))
+        )
         self._pipeline = pipeline
         self._exit_now = exit_now
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="engine")
         self._stopping = asyncio.Event()
         self._assigned: tuple[Partition, ...] = ()
         self._known: dict[Partition, int] = {}  # offsets of partitions that are elsewhere now stay in the checkpoint
+        self._read: dict[Partition, int] = {}  # next offset of what the engine was given, folded or not
         self._saved: tuple[Mapping[Partition, int], int] | None = None
         self._saving: asyncio.Task[None] | None = None
         self._save_due = 0.0
@@ -136,6 +140,12 @@ class Service:
         """Assigned now."""
         return self._assigned
 
+    async def positions_of(self, partitions: Sequence[Partition]) -> Mapping[Partition, int]:
+        """Where a source goes on with partitions that came to it: behind what the engine still holds of them, or else
+        where their part of the state stands. Those not named start as the configuration says."""
+        places = {**self._known, **self._read}
+        return {partition: places[partition] for partition in partitions if partition in places}
+
     def spawn(self, work: Coroutine[Any, Any, object]) -> None:
         """Beside the loop; awaited at the end."""
         task = asyncio.create_task(work)
@@ -147,6 +157,8 @@ class Service:
         return (
             Check("partitions", bool(self._assigned), "no partition is assigned yet"),
             Check("store", not self.ledger.broken, self.ledger.broken),
+            Check("trouble", not (trouble := str(getattr(self.source, "trouble", ""))), trouble),
+            Check("held", not (held := getattr(self.source, "held", ())), f"partitions not read until decided: {held}"),
         )
 
     def _signalled(self, number: int) -> None:
@@ -200,6 +212,7 @@ class Service:
         if batches:
             for batch in batches:
                 self.telemetry.records(batch.topic, len(batch))
+                self._read[batch.topic, batch.partition] = batch.next_offset
             with self.telemetry.step.time():
                 step = await self._in_engine(lambda: engine.step(batches))
             self.ledger.take(step)
@@ -225,6 +238,8 @@ class Service:
             if self._assigned:
                 self.telemetry.rebalances.inc()
                 self._known.update(self.engine.positions())
+            for gone in set(self._assigned) - set(assigned):
+                self._read.pop(gone, None)
             self.engine.assign(assigned)
             self._assigned = assigned
             self.telemetry.partitions.set(len(assigned))

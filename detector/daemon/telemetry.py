@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from detector import __version__
 
+PARTITIONS_MAX = 1_024  # whose lag is told
 NAMES_MAX = 64  # values of one free label; what comes after is counted as "other"
 SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
 
@@ -43,6 +44,10 @@ class Telemetry:
         self.fetch_age = Gauge(
             "foreshock_source_last_fetch_age_seconds", "Since the source last answered", registry=registry
         )
+        self._lag = Gauge(
+            "foreshock_consumer_lag_records", "Records behind the end", ["topic", "partition"], registry=registry
+        )
+        self._notices = Counter("foreshock_source_notices", "What the log lost or hid", ["kind"], registry=registry)
         self.partitions = Gauge("foreshock_partitions_assigned", "Partitions read here", registry=registry)
         self.paused = Gauge("foreshock_partitions_paused", "Partitions the engine is ahead on", registry=registry)
         self.rebalances = Counter("foreshock_rebalances", "Changes of the assigned partitions", registry=registry)
@@ -86,6 +91,16 @@ class Telemetry:
         )
         build = Gauge("foreshock_build_info", "Always 1", ["version", "python"], registry=registry)
         build.labels(__version__, platform.python_version()).set(1)
+
+    def lag(self, lags: Mapping[tuple[str, int], int]) -> None:
+        """Records behind the log's end, by partition; those that are elsewhere now are forgotten."""
+        self._lag.clear()
+        for (topic, partition), records in sorted(lags.items())[:PARTITIONS_MAX]:
+            self._lag.labels(topic, str(partition)).set(records)
+
+    def notice(self, kind: str) -> None:
+        """The source told of a gap, a topic made anew, a batch it cannot read."""
+        self._notices.labels(self._bounded("kind_of_notice", kind)).inc()
 
     def records(self, topic: str, number: int) -> None:
         """Taken from the source."""

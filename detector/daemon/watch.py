@@ -5,33 +5,80 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
 
 import structlog
 
 from detector.daemon import notices, systemd
+from detector.daemon.delivery import Delivery
 from detector.daemon.health import Check, Health
-from detector.daemon.ledger import letters
+from detector.daemon.ledger import Ledger, letters
+from detector.daemon.telemetry import Telemetry
 from detector.sinks.base import Parcel
+from detector.sources.base import Partition, Source
+from detector.sources.positions import Notice, NoticeKind
 from detector.store.rows import Letter, StoreError
-
-if TYPE_CHECKING:
-    from detector.daemon.service import Service
+from detector.store.store import Store
 
 LOOK_EVERY_S = 1.0
 PAUSED_S = 5.0  # the whole process stood still for this long: stopped, or starved
 NOTICE_EVERY_S = 600.0  # a trouble that comes and goes is told again at most this often
 
+_NEVER = (0, False, 0.0)
+
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class WatchSettings:
+    """Durations in seconds. heartbeats: destinations that expect one."""
+
+    stalled_after_s: float
+    hung_after_s: float
+    heartbeat_every_s: float
+    heartbeats: Sequence[str] = ()
+
+
+class Reached(Protocol):
+    """An engine, as far as progress goes."""
+
+    @property
+    def watermark_ns(self) -> int: ...
+
+
+@runtime_checkable
+class Reporting(Protocol):
+    """A source that has more to say than records."""
+
+    def take_notices(self) -> tuple[Notice, ...]: ...
+    def lag(self) -> Mapping[Partition, int]: ...
+
+
+class Watched(Protocol):
+    """The service, as it is seen from here."""
+
+    source: Source
+    store: Store
+    delivery: Delivery
+    ledger: Ledger
+    telemetry: Telemetry
+
+    @property
+    def engine(self) -> Reached | None: ...
+    def partitions(self) -> tuple[Partition, ...]: ...
+    def checks(self) -> tuple[Check, ...]: ...
+    def spawn(self, work: Coroutine[Any, Any, object]) -> None: ...
 
 
 class Watch:
     """One task beside the service's loop, and the facts that the loop leaves here."""
 
-    def __init__(self, service: Service, heartbeats: Sequence[str]) -> None:
+    def __init__(self, service: Watched, settings: WatchSettings) -> None:
         self._service = service
-        self._heartbeats = tuple(heartbeats)
+        self._settings = settings
+        self._heartbeats = tuple(settings.heartbeats)
         self._task: asyncio.Task[None] | None = None
         self._started = False
         self._stopping = False
@@ -89,7 +136,7 @@ class Watch:
 
     def health(self) -> Health:
         """As it stands now."""
-        settings, service = self._service.settings, self._service
+        settings, service = self._settings, self._service
         now = time.monotonic()
         turn_s, heard_s = now - self._turned, now - self._heard
         live = not self._started or turn_s < settings.hung_after_s
@@ -119,7 +166,7 @@ class Watch:
     def trouble(self, what: str, why: str, *, without: str = "") -> None:
         """Tell on-call that the daemon itself is unwell, or well again: a change, once, past `without`."""
         now = time.time()
-        began, firing, told = self._troubles.get(what, (0, False, 0.0))
+        began, firing, told = self._troubles.get(what, _NEVER)
         if bool(why) == firing or (why and abs(now - told) < NOTICE_EVERY_S):
             return
         began = int(now) if why else began
@@ -131,6 +178,20 @@ class Watch:
         )  # fmt: skip
         names = [name for name in self._service.ledger.route(alert) if name != without]
         self._service.spawn(self._put(letters(alert, names), now))
+
+    def tell(self, notice: Notice) -> None:
+        """What an operator must know of the log: records lost, a topic made anew. Told once for each place."""
+        self._service.telemetry.notice(notice.kind)
+        where = f"{notice.kind}_{notice.topic}_{notice.partition}"
+        if notice.kind is NoticeKind.FALLBACK or time.time() - self._troubles.get(where, _NEVER)[2] < NOTICE_EVERY_S:
+            return
+        now = time.time()
+        self._troubles[where] = (int(now), False, now)
+        alert = notices.degraded(
+            f"{where}_{notice.from_offset}", now, f"foreshock: {notice.kind} on {notice.topic}/{notice.partition}",
+            notice.detail, firing=False, seq=1, severity="warning",
+        )  # fmt: skip
+        self._service.spawn(self._put(letters(alert, self._service.ledger.route(alert)), now))
 
     async def _put(self, written: Sequence[Letter], at_s: float) -> None:
         service = self._service
@@ -150,12 +211,13 @@ class Watch:
             last = now
             health = self.health()
             self._gauges(now)
-            if feed_s and health.live and now - fed >= min(feed_s, self._service.settings.hung_after_s) / 2:
+            self._listen()
+            if feed_s and health.live and now - fed >= min(feed_s, self._settings.hung_after_s) / 2:
                 fed = now
                 systemd.notify("WATCHDOG=1")
-            if now - self._heard >= self._service.settings.stalled_after_s:
+            if now - self._heard >= self._settings.stalled_after_s:
                 self.trouble("source", f"it has said nothing for {now - self._heard:.0f} s; nothing is being watched")
-            if self._heartbeats and now - self._beat >= self._service.settings.heartbeat_every_s:
+            if self._heartbeats and now - self._beat >= self._settings.heartbeat_every_s:
                 await self._heartbeat(now, health)
 
     async def _heartbeat(self, now: float, health: Health) -> None:
@@ -170,6 +232,13 @@ class Watch:
         alert = notices.heartbeat(time.time(), health.progress)
         parcel = Parcel(alert.key, str(alert.data["incident_id"]), "info", alert.body())
         await self._service.delivery.send_now(parcel, self._heartbeats)
+
+    def _listen(self) -> None:
+        source, telemetry = self._service.source, self._service.telemetry
+        if isinstance(source, Reporting):
+            for notice in source.take_notices():
+                self.tell(notice)
+            telemetry.lag(source.lag())
 
     def _gauges(self, now: float) -> None:
         telemetry, engine = self._service.telemetry, self._service.engine

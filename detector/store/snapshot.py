@@ -12,6 +12,7 @@ import hashlib
 import math
 import struct
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -130,9 +131,40 @@ def _compressed(arrays: list[npt.NDArray[np.generic]], size: int) -> bytes:
     for array in arrays:
         start = -(-end // ALIGNMENT) * ALIGNMENT
         end = start + array.nbytes
-        little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
-        body[start:end] = little.tobytes()
+        body[start:end] = _canonical(array).tobytes()
     return zstandard.ZstdCompressor(level=1, write_content_size=True).compress(body)
+
+
+def _canonical(array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    """Little-endian, and nothing between the fields: numpy leaves there what the memory held before."""
+    little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+    gaps = _gaps(array.dtype)
+    if not gaps.any():
+        return little
+    raw = np.frombuffer(little.tobytes(), np.uint8).reshape(-1, len(gaps)).copy()
+    raw[:, gaps] = 0
+    return raw
+
+
+@lru_cache(maxsize=256)
+def _gaps(dtype: np.dtype[Any]) -> npt.NDArray[np.bool_]:
+    """bool (bytes of a value): True where no field is."""
+    gaps = np.ones(dtype.itemsize, np.bool_)
+    _cover(gaps, dtype, 0)
+    return gaps
+
+
+def _cover(gaps: npt.NDArray[np.bool_], dtype: np.dtype[Any], start: int) -> None:
+    """Mark the bytes that a value of `dtype` at `start` really uses."""
+    if dtype.fields is not None:
+        for name in dtype.names or ():
+            _cover(gaps, dtype.fields[name][0], start + dtype.fields[name][1])
+    elif dtype.subdtype is not None:
+        base, shape = dtype.subdtype
+        for index in range(math.prod(shape)):
+            _cover(gaps, base, start + index * base.itemsize)
+    else:
+        gaps[start : start + dtype.itemsize] = False
 
 
 def _copied(value: Tree) -> Tree:
@@ -209,8 +241,8 @@ def _array(place: _Place, body: bytes) -> npt.NDArray[np.generic]:
         raise SnapshotError(f"an array of shape {place.shape} reaches past the end of the body")
     if count * dtype.itemsize == 0:
         return np.zeros(place.shape, dtype)
-    flat = np.frombuffer(body, dtype, count, place.start)
-    return flat.reshape(place.shape).copy()
+    own = bytearray(body[place.start : place.start + count * dtype.itemsize])
+    return np.frombuffer(own, dtype, count).reshape(place.shape)
 
 
 def _check_dtype(dtype: np.dtype[Any], path: str) -> None:

@@ -12,6 +12,7 @@ from random import Random
 from typing import Any
 
 import msgspec
+import pytest
 
 from detector.page.receiver import Receiver
 from detector.store import snapshot
@@ -31,6 +32,7 @@ async def child(directory: Path, url: str) -> asyncio.subprocess.Process:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 async def test_killed_again_and_again_it_loses_nothing_and_tells_nothing_under_two_names(tmp_path: Path) -> None:
     seed = int.from_bytes(os.urandom(4), "little")
     print(f"seed {seed}")

@@ -19,6 +19,7 @@ from detector.daemon.service import Service, ServiceSettings
 from detector.daemon.telemetry import Telemetry
 from detector.model.state import State
 from detector.sinks.base import Sink
+from detector.sources.positions import Notice, NoticeKind
 from detector.store import snapshot
 from detector.store.rows import Checkpoint
 from detector.store.store import FILE_NAME, Store, StoreSettings
@@ -276,6 +277,42 @@ async def test_a_rebalance_keeps_the_offsets_of_partitions_that_went_elsewhere(t
     checkpoint = await store.load()
     assert checkpoint is not None and dict(checkpoint.positions) == {("orders", 0): 60, ("orders", 1): 30}
     await store.close()
+
+
+async def test_a_partition_that_comes_back_goes_on_where_its_state_stands(tmp_path: Path) -> None:
+    house = House(tmp_path, ListSource(30, partitions=2), Remembering("oncall"))
+    service = await house.open()
+    running = asyncio.create_task(service.run(signals=False))
+    both = [("orders", 0), ("orders", 1), ("orders", 7)]
+    await until(lambda: bool(house.engines) and sum(house.engines[-1].at.values()) == 60)
+    assert await service.positions_of(both) == {("orders", 0): 30, ("orders", 1): 30}
+    house.engines[-1].at["orders", 1] = 25  # five records are staged, not folded
+    del house.source.next["orders", 1]
+    await until(lambda: service.partitions() == (("orders", 0),))
+    assert await service.positions_of(both) == {("orders", 0): 30, ("orders", 1): 25}
+    service.stop()
+    await running
+
+
+async def test_what_the_source_lost_is_told_to_oncall_once(tmp_path: Path) -> None:
+    class Lossy(ListSource):
+        def take_notices(self) -> tuple[Notice, ...]:
+            return (Notice(NoticeKind.GAP, "orders", 0, 7, 9, "records 7 to 8 are gone: retention was faster"),)
+
+        def lag(self) -> dict[tuple[str, int], int]:
+            return {("orders", 0): 12}
+
+    sink = Remembering("oncall")
+    house = House(tmp_path, Lossy(10), sink)
+    await house.open()
+    running = asyncio.create_task(house.service.run(signals=False))
+    await until(lambda: house.value("foreshock_source_notices_total", kind="gap") >= 2)
+    await until(lambda: any(parcel.key.startswith("degraded_gap") for parcel in sink.attempts))
+    house.service.stop()
+    await running
+    (told,) = [data_of(parcel) for parcel in sink.attempts if parcel.key.startswith("degraded_gap")]
+    assert "7 to 8 are gone" in str(told["summary"])
+    assert house.value("foreshock_consumer_lag_records", topic="orders", partition="0") == 12
 
 
 async def until(done: Callable[[], bool], seconds: float = 10.0) -> None:

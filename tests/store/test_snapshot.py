@@ -75,6 +75,16 @@ def test_a_structured_array_keeps_its_fields_offsets_and_padding() -> None:
     assert back["levels"][2, 1, 1] == 7.5 and back["row"]["offset"][3] == 99
 
 
+def test_what_memory_held_between_the_fields_is_neither_saved_nor_changes_the_bytes() -> None:
+    nested = np.dtype([("tag", "i1"), ("row", EVENT, (2,)), ("end", "i1")], align=True)
+    clean, dirty = np.zeros(3, nested), np.frombuffer(b"\xaa" * 3 * nested.itemsize, nested).copy()
+    for name in ("tag", "end"):
+        dirty[name] = 0
+    for name in EVENT.names or ():
+        dirty["row"][name] = 0
+    assert encode({"table": dirty}) == encode({"table": clean}) == encode(freeze({"table": dirty}))
+
+
 def test_a_view_with_strides_is_saved_by_its_values() -> None:
     grid = np.arange(24, dtype=np.int64).reshape(4, 6)
     assert np.array_equal(np.asarray(decode(encode({"v": grid.T[::2]}))["v"]), grid.T[::2])
