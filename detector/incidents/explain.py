@@ -10,7 +10,18 @@ from math import isfinite
 
 from detector.incidents.crossings import rank
 from detector.incidents.phrases import ADVICE, ADVICE_OTHERWISE, phrase
-from detector.incidents.words import SECOND_NS, alongside, between, clock, listed, number, plain, quantity, rarity, span
+from detector.incidents.words import (
+    SECOND_NS,
+    alongside,
+    between,
+    clock,
+    listed,
+    percent,
+    plain,
+    quantity,
+    rarity,
+    span,
+)
 from detector.model.incident import Incident, Moment, Reason
 from detector.model.score import Evidence
 
@@ -65,10 +76,10 @@ def story(incident: Incident, pseudonym: Callable[[int], str]) -> tuple[str, ...
     lines.append(f"Expected once in {rarity(incident.every_s)}; score {incident.peak:.1f} at its worst.")
     for row in incident.evidence:
         lines.append(
-            f"{_name(row.market)}, {_named(row.detector)}: {_measured(row)}; {number(100 * row.share)} % of that score."
+            f"{_name(row.market)}, {_named(row.detector)}: {_measured(row)}; {percent(row.share)} of that score."
         )
     for who in incident.contributors:
-        lines.append(f"{pseudonym(who.account)}: {number(100 * who.share)} % of it.")
+        lines.append(f"{pseudonym(who.account)}: {percent(who.share)} of it.")
     for moment in incident.timeline:
         what = f"{_name(moment.market)}, {_named(moment.detector)}, score {moment.score:.1f}"
         lines.append(f"{clock(moment.at_ns)}  {what}.")
@@ -196,10 +207,10 @@ def _who(incident: Incident, pseudonym: Callable[[int], str]) -> str:
     if not incident.contributors:
         return ""
     top = max(incident.contributors, key=lambda who: who.share)
-    share = number(100 * top.share)
+    share = percent(top.share)
     if top.share < STANDS_OUT:
-        return f"; no account stands out (the largest has {share} %)"
-    return f"; {pseudonym(top.account)} accounts for {share} % of it"
+        return f"; no account stands out (the largest has {share})"
+    return f"; {pseudonym(top.account)} accounts for {share} of it"
 
 
 def _advice(incident: Incident) -> str:

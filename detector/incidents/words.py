@@ -11,6 +11,8 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND_NS = 1_000_000
 SECOND_NS = 1_000_000_000
 LARGE = ((1e12, "T"), (1e9, "B"), (1e6, "M"))
+SLOWER = ("1/min", "1/h")
+SELDOM = 0.1  # a second or a minute: rarer than this is counted over a longer time
 SHORT_UNIT = 5  # characters: "1/min", "bps"; not "orders"
 YEAR_S = 31_557_600.0
 YEARS_MAX = 1_000.0
@@ -48,18 +50,31 @@ def _three(value: float) -> str:
 def quantity(value: float, unit: str) -> str:
     """A number with its unit, as it is said aloud.
 
-    >>> [quantity(x, u) for x, u in ((412, "1/s"), (3.2e6, "quote"), (80, "% of depth"), (0.27, "share"), (4, ""))]
-    ['412/s', '3.2 M', '80 % of depth', '27 %', '4']
+    >>> [quantity(x, u) for x, u in ((412, "1/s"), (0.003, "1/s"), (3.2e6, "quote"), (80, "% of depth"), (4, ""))]
+    ['412/s', '0.18/min', '3.2 M', '80 % of depth', '4']
     """
     if not isfinite(value):
         return "unknown"
     if unit.startswith("1/"):
+        for slower in SLOWER if unit == "1/s" else ():
+            if not 0 < abs(value) < SELDOM:
+                break
+            value, unit = value * 60, slower
         return f"{number(value)}{unit[1:]}"
     if unit == "share":
-        return f"{number(100 * value)} %"
+        return percent(value)
     if unit in ("", "quote"):
         return number(value)
     return f"{number(value)} {plain(unit)}"
+
+
+def percent(share: float) -> str:
+    """A share in whole percent; of a small one, what there is of it.
+
+    >>> [percent(x) for x in (0.571, 0.0043, 1.0, 0.0)]
+    ['57 %', '0.43 %', '100 %', '0 %']
+    """
+    return f"{100 * share:.0f} %" if 0.01 <= share <= 1 else f"{number(100 * share)} %"
 
 
 def alongside(value: float, unit: str) -> str:
@@ -74,10 +89,11 @@ def alongside(value: float, unit: str) -> str:
 def between(low: float, high: float, unit: str) -> str:
     """A range, its unit said once.
 
-    >>> between(12, 66, "1/s"), between(1, 15, "orders")
-    ('12 and 66/s', '1 and 15 orders')
+    >>> between(12, 66, "1/s"), between(0, 0.02, "1/s"), between(1, 15, "orders")
+    ('12/s and 66/s', '0 and 1.2/min', '1 and 15 orders')
     """
-    return f"{quantity(low, unit if unit == 'share' else '')} and {quantity(high, unit)}"
+    each = unit == "share" or (unit.startswith("1/") and low != 0)
+    return f"{quantity(low, unit if each else '')} and {quantity(high, unit)}"
 
 
 def listed(names: Sequence[str]) -> str:
