@@ -52,7 +52,8 @@ def command(
     planted = sum(not label.benign for label in labels)
     screen.print(
         f"Synthetic: {length_s:g} s of {len(exchange.markets)} simulated markets at {speed:g}x, seed {exchange.seed}, "
-        f"{planted} incidents planted. Getting ready ..."
+        f"{planted} incidents planted.\n"
+        "Getting ready; the first time on a machine this compiles for a minute or two ..."
     )
     engine = build_pipeline(load(), pseudonym_key=PSEUDONYM_KEY, format_name="native")
     collector = Collector()
@@ -73,7 +74,7 @@ def command(
 
 
 class Announcer:
-    """Shows an incident whole when it opens or rises, and in a line when it is over."""
+    """Shows an incident whole when it opens and when it becomes critical; in a line when it rises or is over."""
 
     def __init__(self, screen: Console) -> None:
         self._screen = screen
@@ -82,9 +83,10 @@ class Announcer:
         """Show the step's alerts."""
         for alert in step.alerts:
             body = {"type": alert.type, "timestamp": alert.timestamp, "data": alert.data}
-            if alert.data.get("reason") in ("opened", "escalated"):
+            reason, severity = alert.data.get("reason"), alert.data.get("severity")
+            if reason == "opened" or (reason == "escalated" and severity == "critical"):
                 self._screen.print(incident_panel(body))
-            elif alert.data.get("reason") == "resolved":
+            elif reason in ("escalated", "resolved"):
                 self._screen.print(incident_line(body), soft_wrap=True)
 
     def close(self) -> None:

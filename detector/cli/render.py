@@ -30,7 +30,7 @@ def incident_line(body: Mapping[str, Any]) -> Text:
     """One alert on one line: when, how grave, why, what."""
     data = body["data"]
     return Text.assemble(
-        f"{printable(body['timestamp'])}  ",
+        f"{when(body['timestamp'])}  ",
         severity_text(str(data["severity"])),
         f"  {printable(data['reason']):<12}{printable(data['title'])}",
     )
@@ -45,8 +45,9 @@ def incident_panel(body: Mapping[str, Any]) -> Panel:
         Text(
             f"score {_number(data['score'])}"
             + (f", normally once in {printable(every)}" if every else "")
-            + f"; began {printable(data['started_at'])}, detected {printable(data['detected_at'])}"
-            + (f", over {printable(data['ended_at'])}" if data.get("ended_at") else "")
+            + f"; began {when(data['started_at'])}, detected {when(data['detected_at'])}"
+            + (f", over {when(data['ended_at'])}" if data.get("ended_at") else "")
+            + " UTC"
             + (" (still learning what is normal here)" if data.get("warming") else ""),
             "dim",
         )
@@ -70,7 +71,7 @@ def summary_table(summary: Mapping[str, Any]) -> Table:
     table = _table("", ("", "left"), ("", "right"))
     table.show_header = False
     if summary["from"]:
-        table.add_row("event time", f"{summary['from']} to {summary['to']}")
+        table.add_row("event time", f"{when(summary['from'])} to {when(summary['to'])} UTC")
     table.add_row("markets", f"{len(summary['markets']):,}")
     table.add_row("records", f"{summary['records']:,}")
     table.add_row("events", f"{summary['events']:,}")
@@ -102,9 +103,9 @@ def verdict_group(verdict: Mapping[str, Any]) -> Group:
         since = row["firing_since"]
         labels.add_row(
             printable(row["name"]),
-            row["start"],
+            when(row["start"]),
             Text(row["outcome"].replace("_", " "), OUTCOME_STYLES.get(row["outcome"], "")),
-            row["first_alert"] or (f"firing since {since}" if since else "-"),
+            when(row["first_alert"] or "-") if row["first_alert"] or not since else f"firing since {when(since)}",
             lead(row["lead_s"]),
             row["severity"] or "-",
         )
@@ -129,11 +130,22 @@ def verdict_group(verdict: Mapping[str, Any]) -> Group:
         parts.append(harmless)
     for row in verdict["false_incidents"][:LISTED_MAX]:
         parts.append(
-            Text.assemble("false: ", row["at"], "  ", severity_text(row["severity"]), f" {printable(row['title'])}")
+            Text.assemble(
+                "false: ", when(row["at"]), "  ", severity_text(row["severity"]), f" {printable(row['title'])}"
+            )
         )
     if len(verdict["false_incidents"]) > LISTED_MAX:
         parts.append(Text(f"... and {len(verdict['false_incidents']) - LISTED_MAX} more", "dim"))
     return Group(*parts)
+
+
+def when(instant: str) -> str:
+    """An alert's time for people: UTC, without what they do not need.
+
+    >>> when("2026-11-22T10:03:31.120Z"), when("-")
+    ('2026-11-22 10:03:31', '-')
+    """
+    return printable(instant[:19].replace("T", " "))
 
 
 def lead(lead_s: float | None) -> str:
@@ -193,7 +205,7 @@ def _timeline(data: Mapping[str, Any]) -> Table | None:
         return None
     table = _table("since when", ("at", "left"), ("market", "left"), ("detector", "left"), ("score", "right"))
     for row in rows[-ROWS_MAX:]:
-        table.add_row(printable(row["at"]), printable(row["market"]), printable(row["detector"]), _number(row["score"]))
+        table.add_row(when(row["at"]), printable(row["market"]), printable(row["detector"]), _number(row["score"]))
     return table
 
 

@@ -7,6 +7,7 @@ import math
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace as replace_fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +16,7 @@ from rich.console import Console, RenderableType
 
 from detector import __version__
 from detector.cli.base import Exit, Refusal, command_line
+from detector.cli.options import ConfigOption
 from detector.cli.progress import ProgressBar
 from detector.cli.render import incident_line, note_lines, summary_table, verdict_group
 from detector.engine.step import Step
@@ -32,13 +34,14 @@ from replay.outputs import AlertLines, OutputError, ScoredWindows, open_output
 from replay.report import report
 from replay.run import Input, Listener, Pace, Selection, Tally, replay
 from replay.summary import Collector, summarise
-from replay.topic import BATCH_MAX, SCHEME, open_topic, parse_url
+from replay.topic import BATCH_MAX, SCHEME, Bound, TopicUrl, open_topic, parse_url
 
 app = command_line(no_args_is_help=True)
 
 # Without privacy.key_file pseudonyms in a replay are made with this key, so that the same file gives the same alerts.
 # Whoever holds the file knows the accounts anyway; who hands the alerts on sets a key.
 PSEUDONYM_KEY = b"foreshock replay"
+CLOCKS_APART_NS = 3600 * SECOND_NS  # the broker's clock and the events' are taken to differ by less
 PACED_BATCH_MAX = 64  # records: at a chosen speed events should not come in lumps
 
 
@@ -52,7 +55,7 @@ def command(
     ],
     language: Annotated[str | None, typer.Option("--format", help="Instead of input.format.")] = None,
     markets: Annotated[list[str] | None, typer.Option("--market", help="Only this market; may be repeated.")] = None,
-    config: Annotated[Path | None, typer.Option("--config", help="The file; else the usual places.")] = None,
+    config: ConfigOption = None,
     alerts: Annotated[
         str | None, typer.Option(help="Write every alert, a line of JSON each; - is standard output.")
     ] = None,
@@ -93,7 +96,7 @@ def command(
         raise Refusal(Exit.USAGE, f"--format {language}: there is {', '.join(plugins.names('formats'))}")
     key = secret(None, configuration.settings.privacy.key_file).encode() or PSEUDONYM_KEY
     engine = build_pipeline(configuration, pseudonym_key=key, format_name=language, keep_scored=windows is not None)
-    inputs = _open(paths, configuration, paced=pace is not None)
+    inputs = _open(paths, configuration, selection, paced=pace is not None)
     collector = Collector()
     screen = Console(stderr=alerts == "-" or windows == "-", highlight=False, quiet=as_json)
     bar = ProgressBar() if (sys.stderr.isatty() if progress is None else progress) else None
@@ -159,7 +162,7 @@ def _exit(tally: Tally, threshold: Severity | None, worst: Severity | None) -> E
     return Exit.UNREACHABLE if tally.damage else Exit.DONE
 
 
-def _open(paths: Sequence[str], configuration: Configuration, *, paced: bool) -> list[Input]:
+def _open(paths: Sequence[str], configuration: Configuration, selection: Selection, *, paced: bool) -> list[Input]:
     """An input for every file, and one for every partition of a topic. Raises Refusal with all of them closed."""
     if paths.count("-") > 1:
         raise Refusal(Exit.USAGE, "standard input (-) can be read once only")
@@ -168,7 +171,7 @@ def _open(paths: Sequence[str], configuration: Configuration, *, paced: bool) ->
     try:
         files = [path for path in paths if not path.startswith(SCHEME)]
         inputs += open_files(files, batch_max=PACED_BATCH_MAX) if paced else open_files(files)
-        for url in map(parse_url, urls):
+        for url in (_narrowed(parse_url(url), selection) for url in urls):
             security = kafka_settings(configuration).security.client_arguments()
             inputs += open_topic(url, security, batch_max=PACED_BATCH_MAX if paced else BATCH_MAX)
         names = [each.partition for each in inputs]
@@ -181,6 +184,13 @@ def _open(paths: Sequence[str], configuration: Configuration, *, paced: bool) ->
             raise Refusal(Exit.UNREACHABLE, str(error)) from None
         raise
     return inputs
+
+
+def _narrowed(url: TopicUrl, selection: Selection) -> TopicUrl:
+    """A range without a begin need not begin long before the first event that is wanted."""
+    if url.begin != Bound() or selection.from_ns <= CLOCKS_APART_NS:
+        return url
+    return replace_fields(url, begin=Bound(at_ms=(selection.from_ns - CLOCKS_APART_NS) // 1_000_000))
 
 
 def _severity(text: str | None) -> Severity | None:

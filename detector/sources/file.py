@@ -12,7 +12,7 @@ import numpy.typing as npt
 from detector.kernels.lines import lay_lines
 from detector.model.records import PADDING, RecordBatch
 from detector.sources.base import Partition, Source
-from detector.sources.packed import DAMAGE, FileUnreadable, open_raw, unpacked
+from detector.sources.packed import DAMAGE, FileUnreadable, Unpacked, open_raw
 
 BATCH_BYTES_MAX = 8 << 20
 BATCH_MAX = 65_536
@@ -49,7 +49,7 @@ class FileReader:
         self.partition: Partition = (topic_of(path), number)
         self.damage = ""
         self._raw = open_raw(path)
-        self._stream = unpacked(self._raw)
+        self._stream = Unpacked(self._raw)
         self._batch_max = batch_max
         self._batch_bytes_max = batch_bytes_max
         self._line_bytes_max = line_bytes_max
@@ -138,9 +138,9 @@ class FileReader:
                 return piece[newline:]
 
     def _keep(self, rest: npt.NDArray[np.uint8]) -> None:
-        """Carry the unfinished last line over. Two bytes past the limit are enough to know that a line is too long: one
-        might be the carriage return."""
-        kept = self._line_bytes_max + 2
+        """Carry the unfinished last line over, but no more of it than tells that it is too long: five bytes past the
+        limit, since three may be a byte order mark and one the carriage return."""
+        kept = self._line_bytes_max + 5
         self._carry = rest[:kept].tobytes()
         self._long = len(rest) > kept
 

@@ -6,7 +6,6 @@ import lzma
 import os
 import select
 import stat
-import sys
 import zlib
 from collections.abc import Callable
 from typing import Protocol
@@ -15,6 +14,10 @@ import zstandard
 
 # What reading and unpacking raise when a file is damaged.
 DAMAGE = (OSError, ValueError, zlib.error, lzma.LZMAError, zstandard.ZstdError)
+
+
+STANDARD_INPUT = 0  # descriptor
+MAGIC_BYTES = 6  # of the longest magic
 
 
 class FileUnreadable(Exception):
@@ -58,6 +61,26 @@ class RawFile:
         if self._ours and not self._closed:
             os.close(self._descriptor)
         self._closed = True
+
+
+class Unpacked:
+    """What is written in a file, whatever it is packed with. Looks at its first bytes when the first are asked for."""
+
+    def __init__(self, raw: Stream) -> None:
+        self._raw = raw
+        self._stream: Stream | None = None
+
+    def read(self, size: int) -> bytes:
+        """The next bytes, at most `size`, perhaps fewer; b"" at the end. Raises one of DAMAGE."""
+        if self._stream is None:
+            head = b""
+            while len(head) < MAGIC_BYTES and (more := self._raw.read(MAGIC_BYTES - len(head))):
+                head += more
+            self._stream = _Headed(head, self._raw)
+            for codec in _CODECS:
+                if head.startswith(codec.magic):
+                    self._stream = _Packed(self._stream, codec)
+        return self._stream.read(size)
 
 
 class _Headed:
@@ -147,13 +170,12 @@ _CODECS = (
     _Codec("zstd", b"\x28\xb5\x2f\xfd", 2 << 10, lambda: zstandard.ZstdDecompressor().decompressobj()),
     _Codec("xz", b"\xfd7zXZ\x00", 4 << 10, lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=256 << 20)),
 )
-_MAGIC_BYTES = 6
 
 
 def open_raw(path: str) -> RawFile:
     """Open a file, or "-" for standard input. Raises FileUnreadable."""
     if path == "-":
-        return RawFile(sys.stdin.fileno(), None, ours=False)
+        return RawFile(STANDARD_INPUT, None, ours=False)
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except OSError as error:
@@ -163,19 +185,3 @@ def open_raw(path: str) -> RawFile:
         os.close(descriptor)
         raise FileUnreadable(f"{path}: is a directory; name the files in it")
     return RawFile(descriptor, status.st_size if stat.S_ISREG(status.st_mode) else None, ours=True)
-
-
-def unpacked(raw: RawFile) -> Stream:
-    """The stream of what is written in the file, whatever it is packed with."""
-    head = b""
-    try:
-        while len(head) < _MAGIC_BYTES and (more := raw.read(_MAGIC_BYTES - len(head))):
-            head += more
-    except OSError as error:
-        raw.close()
-        raise FileUnreadable(f"{error.strerror}") from None
-    stream = _Headed(head, raw)
-    for codec in _CODECS:
-        if head.startswith(codec.magic):
-            return _Packed(stream, codec)
-    return stream

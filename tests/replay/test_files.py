@@ -135,7 +135,7 @@ def test_a_line_past_the_limit_is_cut_one_byte_past_it_so_that_the_format_refuse
     path = write(tmp_path, b"a" * 100 + b"\r\n" + b"b" * 5_000_000 + b"\n" + b"c" * 101 + b"\nlast\n")
     reader = FileReader(path, line_bytes_max=100, batch_bytes_max=4096)
     assert records(reader) == [(0, b"a" * 100), (1, b"b" * 101), (2, b"c" * 101), (3, b"last")]
-    assert len(reader._carry) <= 102
+    assert len(reader._carry) <= 105
 
 
 def test_a_small_archive_of_one_endless_line_stays_within_its_limits(tmp_path: Path) -> None:
@@ -175,6 +175,7 @@ def test_a_byte_order_mark_is_no_part_of_the_first_record(tmp_path: Path) -> Non
     batch_max=st.integers(1, 5),
     first=st.integers(0, 5),
 )
+@example(data=b"\xef\xbb\xbf" + b"x" * 12, packer="gzip", piece=1, batch_max=1, first=0)
 @example(data=b"x" * 12 + b"\r\n", packer="plain", piece=13, batch_max=1, first=0)
 @example(data=b"x" * 13 + b"\r", packer="plain", piece=1, batch_max=1, first=0)
 def test_any_cut_gives_the_same_records(data: bytes, packer: str, piece: int, batch_max: int, first: int) -> None:
