@@ -23,9 +23,9 @@ from detector.sources.base import Partition, Source
 from detector.sources.idle import EventClock, IdleClock
 from detector.sources.kafka_chunks import Chunk, Corrupt, Reading, chunk_of
 from detector.sources.kafka_member import Member, PositionsOf
-from detector.sources.positions import Notice, NoticeKind
 from detector.sources.kafka_records import install, self_check
 from detector.sources.kafka_settings import KafkaSettings, ReaderName
+from detector.sources.positions import Notice, NoticeKind
 
 NOTICES_MAX = 1_000  # not yet taken; past it the oldest go
 COMMIT_MAX_S = 5.0

@@ -180,8 +180,12 @@ class Group:
             header[22] &= ~CODEC_BITS & 0xFF  # its records are unpacked already
             plain = DefaultRecordBatch(bytes(header) + payload[batch[layout.BODY] : batch[layout.END]].tobytes())
             begun = count, used, len(parts)
+            before = batch[layout.BASE] - 1
             try:
                 for record in plain:
+                    if not before < record.offset < batch[layout.NEXT]:
+                        raise ValueError("offsets do not rise")
+                    before = record.offset
                     if record.offset < self._minimum:
                         continue
                     value = record.value or b""

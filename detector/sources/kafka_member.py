@@ -18,8 +18,8 @@ from aiokafka import (  # type: ignore[import-untyped]
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor  # type: ignore[import-untyped]
 
 from detector.sources.base import Partition
-from detector.sources.positions import Notice, NoticeKind, place
 from detector.sources.kafka_settings import KafkaSettings
+from detector.sources.positions import Notice, NoticeKind, place
 
 CLOSE_MAX_S = 10.0
 HEALTHY_AFTER_S = 10.0  # a connection that lasted this long was one: the next failure starts with a short wait

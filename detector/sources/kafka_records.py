@@ -24,7 +24,7 @@ from aiokafka.structs import TopicPartition  # type: ignore[import-untyped]
 
 from detector.kernels import kafka as layout
 from detector.kernels.kafka import scan_batches
-from detector.sources.kafka_chunks import Chunk, Corrupt, Group, Int64s, Reading, chunk_of
+from detector.sources.kafka_chunks import CODEC_BITS, Chunk, Corrupt, Group, Int64s, Reading, chunk_of
 from detector.sources.kafka_inflate import CODECS
 
 AIOKAFKA_VERSION = "0.14.0"  # the one whose private shape was read
@@ -142,18 +142,27 @@ def _chunks(records: Any, reading: Reading) -> Iterator[Chunk | Corrupt]:
     rows, at = scan_batches(payload, 0, table)
     while rows:
         for number, row in enumerate(table[:rows].tolist()):
-            if row[layout.COUNT] < 0 and row[layout.MAGIC] in (0, 1):
-                yield from _flush(group, records)
-                yield from _old(records, data[row[layout.START] :], reading)
-                return
+            old_end = _end_of_old(data, row[layout.START]) if row[layout.MAGIC] in (0, 1) else 0
+            if old_end > row[layout.START]:
+                if (yield from _flush(group, records)):
+                    return
+                at = old_end
+                if (yield from _old(records, data[row[layout.START] : at], reading)):
+                    return
+                group = Group(payload, records.next_fetch_offset, reading)
+                break  # the scan ended with this row, too
             flaw = _flaw(row, view, records._check_crcs)
+            left_out = ""
             if not flaw:
-                left_out = _left_out(row, view, records)
-                if left_out:
-                    reading.count(left_out)
-                    group.pass_over(row)
-                    continue
-                flaw = group.add(row)
+                try:
+                    left_out = _left_out(row, view, records)
+                except Exception as error:  # whatever aiokafka's parsers raise on rubbish
+                    flaw = f"is a control batch that cannot be read: {error}"
+            if left_out:
+                reading.count(left_out)
+                group.pass_over(row)
+                continue
+            flaw = flaw or group.add(row)
             if flaw:
                 if not (yield from _flush(group, records)):
                     after = int(table[number + 1, layout.BASE]) if number + 1 < rows else row[layout.NEXT]
@@ -183,6 +192,8 @@ def _flaw(row: list[int], view: memoryview, check_crcs: bool) -> str:
         return "is no record batch"
     if row[layout.NEXT] <= row[layout.BASE] or row[layout.BASE] < 0:
         return "ends before it begins"
+    if row[layout.ATTRIBUTES] & _CONTROL and row[layout.ATTRIBUTES] & CODEC_BITS:
+        return "is a packed control batch, which no broker writes"
     if check_crcs and calc_crc32c(view[row[layout.START] + layout.CRC_FROM : row[layout.END]]) != row[layout.CRC]:
         return "has a wrong checksum"
     return ""
@@ -202,15 +213,15 @@ def _left_out(row: list[int], view: memoryview, records: Any) -> str:
     return "control_batches" if attributes & _CONTROL else ""
 
 
-def _old(records: Any, data: bytes, reading: Reading) -> Iterator[Chunk | Corrupt]:
-    """Message formats 0 and 1, and whatever follows them: by aiokafka's own generator, a record at a time."""
+def _old(records: Any, data: bytes, reading: Reading) -> Generator[Chunk | Corrupt, None, bool]:
+    """Messages of format 0 or 1, by aiokafka's own generator. Returns whether it ended in a flaw."""
     records._records = KeptRecords(data)
     records._value_deserializer = None
     origin = super(ChunkRecords, records)._unpack_records()
     taken: list[Any] = []
     size = 0
     flaw = ""
-    while not flaw:
+    while True:
         try:
             record = next(origin, None)
         except Exception as error:  # whatever its parsers raise on rubbish
@@ -221,6 +232,20 @@ def _old(records: Any, data: bytes, reading: Reading) -> Iterator[Chunk | Corrup
         if taken and (record is None or len(taken) >= reading.batch_max or size >= reading.batch_bytes_max):
             yield chunk_of(taken, records.next_fetch_offset)
             taken, size = [], 0
-        if record is None and not flaw:
-            return
-    yield Corrupt(records.next_fetch_offset, 0, flaw)
+        if record is None:
+            break
+    if flaw:
+        yield Corrupt(records.next_fetch_offset, 0, flaw)
+    return bool(flaw)
+
+
+def _end_of_old(data: bytes, at: int) -> int:
+    """Where the run of whole messages of one format ends (aiokafka takes the first one's format for that of all).
+    `at` when there is not one."""
+    magic = data[at + 16]
+    while len(data) - at >= 17 and data[at + 16] == magic:
+        length = int.from_bytes(data[at + 8 : at + 12], "big", signed=True)
+        if not 5 <= length <= len(data) - at - 12:
+            break
+        at += 12 + length
+    return at
