@@ -9,9 +9,10 @@ import typer
 from detector.cli.base import Exit, Refusal, command_line
 from detector.cli.options import ConfigOption
 from detector.daemon import logs
+from detector.page.server import Server, ServerSettings
 from detector.store.rows import StoreError
 from detector.wiring.assembly import build_service
-from detector.wiring.config import Configuration, load
+from detector.wiring.config import Configuration, load, secret
 
 app = command_line()
 
@@ -38,4 +39,16 @@ def run(
 async def serve(config: Configuration) -> int:
     """The daemon and its page, until they are told to stop; the exit code."""
     service = await build_service(config)
-    return await service.run()
+    http = config.settings.http
+    host, _, port = http.bind.rpartition(":")
+    token = secret(http.token, http.token_file)
+    settings = ServerSettings(host=host.strip("[]"), port=int(port), hosts=http.hosts, token=token)
+    page = Server(service.health, service.telemetry.registry, settings)
+    try:
+        await page.start()
+    except OSError as error:
+        raise Refusal(Exit.UNREACHABLE, f"http.bind {http.bind}: {error.strerror or error}") from error
+    try:
+        return await service.run()
+    finally:
+        await page.close()

@@ -45,10 +45,10 @@ async def build_service(config: Configuration, source: Callable[[EventClock], So
         made = source(event_ns) if source is not None else None
         if made is None:
             assert kafka is not None
-            made = KafkaSource(kafka, event_clock=event_ns)
+            made = KafkaSource(kafka, event_clock=event_ns, positions_of=lambda asked: service.positions_of(asked))
         service = Service(
             made,
-            lambda: build_pipeline(config, digest_key=identity.digest_key, pseudonym_key=keyed),
+            lambda: build_pipeline(config, pseudonym_key=keyed),
             store,
             delivery,
             Ledger(store, lambda alert: destinations(str(alert.data.get("severity", "info"))), telemetry),

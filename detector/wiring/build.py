@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from hashlib import blake2b
+
 import numpy as np
 
 from detector import __version__
@@ -48,6 +50,12 @@ def _extras(config: Configuration, name: str) -> dict[str, Any]:
     return {}
 
 
+def digest_key(pseudonym_key: bytes) -> tuple[int, int]:
+    """The two 64-bit halves that key the digests, from the pseudonyms' key."""
+    made = blake2b(pseudonym_key, digest_size=16, person=b"digests").digest()
+    return int.from_bytes(made[:8], "little"), int.from_bytes(made[8:], "little")
+
+
 def build_groups(ring: int) -> dict[str, Group]:
     """Every feature group, in the order of their names."""
     found = {name: plugins.load("features", name) for name in plugins.names("features")}
@@ -87,15 +95,14 @@ def incident_settings(config: Configuration) -> IncidentSettings:
 def build_pipeline(
     config: Configuration,
     *,
-    digest_key: tuple[int, int] = (0, 0),
     pseudonym_key: bytes,
     format_name: str | None = None,
     keep_scored: bool = False,
 ) -> Pipeline:
     """A whole engine at the beginning of its log.
 
-    digest_key       seeds the digests of order ids and accounts; the same for a state file's whole life
-    pseudonym_key    keys the names that accounts have in alerts
+    pseudonym_key    keys the digests of order ids and accounts, and the names that accounts have in alerts: with the same
+                     key, live and replay name the same account alike
     format_name      a file in detector/formats, instead of input.format
     keep_scored      whether each step hands over every scored window
     """
@@ -124,7 +131,7 @@ def build_pipeline(
         links={"incident": told.incidents.page_link, "runbook": told.incidents.runbook_link},
     )
     return Pipeline(
-        build_format(config, format_name or told.input.format, digest_key),
+        build_format(config, format_name or told.input.format, digest_key(pseudonym_key)),
         Shard(build_groups(ring), limits, ring, engine.width_ns),
         build_detectors(config),
         Correlator(incidents),
