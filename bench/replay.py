@@ -1,0 +1,104 @@
+"""What a replay costs: events a second from a file of native NDJSON to alerts, plain and packed, stage by stage.
+
+    python -m bench.replay [--seconds 20]
+
+The events are synthetic (scenario "bench": 100 markets, 50,000 events a second in all). One process; the first, shorter
+run only compiles. Wall and CPU time of the second: on a busy machine compare the CPU times, and ratios, not numbers of
+two machines.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from detector.sources.file import FileReader, open_files
+from detector.wiring.build import build_pipeline
+from detector.wiring.config import of
+from replay.exchange import Exchange
+from replay.feed import write_native
+from replay.run import replay
+
+WARM_UP_S = 3.0
+LIBRARIES = ("numpy", "numba", "zstandard")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(prog="bench.replay")
+    parser.add_argument("--seconds", type=float, default=20.0, help="of event time (default: %(default)s)")
+    chosen = parser.parse_args(arguments)
+    print(machine())
+    with tempfile.TemporaryDirectory() as folder:
+        warm, plain, packed = (Path(folder) / name for name in ("warm.ndjson", "plain.ndjson", "packed.ndjson.zst"))
+        write_native(Exchange("bench"), warm, seconds=WARM_UP_S)
+        messages = write_native(Exchange("bench"), plain, seconds=chosen.seconds)
+        write_native(Exchange("bench"), packed, seconds=chosen.seconds)
+        for work in (read, decode, whole):
+            work(warm)
+        size = plain.stat().st_size
+        print(f"{messages:,} synthetic messages, {size / messages:.0f} bytes each, {size / 2**20:.0f} MiB")
+        print(f"{'':34}{'messages/s':>12}{'wall ns each':>14}{'CPU ns each':>13}")
+        for name, work, path in (
+            ("lines of a plain file", read, plain),
+            ("lines of a zstd file", read, packed),
+            ("lines, decoded", decode, plain),
+            ("the whole replay, plain", whole, plain),
+            ("the whole replay, zstd", whole, packed),
+        ):
+            wall_s, cpu_s = timed(work, path)
+            ns = 1e9 / messages
+            print(f"{name:34}{messages / wall_s:12,.0f}{wall_s * ns:14,.0f}{cpu_s * ns:13,.0f}")
+
+
+def read(path: Path) -> None:
+    """Files to batches of lines."""
+    reader = FileReader(str(path))
+    while reader.read() is not None:
+        pass
+    reader.close()
+
+
+def decode(path: Path) -> None:
+    """The same, and lines to events."""
+    reader = FileReader(str(path))
+    decoder = build_pipeline(of({}), pseudonym_key=b"bench").decoder
+    while (batch := reader.read()) is not None:
+        decoder.decode(batch)
+    reader.close()
+
+
+def whole(path: Path) -> None:
+    """What `foreshock replay` does, without a screen."""
+    replay(build_pipeline(of({}), pseudonym_key=b"bench"), open_files([str(path)]))
+
+
+def timed(work: Callable[[Path], None], path: Path) -> tuple[float, float]:
+    """(wall, CPU) seconds."""
+    wall_s, cpu_s = time.perf_counter(), time.process_time()
+    work(path)
+    return time.perf_counter() - wall_s, time.process_time() - cpu_s
+
+
+def machine() -> str:
+    """Where this was measured."""
+    model = platform.processor() or platform.machine()
+    information = Path("/proc/cpuinfo")
+    if information.is_file():
+        names = [
+            line.partition(":")[2].strip() for line in information.read_text().splitlines() if "model name" in line
+        ]
+        model = names[0] if names else model
+    libraries = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
+    return f"{model}, {os.cpu_count()} cores, {platform.system()}; Python {sys.version.split()[0]}, {libraries}"
+
+
+if __name__ == "__main__":
+    main()
