@@ -2,9 +2,9 @@
 
     python -m bench.replay [--seconds 20]
 
-The events are synthetic (scenario "bench": 100 markets, 50,000 events a second in all). One process; the first, shorter
-run only compiles. Wall and CPU time of the second: on a busy machine compare the CPU times, and ratios, not numbers of
-two machines.
+The events are synthetic (scenario "bench": 100 markets, 50,000 events a second in all); the file begins with a book
+snapshot of each market, about a thousand rows in one message, so a short run is dearer than a long one. One process; a
+first, shorter run only compiles. On a busy machine compare the CPU times, and ratios, not numbers of two machines.
 """
 
 from __future__ import annotations
