@@ -22,7 +22,7 @@ from detector.model.records import RecordBatch, idle
 from detector.sources.base import Partition, Source
 from detector.sources.idle import EventClock, IdleClock
 from detector.sources.kafka_chunks import Chunk, Corrupt, Reading, chunk_of
-from detector.sources.kafka_member import Member, PositionsOf
+from detector.sources.kafka_member import Member, PositionsOf, cancelled_by_us
 from detector.sources.kafka_records import install, self_check
 from detector.sources.kafka_settings import KafkaSettings, ReaderName
 from detector.sources.positions import Notice, NoticeKind
@@ -119,6 +119,11 @@ class KafkaSource(Source):
             return []
         except CorruptRecordException as error:
             self._corrupt_somewhere(consumer, error)
+            return []
+        except asyncio.CancelledError as error:
+            if cancelled_by_us():
+                raise
+            member.fail(error)
             return []
         except Exception as error:  # whatever ends a consumer: it is made anew
             member.fail(error)

@@ -108,8 +108,7 @@ class Member:
     async def close(self) -> None:
         """Leave the group (a static member does not), and end."""
         self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
+        await asyncio.wait({self._task})
 
     async def _supervise(self) -> None:
         """One consumer after the other, for ever."""
@@ -129,6 +128,10 @@ class Member:
                     self._changed.clear()
                     if self._failure is not None:
                         raise self._failure
+            except asyncio.CancelledError as error:
+                if cancelled_by_us():
+                    raise
+                self._say_trouble(error)
             except Exception as error:  # whatever ends a consumer
                 self._say_trouble(error)
             finally:
@@ -241,11 +244,12 @@ class Member:
         return {top: found[top].offset if found.get(top) is not None else ends[top] for top in tops}
 
     def _say_trouble(self, error: BaseException) -> None:
-        text = f"{type(error).__name__}: {error}"
+        kind = type(error).__name__
+        text = f"{self._settings.bootstrap}: {kind}: {str(error).removeprefix(kind).lstrip(': ')}"
         if not self.trouble:
             self._troubled_s = time.monotonic()
         if text != self.trouble:
-            log.warning("kafka_trouble", error=text, bootstrap=self._settings.bootstrap)
+            log.warning("kafka_trouble", error=text)
         self.trouble = text
 
     def _say_healed(self) -> None:
@@ -276,8 +280,19 @@ def _key(partition: Any) -> Partition:
 
 async def _stop(consumer: Any) -> None:
     """A consumer that cannot even stop is left to the collector."""
-    try:
+    stopping = asyncio.create_task(consumer.stop())
+    await asyncio.wait({stopping}, timeout=CLOSE_MAX_S)
+    if stopping.done() and not stopping.cancelled() and stopping.exception() is None:
+        return
+    stopping.cancel()
+    # aiokafka's fetcher cancels a task of its own, awaits it, and lets that CancelledError out: the connections behind
+    # it stay open then
+    with contextlib.suppress(Exception):
         async with asyncio.timeout(CLOSE_MAX_S):
-            await consumer.stop()
-    except Exception as error:
-        log.debug("kafka_consumer_not_stopped", error=repr(error))
+            await consumer._client.close()
+
+
+def cancelled_by_us() -> bool:
+    """Of a CancelledError at hand: this task was cancelled. Otherwise it leaked out of aiokafka, and is an error."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
