@@ -22,6 +22,7 @@ from detector.model.windows import Windows
 FREE_NATS = 3.0  # what every stream may have before it adds (detection.md 3.3, L3a)
 FIRST_WINDOWS = 300.0
 WARMING_WINDOWS = 3600.0
+WARMING_MARGIN = 2.5  # its tail is that of a sum nobody has seen yet: at first only the outrageous counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ class Joint(Detector):
         values[~(windows.fresh & windows.calm)] = np.nan
         warming = age < WARMING_WINDOWS
         peaks = self._peaks[:count]
-        needed = levels(peaks, self.budgets) + np.clip(1.0 - age / WARMING_WINDOWS, 0.0, 1.0)
+        needed = levels(peaks, self.budgets) + WARMING_MARGIN * np.clip(1.0 - age / WARMING_WINDOWS, 0.0, 1.0)
         every = every_s(peaks, values, windows.width_ns / 1e9)
         learn_peaks(peaks, values, learn & (values < needed[-1]))
 
