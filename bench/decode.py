@@ -19,9 +19,9 @@ from detector.formats.native_write import write
 from detector.model.events import EventColumn, Flag, Kind, Side, empty_events
 from detector.model.records import RecordBatch
 
-ROWS = 100_000
-SLOW_ROWS = 5_000
-ROUNDS = 7
+ROWS = 8_000  # a fetch of 1 MB
+SLOW_ROWS = 2_000
+ROUNDS = 60
 MARKETS = tuple(f"M{index}-PERP" for index in range(50))
 
 

@@ -1,8 +1,8 @@
 """The fast parser of the native format: plain flat objects, in place, no Python object per message.
 
 It never refuses anything: at the first message that is not plain it stops, and the general parser decides what that one
-means. Plain is: one object; ASCII strings without escapes; numbers without exponent, of at most 19 digits; integer ts;
-no null; no nesting; no field twice; a type of ours other than `book`; every value in range.
+means. Plain is: one object; ASCII strings without escapes; numbers without exponent, of at most 19 digits; no null
+in a field that counts; no nesting; no field twice; a type of ours other than `book`; every value in range.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from detector.formats.native_words import (
     SEQ_MAX,
     Field,
 )
-from detector.kernels import kernel
+from detector.kernels import inlined, kernel
 from detector.kernels.digest import digest_bytes
 from detector.kernels.names import NAME_BYTES_MAX, name_add, name_find
 from detector.kernels.words import byte_at
@@ -131,7 +131,7 @@ def read_plain(
     return record, row
 
 
-@kernel
+@inlined
 def _moment(payload: Any, values: Any, seen: Any, event: Any) -> Any:
     """When it happened, and its sequence number."""
     event_ns = instant(payload, values, _TS)
@@ -147,7 +147,7 @@ def _moment(payload: Any, values: Any, seen: Any, event: Any) -> Any:
     return True
 
 
-@kernel
+@inlined
 def _identities(payload: Any, values: Any, seen: Any, event: Any, key0: Any, key1: Any) -> Any:
     """The order, the account and the taker."""
     if seen & _IDENTITIES == np.uint64(0):
@@ -167,7 +167,7 @@ def _identities(payload: Any, values: Any, seen: Any, event: Any, key0: Any, key
     return True
 
 
-@kernel
+@inlined
 def _words(values: Any, seen: Any, event: Any) -> Any:
     """What is one of a few words, or true or false."""
     if has(seen, _SIDE):
@@ -198,7 +198,7 @@ def _words(values: Any, seen: Any, event: Any) -> Any:
     return True
 
 
-@kernel
+@inlined
 def _sizes(values: Any, seen: Any, event: Any) -> Any:
     """Price and quantity, above 0, but: a level may be emptied, a position is signed, a flat one has no price."""
     kind = event["kind"]
@@ -218,7 +218,7 @@ def _sizes(values: Any, seen: Any, event: Any) -> Any:
     return True
 
 
-@kernel
+@inlined
 def _reals(values: Any, seen: Any, event: Any) -> Any:
     """The float columns, which a mark uses for its own."""
     if seen & _REALS == np.uint64(0):
@@ -249,7 +249,7 @@ def _reals(values: Any, seen: Any, event: Any) -> Any:
     return True
 
 
-@kernel
+@inlined
 def _market(
     payload: Any,
     values: Any,
@@ -276,7 +276,7 @@ def _market(
     return name_add(payload, start, end, digest, place, slots, digests, texts, lengths, count)
 
 
-@kernel
+@inlined
 def _blank(event: Any) -> Any:
     """Every 'not said' value in place, as model.events.empty_events."""
     event["seq"] = -1

@@ -21,7 +21,7 @@ from detector.formats.native_scan import (
 )
 from detector.formats.native_words import ID_BYTES_MAX
 from detector.formats.rows import TICKS_MAX
-from detector.kernels import kernel
+from detector.kernels import inlined
 from detector.kernels.digest import digest_bytes
 from detector.kernels.instants import instant_of_text
 from detector.kernels.words import byte_at
@@ -32,13 +32,13 @@ _REAL_DIGITS_MAX = 2**53  # below it a whole number over a power of ten is the f
 _POWERS = np.array([10.0**power for power in range(20)])
 
 
-@kernel
+@inlined
 def has(seen: Any, field: Any) -> Any:
     """Whether the message has the field."""
     return (seen >> np.uint64(field)) & np.uint64(1) != np.uint64(0)
 
 
-@kernel
+@inlined
 def word(values: Any, field: Any, column: Any) -> Any:
     """What the field's word means as `column` of MEANINGS; NOTHING when it is no string or no such word."""
     if values[field, SHAPE] != STRING:
@@ -46,7 +46,7 @@ def word(values: Any, field: Any, column: Any) -> Any:
     return MEANINGS[values[field, WORD], column]
 
 
-@kernel
+@inlined
 def identity(payload: Any, values: Any, field: Any, key0: Any, key1: Any) -> Any:
     """Digest of an order id or account; 0 when it is not plain."""
     start = values[field, START]
@@ -59,7 +59,7 @@ def identity(payload: Any, values: Any, field: Any, key0: Any, key1: Any) -> Any
     return digest_bytes(payload, start, end, key0, key1)
 
 
-@kernel
+@inlined
 def instant(payload: Any, values: Any, field: Any) -> Any:
     """ns since the epoch, of an integer or of an ISO-8601 UTC string; NOT_PLAIN when it is neither."""
     if values[field, SHAPE] == STRING:
@@ -69,7 +69,7 @@ def instant(payload: Any, values: Any, field: Any) -> Any:
     return values[field, DIGITS]
 
 
-@kernel
+@inlined
 def decimal(values: Any, field: Any) -> Any:
     """(plain, ticks, decimals), without trailing zeros, as formats.rows.exact."""
     ticks = values[field, DIGITS]
@@ -81,7 +81,7 @@ def decimal(values: Any, field: Any) -> Any:
     return plain, ticks, decimals
 
 
-@kernel
+@inlined
 def real(values: Any, seen: Any, field: Any) -> Any:
     """The nearest float to an optional number: NaN when it is not said, infinity when it is not plain."""
     if not has(seen, field):

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from detector.formats.native_words import FIELD_NUMBERS, MARGIN_MODES, REASONS, SIDES, STATUSES, TYPES
-from detector.kernels import kernel
+from detector.kernels import inlined
 from detector.kernels.words import Words, byte_at, load, word_index
 
 # A row of VALUES per field: what kind of value, where it stands (strings without their quotes), a number's digits and
@@ -71,7 +71,7 @@ def values_table() -> Any:
     return np.zeros((FIELDS + 1, 5), np.int64)
 
 
-@kernel
+@inlined
 def scan(payload: Any, start: Any, end: Any, values: Any) -> Any:
     """Fields seen in payload[start:end], a bit each (uint64), their values in `values`; 0 = not plain.
 
@@ -118,7 +118,7 @@ def scan(payload: Any, start: Any, end: Any, values: Any) -> Any:
         return seen if skip_space(payload, at, end) == end else none
 
 
-@kernel
+@inlined
 def _value(payload: Any, at: Any, end: Any, values: Any, field: Any) -> Any:
     """Where the value that begins at `at` ends, itself in values[field]; or NOT_PLAIN."""
     byte = byte_at(payload, at)
@@ -161,7 +161,7 @@ def _value(payload: Any, at: Any, end: Any, values: Any, field: Any) -> Any:
     return NOT_PLAIN
 
 
-@kernel
+@inlined
 def skip_space(payload: Any, at: Any, end: Any) -> Any:
     """The first place from `at` on that is no white space; not beyond `end`."""
     while at < end:
@@ -172,7 +172,7 @@ def skip_space(payload: Any, at: Any, end: Any) -> Any:
     return at
 
 
-@kernel
+@inlined
 def string_end(payload: Any, at: Any, end: Any) -> Any:
     """Where the quote stands that ends the string; NOT_PLAIN at an escape, a control character or a non-ASCII one."""
     while at < end:
@@ -192,7 +192,7 @@ def string_end(payload: Any, at: Any, end: Any) -> Any:
     return NOT_PLAIN
 
 
-@kernel
+@inlined
 def number(payload: Any, at: Any) -> Any:
     """(end, digits as one signed integer, how many of them are decimals); the end is NOT_PLAIN if it is not."""
     failed = (NOT_PLAIN, np.int64(0), np.int64(0))
@@ -235,12 +235,12 @@ def number(payload: Any, at: Any) -> Any:
     return at, -signed if negative else signed, decimals
 
 
-@kernel
+@inlined
 def _eight_digits(word: Any) -> Any:
     return ((word & _HIGH_HALVES) | (((word + _SIXES) & _HIGH_HALVES) >> np.uint64(4))) == np.uint64(0x3333333333333333)
 
 
-@kernel
+@inlined
 def _eight(word: Any) -> Any:
     """The number that eight ASCII digits make, the first one in the lowest byte."""
     word = word - _ZEROS

@@ -7,20 +7,20 @@ from typing import Any
 
 import numpy as np
 
-from detector.kernels import kernel
+from detector.kernels import inlined
 
 WORD_BYTES_MAX = 24
 _SLOTS = 256
 _EIGHT = np.uint64(8)
 
 
-@kernel
+@inlined
 def byte_at(payload: Any, at: Any) -> Any:
     """payload[at], at >= 0. With a signed index every access would first be checked for being below 0."""
     return payload[np.uint64(at)]
 
 
-@kernel
+@inlined
 def load(payload: Any, at: Any) -> Any:
     """uint64: payload[at : at + 8] (uint8), the first byte lowest. May read past a message's end, into its padding."""
     start = np.uint64(at)
@@ -35,7 +35,7 @@ def load(payload: Any, at: Any) -> Any:
     return word
 
 
-@kernel
+@inlined
 def _start(payload: Any, at: Any, length: Any) -> Any:
     """The first min(length, 8) bytes of payload[at:], zeros above."""
     word = load(payload, at)
@@ -44,7 +44,7 @@ def _start(payload: Any, at: Any, length: Any) -> Any:
     return word & ((np.uint64(1) << np.uint64(8 * length)) - np.uint64(1))
 
 
-@kernel
+@inlined
 def word_index(payload: Any, start: Any, end: Any, slots: Any, parts: Any, lengths: Any, magic: Any) -> Any:
     """Index of payload[start:end] among the words; len(words) when it is none of them.
 
