@@ -48,6 +48,7 @@ SETTLE_S = 2.0  # what escalates at once is shown as it then is
 SAY_EVERY_S = 15.0
 LOG_LINES = 20
 NEEDED = ("java", "mvn")
+TELLING = ("foreshock.incident.opened", "foreshock.incident.escalated")
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +164,7 @@ def first_incident(run: Run, process: subprocess.Popen[bytes]) -> dict[str, Any]
     said = time.monotonic()
     found = False
     while time.monotonic() < deadline and process.poll() is None:
-        told = [alert for alert in alerts(run.alerts) if alert["data"].get("reason") in ("opened", "escalated")]
+        told = [alert for alert in alerts(run.alerts) if alert["type"] in TELLING]
         if told and found:
             first = told[0]["data"]["incident_id"]
             return [alert for alert in told if alert["data"]["incident_id"] == first][-1]
