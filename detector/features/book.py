@@ -10,7 +10,7 @@ import numpy.typing as npt
 from detector.features.base import Group
 from detector.features.ledger import best
 from detector.features.tables import Tables
-from detector.kernels import inlined
+from detector.kernels import inlined, kernel
 from detector.model.windows import Feature
 
 DEEPEST_BPS = 50.0
@@ -77,7 +77,7 @@ def _side(tables: Any, market: Any, side: Any, mid: Any, depth: Any, sample: Any
     sample["gap_bps"] = max(sample["gap_bps"], HOLE_BPS - last_bps) if last_bps == 0.0 else sample["gap_bps"]
 
 
-@inlined
+@kernel
 def sample_book(tables: Any, market: Any, slot: Any) -> Any:
     """Write the book as it stands into samples[slot, market]; NaN prices when a side is empty."""
     sample = tables.samples[slot, market]

@@ -71,7 +71,7 @@ def mid_ticks(tables: Any, market: Any) -> Any:
     return 0.5 * (float(bid) + float(ask))
 
 
-@inlined
+@kernel
 def _rescale_prices(tables: Any, market: Any, by: Any) -> Any:
     for run in (2 * market, 2 * market + 1):
         start = tables.runs[run]["start"]
@@ -92,7 +92,7 @@ def _rescale_prices(tables: Any, market: Any, by: Any) -> Any:
     tables.markets[market]["price_scale"] *= float(by)
 
 
-@inlined
+@kernel
 def _rescale_quantities(tables: Any, market: Any, by: Any) -> Any:
     for run in (2 * market, 2 * market + 1):
         start = tables.runs[run]["start"]
@@ -232,7 +232,7 @@ def _drop(tables: Any, slot: Any) -> Any:
     order_remove(tables.orders, slot)
 
 
-@inlined
+@kernel
 def _place(tables: Any, event: Any, market: Any) -> Any:
     tables.markets[market]["has"] |= HAS_ORDERS
     participant = _named(tables, event["account"], market, event["event_ns"])
@@ -277,7 +277,7 @@ def _place(tables: Any, event: Any, market: Any) -> Any:
         tables.counts[_CROSSED] += 1
 
 
-@inlined
+@kernel
 def _take(tables: Any, event: Any, market: Any, everything: Any, effect: Any) -> Any:
     """A cancel or a fill of a resting order."""
     slot = order_find(tables.orders, event["order"], market)
@@ -302,7 +302,7 @@ def _take(tables: Any, event: Any, market: Any, everything: Any, effect: Any) ->
     return owner
 
 
-@inlined
+@kernel
 def _level(tables: Any, event: Any, market: Any) -> Any:
     """An absolute level. A decrease that no trade explains is a cancel; what a trade explains is a fill."""
     tables.markets[market]["has"] |= HAS_LEVELS
@@ -354,7 +354,7 @@ def _level(tables: Any, event: Any, market: Any) -> Any:
         credit["at_ns"] = event["event_ns"]
 
 
-@inlined
+@kernel
 def _trade(tables: Any, event: Any, market: Any) -> Any:
     """A trade on a feed without order ids: it explains a level decrease that came just before or comes just after.
 
@@ -379,7 +379,7 @@ def _trade(tables: Any, event: Any, market: Any) -> Any:
     credit["at_ns"] = event["event_ns"]
 
 
-@inlined
+@kernel
 def _clear_book(tables: Any, market: Any) -> Any:
     tables.counts[_SNAPSHOTS] += 1
     if tables.markets[market]["open_orders"] > 0:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from detector.features.base import Group
 from detector.features.ledger import mid_ticks
 from detector.features.tables import HAS_ACCOUNTS, Tables
-from detector.kernels import inlined
+from detector.kernels import inlined, kernel
 from detector.model.windows import Feature
 
 SEAT_ORDERS = 4
@@ -49,7 +49,7 @@ class Makers(Group):
         return values
 
 
-@inlined
+@kernel
 def seat(tables: Any, market: Any, participant: Any) -> Any:
     """Give the participant a seat when it quotes enough: a free one, or the weakest maker's if it quotes twice as much."""
     place = tables.participants[participant]
@@ -78,7 +78,7 @@ def seat(tables: Any, market: Any, participant: Any) -> Any:
     place["seat"] = weakest
 
 
-@inlined
+@kernel
 def sample_makers(tables: Any, market: Any, slot: Any, learning: Any) -> Any:
     """Write quotes_missing, quotes_usual (orders) and quotes_moved (share of the usual distance) into samples[slot, market].
 

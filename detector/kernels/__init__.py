@@ -14,6 +14,7 @@ from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 from shutil import rmtree
+from time import time
 from typing import Any, ParamSpec, TypeVar, cast
 
 P = ParamSpec("P")
@@ -22,7 +23,8 @@ R = TypeVar("R")
 _IMPORT = re.compile(r"^\s*from ((?:detector|replay)[\w.]*) import ([^(\n]*)", re.MULTILINE)
 
 COMPILED = os.environ.get("FORESHOCK_KERNELS", "compiled") != "python"
-CACHES_MAX = 3  # machine code of that many versions of the sources is kept
+CACHES_MAX = 3  # machine code of that many versions of a module is kept
+YOUNG_S = 3600.0
 
 
 def kernel(function: Callable[P, R]) -> Callable[P, R]:
@@ -92,7 +94,8 @@ def _sources(root: Path, module: str) -> frozenset[Path]:
 
 
 def _forget_old(caches: Path, module: str) -> None:
-    """Keep the newest CACHES_MAX - 1 folders of a module, for the one to come."""
+    """Keep the newest CACHES_MAX folders of a module. Young ones stay: another process may be compiling into them."""
     known = sorted(caches.glob(f"{module}-*"), key=lambda path: path.stat().st_mtime)
-    for old in known[: max(0, len(known) - CACHES_MAX + 1)]:
-        rmtree(old, ignore_errors=True)
+    for old in known[:-CACHES_MAX]:
+        if time() - old.stat().st_mtime > YOUNG_S:
+            rmtree(old, ignore_errors=True)
