@@ -23,7 +23,7 @@ from detector.sources.base import Partition, Source
 from detector.sources.idle import EventClock, IdleClock
 from detector.sources.kafka_chunks import Chunk, Corrupt, Reading, chunk_of
 from detector.sources.kafka_member import Member, PositionsOf, cancelled_by_us
-from detector.sources.kafka_records import install, self_check
+from detector.sources.kafka_records import choose
 from detector.sources.kafka_settings import KafkaSettings, ReaderName
 from detector.sources.positions import Notice, NoticeKind
 
@@ -87,7 +87,9 @@ class KafkaSource(Source):
         assert self._member is None, "started twice"
         self.settings.security.client_arguments()
         logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it repeats itself; we say what changes
-        self._choose_reader()
+        self._reading = choose(self.settings, self.counts, self._tell)
+        self.reader = self._reading.how if self._reading else "records"
+        log.info("kafka_reader", reader=self.reader)
         self._member = Member(
             self.settings,
             value_deserializer=self._reading,
@@ -362,26 +364,6 @@ class KafkaSource(Source):
         self._started.fail(error)
 
     # what is said
-
-    def _choose_reader(self) -> None:
-        """The fastest way of reading that says the same as aiokafka's own."""
-        wanted = self.settings.reader
-        self._reading = None
-        for how in ("in_place", "values"):
-            if wanted not in ("auto", how):
-                continue
-            flaw = install() or self_check(how)
-            if not flaw:
-                settings = self.settings
-                self._reading = Reading(
-                    how, settings.batch_max, settings.batch_bytes_max, settings.inflated_bytes_max, self.counts
-                )
-                self.reader = how
-                log.info("kafka_reader", reader=how)
-                return
-            self._tell(Notice(NoticeKind.FALLBACK, "", -1, 0, 0, f"reading {how} is not possible: {flaw}"))
-        self.reader = "records"
-        log.info("kafka_reader", reader="records")
 
     def _notice(self, kind: NoticeKind, partition: Partition, begin: int, end: int, detail: str) -> None:
         self._tell(Notice(kind, *partition, begin, end, detail))

@@ -9,7 +9,7 @@ rebalancing and committing stay aiokafka's. `install` checks that the private sh
 from __future__ import annotations
 
 import inspect
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any, Literal
 
 import aiokafka  # type: ignore[import-untyped]
@@ -26,6 +26,8 @@ from detector.kernels import kafka as layout
 from detector.kernels.kafka import scan_batches
 from detector.sources.kafka_chunks import CODEC_BITS, Chunk, Corrupt, Group, Int64s, Reading, chunk_of
 from detector.sources.kafka_inflate import CODECS
+from detector.sources.kafka_settings import KafkaSettings
+from detector.sources.positions import Notice, NoticeKind
 
 AIOKAFKA_VERSION = "0.14.0"  # the one whose private shape was read
 TABLE_ROWS = 512  # headers of record batches that are looked at together
@@ -51,6 +53,19 @@ class ChunkRecords(fetcher.PartitionRecords):  # type: ignore[misc]
             return _chunks(self, reading)
         records: Iterator[Any] = super()._unpack_records()
         return records
+
+
+def choose(settings: KafkaSettings, counts: dict[str, int], tell: Callable[[Notice], None]) -> Reading | None:
+    """The fastest way of reading (settings.reader allows) that says the same as aiokafka's own; None = aiokafka's own."""
+    ways: tuple[Literal["in_place", "values"], ...] = ("in_place", "values")
+    for how in ways:
+        if settings.reader not in ("auto", how):
+            continue
+        flaw = install() or self_check(how)
+        if not flaw:
+            return Reading(how, settings.batch_max, settings.batch_bytes_max, settings.inflated_bytes_max, counts)
+        tell(Notice(NoticeKind.FALLBACK, "", -1, 0, 0, f"reading {how} is not possible: {flaw}"))
+    return None
 
 
 def install() -> str:

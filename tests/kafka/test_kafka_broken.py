@@ -44,6 +44,8 @@ def told(own: Broker, topic: str, **more: Any) -> KafkaSettings:
         "backoff_first_s": 0.05,
         "backoff_max_s": 0.5,
         "request_timeout_ms": 3_000,
+        "session_timeout_ms": 3_000,  # a member that could not say goodbye is waited for this long
+        "heartbeat_interval_ms": 500,
         "stalled_after_s": 3.0,
     }
     return KafkaSettings(own.bootstrap, (topic,), **(options | more))

@@ -25,7 +25,9 @@ from detector.model.records import PADDING
 from detector.sources import kafka_records
 from detector.sources.kafka_chunks import Chunk, Corrupt, Reading
 from detector.sources.kafka_inflate import CODECS, GZIP, LZ4, SNAPPY, ZSTD, NotInflated, inflate
-from detector.sources.kafka_records import ChunkRecords, KeptRecords, install, self_check
+from detector.sources.kafka_records import ChunkRecords, KeptRecords, choose, install, self_check
+from detector.sources.kafka_settings import KafkaSettings
+from detector.sources.positions import NoticeKind
 
 assert install() == ""
 
@@ -82,6 +84,18 @@ def test_another_aiokafka_is_not_touched(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.undo()
     monkeypatch.setattr(fetcher, "PartitionRecords", object)
     assert "other arguments" in install()
+
+
+def test_an_aiokafka_that_does_not_fit_is_read_the_plain_way_and_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    notices: list[Any] = []
+    told = KafkaSettings("b:1", ("orders",))
+    monkeypatch.setattr(kafka_records, "self_check", lambda how: "x" if how == "in_place" else "")
+    reading = choose(told, {}, notices.append)
+    assert reading is not None and reading.how == "values" and len(notices) == 1
+    monkeypatch.setattr(kafka_records, "install", lambda: "another shape")
+    assert choose(told, {}, notices.append) is None
+    assert [notice.kind for notice in notices] == [NoticeKind.FALLBACK] * 3
+    assert "another shape" in notices[-1].detail
 
 
 def test_a_self_check_that_fails_names_the_codec(monkeypatch: pytest.MonkeyPatch) -> None:
