@@ -138,7 +138,8 @@ class Drift(Detector):
         energy = float(centred @ centred)
         rho = min(0.95, max(0.0, float(centred[1:] @ centred[:-1]) / energy)) if energy > 0 else 0.0
         white = values[1:] - rho * values[:-1]
-        adwin: Any = drift.ADWIN(delta=self.params.delta, clock=1, grace_period=20)
+        made: Any = drift.ADWIN
+        adwin = made(delta=self.params.delta, clock=1, grace_period=20)
         at = 0
         for number, value in enumerate(white.tolist()):
             adwin.update(value)

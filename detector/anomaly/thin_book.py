@@ -23,8 +23,9 @@ class Params:
 
 
 class ThinBook(StreamDetector):
-    """Quotes missing of the market's makers, each against its own habit, and quotes moved outwards. On feeds that name
-    nobody: what aggressors take in a moment against what rests within 10 bps.
+    """Quotes missing of the market's makers, each against its own habit. On feeds that name nobody: what aggressors take
+    in a moment against what rests within 10 bps. Quotes moved outwards are recorded but do not page: harmless price motion
+    moves them too, and they await a conditioning on volatility.
 
     Wrong when makers re-quote in one big sweep of many seconds. Depth, spread and holes alone page hardly anybody
     (detection.md 3.4); they are evidence elsewhere.
@@ -50,11 +51,6 @@ class ThinBook(StreamDetector):
                 Measure(slow, 1.0, 1.0, 60.0, 1000.0, 0.10, memory, 1.0),
             ),
             Stream(
-                "quotes_moved", "orders", "makers' orders moved outwards, each weighed by how far against its usual distance",
-                _moved, _usual,
-                Measure(fast, 1.0, 1.0, 100.0, 1000.0, 1.5, memory, 1.0),
-            ),
-            Stream(
                 "taken", "% of depth", "what aggressors of one side took, against what rests within 10 bps",
                 _taken, unconditioned,
                 Measure(float(params.taken_windows), 0.0, 1.0, 4.0, 2.0, 3.0, memory, 1.0),
@@ -68,10 +64,6 @@ def _missing(windows: Windows) -> Column:
 
 def _usual(windows: Windows) -> Column:
     return windows.column("quotes_usual")
-
-
-def _moved(windows: Windows) -> Column:
-    return np.maximum(0.0, windows.column("quotes_moved")) * windows.column("quotes_usual")
 
 
 def _taken(windows: Windows) -> Column:

@@ -19,6 +19,7 @@ from detector.model.windows import Feature
 
 SEAT_ORDERS = 4
 SETTLED_SAMPLES = 60  # a maker is judged after this many windows of its own
+PRESENT_MIN = 0.8  # who quoted in fewer of those is no maker: a burst leaves nobody missing
 DISTANCE_SAMPLES = 600  # how far out it quotes is known later than how much: distance follows volatility
 LEARN_DISTANCE = 1.0 / 900.0
 LEARN_UP = 1.0 / 300.0  # per window: more quotes than usual are soon usual
@@ -75,6 +76,7 @@ def seat(tables: Any, market: Any, participant: Any) -> Any:
     makers[weakest]["distance_bps"] = 0.0
     makers[weakest]["missing"] = 0.0
     makers[weakest]["samples"] = 0
+    makers[weakest]["present"] = 0
     place["seat"] = weakest
 
 
@@ -122,6 +124,7 @@ def sample_makers(tables: Any, market: Any, slot: Any, learning: Any) -> Any:
         ):  # a young one always learns, or a bad start would last
             continue
         maker["samples"] += 1
+        maker["present"] += 1 if 2.0 * count >= SEAT_ORDERS else 0
         weight = 1.0 / maker["samples"] if not settled else LEARN_UP
         if count < maker["usual"] and settled:
             weight = LEARN_DOWN
@@ -132,7 +135,8 @@ def sample_makers(tables: Any, market: Any, slot: Any, learning: Any) -> Any:
             else:
                 rate = max(LEARN_DISTANCE, 1.0 / maker["samples"])
                 maker["distance_bps"] += rate * (min(distance, 2.0 * maker["distance_bps"]) - maker["distance_bps"])
-        if settled and maker["usual"] < GONE_ORDERS and count == 0:
+        passing = maker["samples"] == SETTLED_SAMPLES and maker["present"] < PRESENT_MIN * SETTLED_SAMPLES
+        if passing or (settled and maker["usual"] < GONE_ORDERS and count == 0):
             place["seat"] = -1
             maker["participant"] = -1
     sample["quotes_missing"] = missing

@@ -64,6 +64,7 @@ MAKER = np.dtype(
         ("distance_bps", "<f8"),  # of its quotes from the mid, usually
         ("missing", "<f8"),  # orders missing at the last sample
         ("samples", "<i8"),
+        ("present", "<i8"),  # samples in which it quoted
         ("participant", "<i4"),  # -1 = free seat
     ],
     align=True,
