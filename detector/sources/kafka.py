@@ -143,7 +143,7 @@ class KafkaSource(Source):
 
     async def partitions(self) -> Sequence[Partition]:
         """Those that are ours, sorted: given by the group, and their positions checked."""
-        return sorted(self._started.placed)
+        return sorted(self._member.placed) if self._member else []
 
     def pause(self, partitions: Sequence[Partition]) -> None:
         """Hand over nothing more of these."""
@@ -157,9 +157,11 @@ class KafkaSource(Source):
 
     async def commit(self, positions: Mapping[Partition, int]) -> None:
         """Tell the group's lag tools. Failing is counted, and nothing else: these are not the truth."""
-        member = self._started
+        member = self._member
+        if member is None or member.live is None or not self.settings.group:
+            return
         ours = {TopicPartition(*p): OffsetAndMetadata(at, "") for p, at in positions.items() if p in member.placed}
-        if member.live is None or not self.settings.group or not ours:
+        if not ours:
             return
         try:
             async with asyncio.timeout(COMMIT_MAX_S):
@@ -175,17 +177,17 @@ class KafkaSource(Source):
     @property
     def generation(self) -> int:
         """Counts assignments: when it has changed, state of what `partitions()` does not name any more may go."""
-        return self._started.generation
+        return self._member.generation if self._member else 0
 
     @property
     def trouble(self) -> str:
         """What keeps it from reading now, '' = nothing."""
-        return self._started.trouble
+        return self._member.trouble if self._member else "not started"
 
     @property
     def held(self) -> tuple[Partition, ...]:
         """Partitions that are not read until somebody decides (truncated, unreadable), sorted."""
-        return tuple(sorted(self._started.held))
+        return tuple(sorted(self._member.held)) if self._member else ()
 
     def take_notices(self) -> tuple[Notice, ...]:
         """What is to be known since the last call."""
@@ -195,9 +197,11 @@ class KafkaSource(Source):
 
     def lag(self) -> dict[Partition, int]:
         """Records between what was handed over and the log's end, as far as the last fetch told."""
-        member = self._started
-        lags = {}
-        for partition in member.placed if member.live is not None else ():
+        member = self._member
+        lags: dict[Partition, int] = {}
+        if member is None or member.live is None:
+            return lags
+        for partition in member.placed:
             end = _end_of(member.live, partition)
             if end is not None:
                 lags[partition] = max(0, end - member.positions[partition])

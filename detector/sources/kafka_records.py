@@ -56,7 +56,7 @@ class ChunkRecords(fetcher.PartitionRecords):  # type: ignore[misc]
 
 
 def choose(settings: KafkaSettings, counts: dict[str, int], tell: Callable[[Notice], None]) -> Reading | None:
-    """The fastest way of reading (settings.reader allows) that says the same as aiokafka's own; None = aiokafka's own."""
+    """The fastest way of reading that settings.reader allows and that passes its check; None = aiokafka's own."""
     ways: tuple[Literal["in_place", "values"], ...] = ("in_place", "values")
     for how in ways:
         if settings.reader not in ("auto", how):

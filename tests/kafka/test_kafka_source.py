@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from typing import Any
 
@@ -278,6 +279,35 @@ def test_settings_that_cannot_be_meant_are_refused() -> None:
     ):
         with pytest.raises(ValueError, match=sentence):
             Security(**wrong)
+
+
+async def test_before_the_start_everything_that_may_be_asked_has_an_answer() -> None:
+    source = KafkaSource(KafkaSettings("b:1", ("a",)))
+    assert (source.trouble, source.held, source.generation, source.lag()) == ("not started", (), 0, {})
+    assert await source.partitions() == []
+    await source.commit({("a", 0): 1})
+    source.pause([("a", 0)])
+    await source.close()
+
+
+async def test_a_certificate_that_cannot_be_read_is_said_at_the_start() -> None:
+    source = KafkaSource(KafkaSettings("b:1", ("a",), security=Security("SSL", ca_file="/nowhere/ca.pem")))
+    with pytest.raises(FileNotFoundError):
+        await source.start({})
+    await source.close()
+
+
+def test_tls_verifies_and_sasl_is_passed_on() -> None:
+    arguments = Security("SASL_SSL", mechanism="SCRAM-SHA-256", username="us", password="canary").client_arguments()
+    context = arguments.pop("ssl_context")
+    assert context.verify_mode is ssl.CERT_REQUIRED and context.check_hostname
+    assert context.minimum_version == ssl.TLSVersion.TLSv1_2
+    assert arguments == {
+        "security_protocol": "SASL_SSL",
+        "sasl_mechanism": "SCRAM-SHA-256",
+        "sasl_plain_username": "us",
+        "sasl_plain_password": "canary",
+    }
 
 
 def test_a_password_is_in_no_repr() -> None:
