@@ -1,8 +1,8 @@
 """Baseline: what is normal here. A count is held against a slow, lagged, winsorised rate times what is going on.
 
 Counts are counts (detection.md 3.4): a window sum n is scored by its negative-binomial deviance against
-mu = (rate per unit of activity) x activity, with a dispersion learned for the stream. The rate starts as a Gamma prior that
-ships with the detector, so a market is judged from its second minute on and better as it learns.
+mu = (rate per unit of activity) x activity, with a dispersion learned for the stream. The rate starts as a Gamma prior
+that ships with the detector, so a market is judged from its second minute on and better as it learns.
 """
 
 from __future__ import annotations

@@ -22,8 +22,8 @@ class Params:
 
 
 class CancelBurst(StreamDetector):
-    """Cancels, cancels of orders younger than 50 ms, and accounts that cancel for the first time in 10 s, each against the
-    accounts acting now: news brings cancels and accounts, a burst brings cancels.
+    """Cancels, cancels of orders younger than 50 ms, and accounts that cancel for the first time in 10 s, each against
+    the accounts acting now: news brings cancels and accounts, a burst brings cancels.
 
     Wrong when a feed hides who acts: then cancels are held against their own recent past alone, and a busy second looks
     like a burst.

@@ -1,8 +1,8 @@
 """Drift: what is normal has moved. A note for working hours, never a page: drift is a signal, not noise.
 
 ADWIN (Bifet and Gavaldà, SDM 2007; River's) looks for a change of mean in the minute means of each stream's residuals,
-winsorised and whitened, because it takes autocorrelation for drift (detection.md 2.3: 1,070 false drifts in 100,000 values
-of an AR(1) of 0.95). It is run anew over the last four hours now and then, so that all state is in arrays.
+winsorised and whitened, because it takes autocorrelation for drift (measured: 1,070 false drifts in 100,000 values of
+an AR(1) of 0.95). It is run anew over the last four hours now and then, so that all state is in arrays.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detector.anomaly.base import Detector
-from detector.features.tables import widen
+from detector.model.arrays import widen
 from detector.model.score import Evidence, Score
 from detector.model.state import State
 from detector.model.windows import Windows

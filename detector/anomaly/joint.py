@@ -13,8 +13,8 @@ import numpy.typing as npt
 from detector.anomaly.base import Detector
 from detector.anomaly.budget import blank_peaks, every_s, learn_peaks, levels
 from detector.anomaly.tail import blank_tail, calibrate, learn_tail
-from detector.features.tables import widen
 from detector.kernels import kernel
+from detector.model.arrays import widen
 from detector.model.score import Evidence, Score
 from detector.model.state import State
 from detector.model.windows import Windows
@@ -33,7 +33,7 @@ class Params:
 
 
 class Joint(Detector):
-    """Tail sum over all streams of all detectors ahead of it: A = sum of EW[max(0, -ln p - 3)], held against its own tail.
+    """Tail sum over all streams of all detectors ahead of it, A = sum of EW[max(0, -ln p - 3)], against its own tail.
 
     Linear, so its split is exact. Wrong alone: most incidents move one or two streams, and the others' noise is added.
     """

@@ -1,9 +1,9 @@
 """Streams: a few strong counts, each at the scale of its physics, joined into one score that splits exactly.
 
 A detector's score is -log10 of the harmonic mean of its streams' tail probabilities (Wilson, PNAS 2019; the mean of
-e-values, Vovk and Wang 2021): in the tail it is the union of the streams with equal shares of the budget, whatever their
-dependence. Its split over the streams is the Shapley value of that score, a stream outside a coalition counting as
-unremarkable (p = 1): non-negative, and adding up to the score exactly.
+e-values, Vovk and Wang 2021): in the tail it is the union of the streams with equal shares of the budget, whatever
+their dependence. Its split over the streams is the Shapley value of that score, a stream outside a coalition counting
+as unremarkable (p = 1): non-negative, and adding up to the score exactly.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy.typing as npt
 from detector.anomaly.base import Detector
 from detector.anomaly.baseline import LAG_WINDOWS, Measure, advance, blank_streams
 from detector.anomaly.budget import blank_peaks, every_s, learn_peaks, levels
-from detector.features.tables import widen
+from detector.model.arrays import widen
 from detector.model.score import Evidence, Score
 from detector.model.state import State
 from detector.model.windows import Windows

@@ -1,8 +1,8 @@
 """Tail: how rare is this. A normal tail probability, then what this very stream has taught about its own tail.
 
-A raw surprise (-log10 of a model's tail probability) is held against the stream's own past: below its 98 % quantile it is
-scaled, above it follows a Pareto tail whose scale is learned and shrunk towards a shipped prior (Siffer et al., KDD 2017,
-with moments instead of likelihood; detection.md 3.1).
+A raw surprise (-log10 of a model's tail probability) is held against the stream's own past: below its 98 % quantile it
+is scaled, above it follows a Pareto tail whose scale is learned and shrunk towards a shipped prior (Siffer et al., KDD
+2017, with moments instead of likelihood).
 """
 
 from __future__ import annotations

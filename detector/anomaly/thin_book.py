@@ -23,9 +23,9 @@ class Params:
 
 
 class ThinBook(StreamDetector):
-    """Quotes missing of the market's makers, each against its own habit. On feeds that name nobody: what aggressors take
-    in a moment against what rests within 10 bps. Quotes moved outwards are recorded but do not page: harmless price motion
-    moves them too, and they await a conditioning on volatility.
+    """Quotes missing of the market's makers, each against its own habit. On feeds that name nobody: what aggressors
+    take in a moment against what rests within 10 bps. Quotes moved outwards are recorded but do not page: harmless
+    price motion moves them too, and they await a conditioning on volatility.
 
     Wrong when makers re-quote in one big sweep of many seconds. Depth, spread and holes alone page hardly anybody
     (detection.md 3.4); they are evidence elsewhere.

@@ -1,4 +1,4 @@
-"""Pipeline: the engine. bytes -> events -> windows -> scores -> incidents -> alerts, a pure function of what it is given.
+"""Pipeline: the engine. Bytes, events, windows, scores, incidents, alerts: a pure function of what it is given.
 
 Windows close one after the other, for all markets at once. Window w is due when every lane's event time has passed its
 end by `lateness`; each lane is folded exactly that far and no further before w closes, so nothing depends on how the
@@ -301,13 +301,15 @@ class Pipeline:
         }
 
     def _decoder_state(self) -> State:
-        """What the decoder held of each lane before that lane's oldest batch that is not wholly folded (formats/base.py)."""
+        """What the decoder held of each lane before that lane's oldest batch that is not wholly folded."""
         now = self.decoder.state()
         entries: list[Tree] = []
         for (topic, partition), lane in sorted(self._lanes.items()):
             held = (lane.oldest_decoder or now).get("partitions", [])
             assert isinstance(held, list)
-            entries.extend(e for e in held if isinstance(e, dict) and (e["topic"], e["partition"]) == (topic, partition))
+            entries.extend(
+                e for e in held if isinstance(e, dict) and (e["topic"], e["partition"]) == (topic, partition)
+            )
         return {**now, "partitions": entries} if "partitions" in now else now
 
     def restore(self, state: State) -> None:

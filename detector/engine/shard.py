@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from detector.features.base import Group
 from detector.features.fold import fold, sample_due
-from detector.features.tables import Count, Limits, Need, from_state, grown, make, to_state, widen, with_markets
+from detector.features.tables import Count, Limits, Need, from_state, grown, make, to_state, with_markets
+from detector.model.arrays import widen
 from detector.model.events import StatusCode
 from detector.model.state import State
 from detector.model.windows import Feature, Windows

@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from detector.features.tables import Tables, widen
+from detector.features.tables import Tables
+from detector.model.arrays import widen
 from detector.model.state import State
 from detector.model.windows import Feature
 

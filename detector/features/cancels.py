@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from detector.features.base import Group
-from detector.features.ledger import CANCELLED, LATE, worth
+from detector.features.ledger import CANCELLED, LATE
+from detector.features.scale import worth
 from detector.features.tables import HAS_ACCOUNTS, HAS_ORDERS, Tables
 from detector.kernels import kernel
 from detector.model.events import Kind

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from detector.features.base import Group
-from detector.features.ledger import AMENDED, LATE, PLACED, STALE, worth
+from detector.features.ledger import AMENDED, LATE, PLACED, STALE
+from detector.features.scale import worth
 from detector.features.tables import HAS_ACCOUNTS, Tables
 from detector.kernels import kernel
 from detector.kernels.participants import acts

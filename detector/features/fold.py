@@ -1,4 +1,4 @@
-"""The fold: events through the books, one window's end after the other. The one loop that joins ledger, book and makers."""
+"""The fold: events through the books, window by window. The one loop that joins ledger, book and makers."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def _sample(tables: Any, market: Any, window: Any, ring: Any) -> Any:
 def fold(tables: Any, events: Any, start: Any, stop: Any, market_of: Any, open_window: Any) -> Any:
     """Apply events[start:stop] and return where it stopped: `stop`, or earlier when tables.need says what must grow.
 
-    market_of: int32, from the decoder's market index to the engine's, -1 = not met yet. open_window: the oldest window still open; an event
-    before it is late: the books take it, no window counts it. As a market's first event of a later window arrives, its
-    book is sampled for the windows that end there.
+    market_of: int32, from the decoder's market index to the engine's, -1 = not met yet. open_window: the oldest window
+    still open; an event before it is late: the books take it, no window counts it. As a market's first event of a later
+    window arrives, its book is sampled for the windows that end there.
     """
     ring = tables.span[0]
     width_ns = tables.span[1]
@@ -71,7 +71,7 @@ def fold(tables: Any, events: Any, start: Any, stop: Any, market_of: Any, open_w
 
 @kernel
 def sample_due(tables: Any, markets: Any, window: Any) -> Any:
-    """Sample every market that had nothing to say after `window`, which is about to close. markets: how many there are."""
+    """Sample every market that had nothing to say after `window`, which is about to close; the first `markets` rows."""
     ring = tables.span[0]
     for market in range(markets):
         if tables.markets[market]["head"] >= 0 and tables.markets[market]["sampled"] < window:

@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from detector.features.base import Group
 from detector.features.ledger import LATE, STALE
-from detector.features.tables import HAS_LEVERAGE, Tables, widen
+from detector.features.tables import HAS_LEVERAGE, Tables
 from detector.kernels import kernel
+from detector.model.arrays import widen
 from detector.model.events import Kind
 from detector.model.state import State
 from detector.model.windows import Feature

@@ -1,7 +1,7 @@
 """Makers: who quotes, held against each one's own habit. Missing quotes and quotes moved outwards thin a book first.
 
-An account that keeps `SEAT_ORDERS` orders resting gets a seat among its market's makers and keeps it for long: membership
-is sticky, or whole accounts would flip in and out of the figures (detection.md 3.4).
+An account that keeps `SEAT_ORDERS` orders resting gets a seat among its market's makers and keeps it for long:
+membership is sticky, or whole accounts would flip in and out of the figures.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy.typing as npt
 from detector.features.base import Group
 from detector.features.ledger import mid_ticks
 from detector.features.tables import HAS_ACCOUNTS, Tables
-from detector.kernels import inlined, kernel
+from detector.kernels import kernel
 from detector.model.windows import Feature
 
 SEAT_ORDERS = 4
@@ -52,7 +52,7 @@ class Makers(Group):
 
 @kernel
 def seat(tables: Any, market: Any, participant: Any) -> Any:
-    """Give the participant a seat when it quotes enough: a free one, or the weakest maker's if it quotes twice as much."""
+    """Give the participant a seat when it quotes enough: a free one, or the weakest maker's if it has twice as much."""
     place = tables.participants[participant]
     count = place["bid_orders"] + place["ask_orders"]
     if place["seat"] >= 0 or count < SEAT_ORDERS:
@@ -82,7 +82,7 @@ def seat(tables: Any, market: Any, participant: Any) -> Any:
 
 @kernel
 def sample_makers(tables: Any, market: Any, slot: Any, learning: Any) -> Any:
-    """Write quotes_missing, quotes_usual (orders) and quotes_moved (share of the usual distance) into samples[slot, market].
+    """Write quotes_missing, quotes_usual (orders) and quotes_moved (share of usual distance) to samples[slot, market].
 
     Judged first, learned after; a settled maker learns nothing while `learning` is False.
     """

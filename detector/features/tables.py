@@ -11,6 +11,7 @@ import numpy as np
 from detector.kernels.levels import LEVEL, RUN, levels_move
 from detector.kernels.orders import ORDER, orders_move
 from detector.kernels.participants import PARTICIPANT, participants_rehash
+from detector.model.arrays import widen
 from detector.model.state import State, Tree
 
 HAS_ACCOUNTS, HAS_ORDERS, HAS_LEVELS, HAS_LEVERAGE = 1, 2, 4, 8
@@ -175,18 +176,6 @@ def blank_makers(markets: int, seats: int) -> Any:
     makers = np.zeros((markets, seats), MAKER)
     makers["participant"] = -1
     return makers
-
-
-def widen(array: Any, axis: int, size: int, fill: Any = 0) -> Any:
-    """`array` with `axis` grown to `size`; new places hold `fill` (a value, or blank rows from `blank_`)."""
-    shape = list(array.shape)
-    shape[axis] = size - shape[axis]
-    if shape[axis] <= 0:
-        return array
-    more = np.full(shape, fill, array.dtype) if np.isscalar(fill) and array.dtype.names is None else None
-    if more is None:
-        more = np.zeros(shape, array.dtype) if np.isscalar(fill) else fill
-    return np.concatenate((array, more), axis=axis)
 
 
 def with_markets(tables: Tables, count: int) -> Tables:

@@ -30,8 +30,8 @@ class Format(ABC):
     def state(self) -> State:
         """What earlier records left behind that changes what later ones mean; for most formats nothing.
 
-        Kept per partition: {"partitions": [{"topic": ..., "partition": ..., ...}, ...]}, so that each can be saved as it
-        was at its own position.
+        Kept per partition: {"partitions": [{"topic": ..., "partition": ..., ...}, ...]}, so that each can be saved as
+        it was at its own position.
         """
         return {}
 

@@ -8,23 +8,15 @@ plain Python, which is the reference the compiled ones are tested against.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable
-from functools import cache
-from hashlib import blake2b
-from pathlib import Path
-from shutil import rmtree
-from time import time
 from typing import Any, ParamSpec, TypeVar, cast
+
+from detector.kernels.code import keep_code_in
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_IMPORT = re.compile(r"^\s*from ((?:detector|replay)[\w.]*) import ([^(\n]*)", re.MULTILINE)
-
 COMPILED = os.environ.get("FORESHOCK_KERNELS", "compiled") != "python"
-CACHES_MAX = 3  # machine code of that many versions of a module is kept
-YOUNG_S = 3600.0
 
 
 def kernel(function: Callable[P, R]) -> Callable[P, R]:
@@ -36,8 +28,8 @@ def kernel(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def inlined(function: Callable[P, R]) -> Callable[P, R]:
-    """A kernel that becomes part of whoever calls it. For those that take a whole tuple of tables: twenty arrays copied at
-    each call cost ten times what the work itself does. For others it only makes the compiler slow."""
+    """A kernel that becomes part of whoever calls it. For those that take a whole tuple of tables: twenty arrays copied
+    at each call cost ten times what the work itself does. For others it only makes the compiler slow."""
     return _compiled(function, inline=True)
 
 
@@ -47,7 +39,7 @@ def _compiled(function: Callable[P, R], *, inline: bool) -> Callable[P, R]:
     import numba
 
     compiler: Any = numba
-    _keep_code_in(compiler, function.__module__)
+    keep_code_in(compiler, function.__module__)
     options = {"forceinline": True} if inline else {}
     compiled = compiler.njit(cache=True, nogil=True, error_model="numpy", _nrt=False, **options)(function)
     return cast(Callable[P, R], compiled)
@@ -56,46 +48,3 @@ def _compiled(function: Callable[P, R], *, inline: bool) -> Callable[P, R]:
 def plain(function: Callable[P, R]) -> Callable[P, R]:
     """The uncompiled twin of a kernel, for tests. Kernels it calls stay as they are."""
     return cast(Callable[P, R], getattr(function, "py_func", function))
-
-
-def _keep_code_in(numba: Any, module: str) -> None:
-    """Point numba's cache at a folder named after the module's source and all it imports from here: numba itself would not
-    notice that a kernel from another file has changed, and would go on with the old code."""
-    if "NUMBA_CACHE_DIR" in os.environ:
-        return
-    package = Path(__file__).resolve().parent.parent
-    caches = package / "__pycache__" / "kernels"
-    if not os.access(package, os.W_OK):
-        caches = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "foreshock" / "kernels"
-    digest = blake2b(numba.__version__.encode(), digest_size=8)
-    for path in sorted(_sources(package.parent, module)):
-        digest.update(path.read_bytes())
-    folder = caches / f"{module}-{digest.hexdigest()}"
-    if not folder.exists():
-        _forget_old(caches, module)
-    numba.config.CACHE_DIR = str(folder)
-
-
-@cache
-def _sources(root: Path, module: str) -> frozenset[Path]:
-    """The files of a module and of everything under `root` that it imports, directly or not."""
-    found: set[Path] = set()
-    waiting = [module]
-    while waiting:
-        name = waiting.pop()
-        for path in (root / f"{name.replace('.', '/')}.py", root / name.replace(".", "/") / "__init__.py"):
-            if path in found or not path.is_file():
-                continue
-            found.add(path)
-            for package, names in _IMPORT.findall(path.read_text("utf-8")):
-                waiting.append(package)
-                waiting.extend(f"{package}.{part.strip()}" for part in names.split(",") if part.strip().islower())
-    return frozenset(found)
-
-
-def _forget_old(caches: Path, module: str) -> None:
-    """Keep the newest CACHES_MAX folders of a module. Young ones stay: another process may be compiling into them."""
-    known = sorted(caches.glob(f"{module}-*"), key=lambda path: path.stat().st_mtime)
-    for old in known[:-CACHES_MAX]:
-        if time() - old.stat().st_mtime > YOUNG_S:
-            rmtree(old, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Price levels: a sorted run per market and side in one pool, best level last, so that work near the touch moves little.
+"""Price levels: a sorted run per market and side in one pool, best level last: work near the touch moves little.
 
 A level's key is its price in ticks for bids and its negative for asks: both sides rise towards the touch.
 """

@@ -138,8 +138,12 @@ SAMPLE_BYTES = 4096
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EventBatch:
-    """One RecordBatch, decoded. `events`: EVENT (rows), in log order; `markets`: names that EVENT["market"] indexes,
-    append-only for the life of a decoder; `skipped`: records or rows of no interest, counted by why (unknown type, ...)."""
+    """One RecordBatch, decoded.
+
+    events    EVENT (rows), in log order
+    markets   names that EVENT["market"] indexes, append-only for the life of a decoder
+    skipped   records or rows of no interest, counted by why (unknown type, ...)
+    """
 
     topic: str
     partition: int

@@ -43,7 +43,7 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Contributor:
-    """An account's share of what was unusual. `account` is the digest; its pseudonym is made when an alert is written."""
+    """An account's share of what was unusual. `account` is the digest; its pseudonym is made as an alert is written."""
 
     account: int
     share: float

@@ -1,4 +1,4 @@
-"""What a source is: transport. It hands over batches of bytes with their positions and knows nothing of their meaning."""
+"""What a source is: transport. It hands over batches of bytes with their positions and knows nothing of meaning."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ Partition = tuple[str, int]  # (topic, partition)
 
 
 class Source(ABC):
-    """Order is kept inside a partition; a batch is bounded (`batch_max` records, `batch_bytes_max`); after `seek` the next
-    record handed over is the first at or after the given offset. A bad world (broker away) is waited for in here."""
+    """Order is kept inside a partition; a batch is bounded (`batch_max` records, `batch_bytes_max`); after a start at
+    a position the next record is the first at or after it. A bad world (broker away) is waited for in here."""
 
     name: str = ""
 
@@ -22,7 +22,7 @@ class Source(ABC):
 
     @abstractmethod
     async def poll(self, timeout_s: float) -> Sequence[RecordBatch]:
-        """What came, at most `timeout_s` later; empty when nothing did. Idle statements (records.idle) when live and quiet."""
+        """What came, at most `timeout_s` later; empty when nothing did. Idle statements when live and quiet."""
 
     @abstractmethod
     async def partitions(self) -> Sequence[Partition]:
@@ -30,7 +30,7 @@ class Source(ABC):
 
     @abstractmethod
     def pause(self, partitions: Sequence[Partition]) -> None:
-        """Hand over nothing more of these until the next call: the engine is that far ahead on them. Replaces the last set."""
+        """Hand over nothing more of these until the next call: the engine is far ahead there. Replaces the last set."""
 
     @abstractmethod
     async def commit(self, positions: Mapping[Partition, int]) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from hashlib import blake2b
+from typing import Any
 
 import numpy as np
 
@@ -101,8 +100,8 @@ def build_pipeline(
 ) -> Pipeline:
     """A whole engine at the beginning of its log.
 
-    pseudonym_key    keys the digests of order ids and accounts, and the names that accounts have in alerts: with the same
-                     key, live and replay name the same account alike
+    pseudonym_key    keys the digests of order ids and accounts, and the names that accounts have in alerts: with the
+                     same key, live and replay name the same account alike
     format_name      a file in detector/formats, instead of input.format
     keep_scored      whether each step hands over every scored window
     """

@@ -110,8 +110,8 @@ async def test_bad_input_of_every_kind_lands_in_the_dead_letters_and_the_daemon_
     daemon.start()
     daemon.until(lambda alerts: any(a["type"].endswith(".opened") for a in alerts))
     assert daemon.stop() == 0
-    assert reasons(daemon) >= {"not_json", "too_deep", "missing_field"} or len(reasons(daemon)) >= 5
-    assert dead_letters(daemon) == len(hostile)
+    assert reasons(daemon) >= {"not_json", "market_name", "not_a_time", "too_long"}, letters(daemon)
+    assert dead_letters(daemon) == len(hostile), letters(daemon)
 
 
 def dead_letters(daemon: Daemon) -> int:
@@ -141,7 +141,7 @@ async def test_a_real_capture_through_the_broker_tells_what_its_replay_tells(
     daemon = Daemon(tmp_path, broker, topic, form="binance")
     daemons.append(daemon)
     expected = incidents(replayed(daemon, files))
-    assert [json.loads(body)["data"]["severity"] for body in expected][0] == "critical"
+    assert json.loads(expected[0])["data"]["severity"] == "critical"
     daemon.start()
     told = incidents(daemon.until(lambda alerts: len(incidents(alerts)) >= len(expected)))
     assert daemon.stop() == 0

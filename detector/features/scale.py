@@ -1,0 +1,117 @@
+"""Scale: prices and quantities as whole ticks and lots, exactly, at the finest decimals a market has shown so far.
+
+A market begins without decimals and is made finer when a value asks for it: everything it holds is multiplied, nothing
+is rounded. So one market may trade at 0.00000001 and another hold a level of 10**12 units, each in 64 bits.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from detector.features.tables import CREDITS
+from detector.kernels import inlined, kernel
+
+TICKS_MAX = 1 << 62
+HEADROOM = 10**15  # a finer scale takes two decimals more than asked for while everything stays below this
+
+
+@kernel
+def _rescale_prices(tables: Any, market: Any, by: Any) -> Any:
+    for run in (2 * market, 2 * market + 1):
+        start = tables.runs[run]["start"]
+        for at in range(start, start + tables.runs[run]["count"]):
+            tables.levels[at]["key"] *= by
+    if tables.markets[market]["open_orders"] > 0:
+        for slot in range(len(tables.orders)):
+            if tables.orders[slot]["order"] != np.uint64(0) and tables.orders[slot]["market"] == market:
+                tables.orders[slot]["price_ticks"] *= by
+    index = tables.first[market]
+    while index >= 0:
+        tables.participants[index]["bid_price_sum"] *= by
+        tables.participants[index]["ask_price_sum"] *= by
+        index = tables.participants[index]["next"]
+    for at in range(CREDITS):
+        tables.credits[market, at]["price_ticks"] *= by
+    tables.markets[market]["price_top"] *= by
+    tables.markets[market]["price_scale"] *= float(by)
+
+
+@kernel
+def _rescale_quantities(tables: Any, market: Any, by: Any) -> Any:
+    for run in (2 * market, 2 * market + 1):
+        start = tables.runs[run]["start"]
+        for at in range(start, start + tables.runs[run]["count"]):
+            tables.levels[at]["qty_lots"] *= by
+    if tables.markets[market]["open_orders"] > 0:
+        for slot in range(len(tables.orders)):
+            if tables.orders[slot]["order"] != np.uint64(0) and tables.orders[slot]["market"] == market:
+                tables.orders[slot]["qty_lots"] *= by
+    for at in range(CREDITS):
+        tables.credits[market, at]["lots"] *= by
+    tables.markets[market]["qty_top"] *= by
+    tables.markets[market]["qty_scale"] *= float(by)
+
+
+@kernel
+def power(decimals: Any) -> Any:
+    """10**decimals, int64, 0 <= decimals <= 18."""
+    result = np.int64(1)
+    for _ in range(decimals):
+        result *= 10
+    return result
+
+
+@kernel
+def _finer(top: Any, value: Any, have: Any, asked: Any) -> Any:
+    """Decimals a market should now have, so that `value` (with `asked` decimals) fits exactly; -1 = it cannot."""
+    wanted = asked
+    if wanted <= have:
+        return have
+    by = power(wanted - have)
+    if top > (TICKS_MAX // 100) // by or abs(value) > TICKS_MAX // 100:
+        return -1
+    if top * by < HEADROOM // 100 and abs(value) < HEADROOM // 100:
+        wanted += 2
+    return wanted
+
+
+@inlined
+def to_scale(tables: Any, event: Any, market: Any) -> Any:
+    """Express the event's price and quantity in the market's own ticks and lots, making those finer when it needs it.
+
+    False when that would not fit 64 bits: the event is refused and nothing is changed.
+    """
+    place = tables.markets[market]
+    price_decimals = _finer(place["price_top"], event["price_ticks"], place["price_decimals"], event["price_decimals"])
+    qty_decimals = _finer(place["qty_top"], event["qty_lots"], place["qty_decimals"], event["qty_decimals"])
+    if price_decimals < 0 or qty_decimals < 0:
+        return False
+    price_by = power(price_decimals - event["price_decimals"])
+    qty_by = power(qty_decimals - event["qty_decimals"])
+    if abs(event["price_ticks"]) > TICKS_MAX // price_by or abs(event["qty_lots"]) > TICKS_MAX // qty_by:
+        return False
+    if price_decimals > place["price_decimals"]:
+        _rescale_prices(tables, market, power(price_decimals - place["price_decimals"]))
+        place["price_decimals"] = price_decimals
+    if qty_decimals > place["qty_decimals"]:
+        _rescale_quantities(tables, market, power(qty_decimals - place["qty_decimals"]))
+        place["qty_decimals"] = qty_decimals
+    event["price_ticks"] *= price_by
+    event["qty_lots"] *= qty_by
+    event["price_decimals"] = price_decimals
+    event["qty_decimals"] = qty_decimals
+    place["price_top"] = max(place["price_top"], abs(event["price_ticks"]))
+    place["qty_top"] = max(place["qty_top"], abs(event["qty_lots"]))
+    return True
+
+
+@kernel
+def worth(event: Any, lots: Any) -> Any:
+    """Quote currency: `lots` at the event's price, in the scale it was folded in (the market's may be finer now)."""
+    return (
+        float(event["price_ticks"])
+        / float(power(event["price_decimals"]))
+        * (float(lots) / float(power(event["qty_decimals"])))
+    )
