@@ -89,17 +89,18 @@ async def test_bad_input_of_every_kind_lands_in_the_dead_letters_and_the_daemon_
 ) -> None:
     topic = await new_topic(1, max_message_bytes=str(4 << 20))
     good = burst.read_bytes().splitlines()
-    template = json.loads(good[0])
+    order = next(line for line in good if json.loads(line)["type"] == "order")
+    template = json.loads(order)
     hostile = [
         b"",
         b"{",
-        good[0][: len(good[0]) // 2],
+        order[: len(order) // 2],
         b"[" * 100_000,
         b"\xff\xfe\x00",
         json.dumps({**template, "ts": "yesterday"}).encode(),
         json.dumps({**template, "price": -1}).encode(),
         json.dumps({**template, "price": "NaN"}).encode(),
-        good[0].replace(b'"price":', b'"price":1e999,"was":'),
+        order.replace(b'"price":', b'"price":1e999,"was":'),
         json.dumps({**template, "market": 'no"such market'}).encode(),
         json.dumps({**template, "order_id": "x" * (1 << 20)}).encode(),
         json.dumps({**template, "qty": {"a": 1}}).encode(),

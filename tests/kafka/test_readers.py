@@ -102,7 +102,8 @@ async def test_a_compacted_topic_has_gaps_and_tombstones(broker, new_topic, prod
     for _ in range(10):  # the broker may compact once more while we read
         expected = await said_by_aiokafka(broker, topic)
         async with reading(settings(broker, topic, reader)) as source:
-            found = await read_until(source, lambda records: bool(records) and records[-1][2] == expected[-1][2])
+            last = expected[-1][2]
+            found = await read_until(source, lambda records, last=last: bool(records) and records[-1][2] == last)
         if expected == await said_by_aiokafka(broker, topic):
             break
     assert found == expected
