@@ -1,0 +1,220 @@
+"""What the live path costs: the whole daemon on a real Kafka, against a loop that only counts the same records.
+
+    python -m bench.live [--events 1000000] [--rounds 2]
+
+One run starts a broker (or uses the one that FORESHOCK_KAFKA__BOOTSTRAP names), fills a plain and a zstd topic with the
+same synthetic events (scenario "bench": 100 markets, 50,000 events a second in all), and reads each of them with a bare
+aiokafka loop, with the daemon, and with Kafka's own ConsumerPerformance where its jar is there; one after the other,
+each in a process of its own that is held to one core. The broker has the others. Best of `rounds`; compare ratios.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import resource
+import subprocess
+import sys
+import uuid
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.machine import machine
+from detector.formats.native_write import write
+from replay.exchange import Exchange
+from replay.feed import arrivals
+from replay.produce import Compression, create_topic, produce
+from tools.kafka import BOOTSTRAP_VARIABLE, Broker
+from tools.kafka_jars import find_java, resolve
+
+PARTITIONS = 4
+ROOT = Path(__file__).resolve().parent.parent
+CHILD_MAX_S = 300
+BARE, DAEMON, JAVA = "bare getmany, counting", "the whole daemon", "Java ConsumerPerformance"
+CODECS: tuple[Compression, ...] = ("none", "zstd")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One reader on one topic: its best round."""
+
+    codec: str
+    reader: str
+    told: dict[str, float]
+
+    @property
+    def events_s(self) -> float:
+        """Records a second of wall time."""
+        return self.told["events"] / self.told["wall_s"]
+
+    @property
+    def cpu_us(self) -> float:
+        """Processor time of the reading process per record, microseconds."""
+        return self.told["cpu_s"] / self.told["events"] * 1e6
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(prog="bench.live", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--events", type=int, default=1_000_000, help="in each topic (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=2, help="of each reader; the best counts (default: %(default)s)")
+    parser.add_argument("--codecs", nargs="+", choices=CODECS, default=CODECS)
+    chosen = parser.parse_args(arguments)
+    print("\n".join(report(measure(chosen.events, chosen.rounds, tuple(chosen.codecs)))))
+
+
+def measure(events: int, rounds: int, codecs: Sequence[Compression]) -> list[Row]:
+    """Every reader on every topic."""
+    rows = []
+    with broker() as bootstrap:
+        for codec in codecs:
+            topic = f"bench-{uuid.uuid4().hex[:12]}"
+            sent = asyncio.run(fill(bootstrap, topic, events, codec))
+            say(f"{sent:,} records in {topic}, codec {codec}")
+            for reader, work in readers(bootstrap, topic, sent):
+                told = [work() for _ in range(rounds)]
+                rows.append(Row(codec, reader, min(told, key=lambda one: one["wall_s"] / one["events"])))
+                say(f"  {reader}: {rows[-1].events_s:,.0f} events/s, {rows[-1].cpu_us:.2f} us of CPU each")
+    return rows
+
+
+def report(rows: Sequence[Row]) -> list[str]:
+    """The table, in Markdown."""
+    lines = [
+        machine("aiokafka", "numba", "numpy") + f", Kafka {kafka_version()}",
+        "",
+        "| codec | reader | events/s | times bare | CPU us/event | peak RSS MiB | longest turn ms |",
+        "|---|---|---:|---:|---:|---:|---:|",
+    ]
+    bare = {row.codec: row.events_s for row in rows if row.reader == BARE}
+    for row in rows:
+        turn = f"{row.told['turn_ms_max']:.0f}" if "turn_ms_max" in row.told else ""
+        lines.append(
+            f"| {row.codec} | {row.reader} | {row.events_s:,.0f} | {row.events_s / bare[row.codec]:.2f} "
+            f"| {row.cpu_us:.2f} | {row.told['rss_mib']:.0f} | {turn} |"
+        )
+    if java_tool() is None:
+        lines += ["", "ConsumerPerformance was not measured: no kafka-tools jar is there (python -m bench.java)."]
+    return lines
+
+
+def readers(bootstrap: str, topic: str, events: int) -> Iterator[tuple[str, Callable[[], dict[str, float]]]]:
+    """Who reads it, each in a process of its own."""
+    told = json.dumps({"bootstrap": bootstrap, "topic": topic, "partitions": PARTITIONS, "events": events})
+    yield BARE, lambda: child(told, "bench/live_bare.py")
+    yield DAEMON, lambda: child(told, "-m", "bench.live_daemon")
+    tool = java_tool()
+    if tool is not None:
+        yield JAVA, lambda: java(tool, bootstrap, topic, events)
+
+
+def child(told: str, *words: str) -> dict[str, float]:
+    """What a Python child prints last."""
+    done = run((sys.executable, *words, told))
+    result: dict[str, float] = json.loads(done.splitlines()[-1])
+    return result
+
+
+def java(tool: Path, bootstrap: str, topic: str, events: int) -> dict[str, float]:
+    """Kafka's own consumer benchmark: fetches and counts. Its wall time leaves joining the group out; the CPU time is
+    that of the whole process, the virtual machine's start included."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    classpath = f"{tool.parent}/*:{resolve()}/*"
+    said = run(
+        (find_java(), "-cp", classpath, "org.apache.kafka.tools.ConsumerPerformance", "--bootstrap-server", bootstrap)
+        + ("--topic", topic, "--num-records", str(events), "--timeout", "30000")
+    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    names, cells = (line.split(", ") for line in said.splitlines()[-2:])
+    told = dict(zip(names, cells, strict=True))
+    cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return {
+        "events": float(told["data.consumed.in.nMsg"]),
+        "wall_s": float(told["fetch.time.ms"]) / 1e3,
+        "cpu_s": cpu_s,
+        "rss_mib": after.ru_maxrss / 1024,
+    }
+
+
+def run(command: Sequence[str]) -> str:
+    """stdout of a command that is held to one core. Raises RuntimeError with what it said when it fails."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("FORESHOCK_")}
+    environment["PYTHONPATH"] = str(ROOT)
+    done = subprocess.run(
+        command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=CHILD_MAX_S, preexec_fn=hold
+    )
+    if done.returncode:
+        raise RuntimeError(f"{command[:4]} ended with {done.returncode}:\n{done.stdout[-1000:]}{done.stderr[-3000:]}")
+    return done.stdout
+
+
+def hold() -> None:
+    """Hold this process to the last of its cores, where that is possible."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+
+
+@contextmanager
+def broker() -> Iterator[str]:
+    """The address of the broker that is named, or of one of our own."""
+    named = os.environ.get(BOOTSTRAP_VARIABLE)
+    if named:
+        yield named
+        return
+    with Broker(say=lambda line: None) as own:
+        yield own.bootstrap
+
+
+async def fill(bootstrap: str, topic: str, events: int, codec: Compression) -> int:
+    """Make the topic and produce the simulated exchange's first `events` messages. The number of records."""
+    await create_topic(bootstrap, topic, PARTITIONS)
+    return await produce(bootstrap, topic, messages(events), partition_of=home, compression=codec)
+
+
+def messages(events: int) -> Iterator[bytes]:
+    """Native JSON, in the order of time."""
+    exchange = Exchange("bench")
+    left = events
+    for chunk in arrivals(exchange):
+        payload, bounds = write(chunk, exchange.markets)
+        memory = payload.tobytes()
+        for begin, end in bounds[:left].tolist():
+            yield memory[begin:end]
+        left -= len(bounds)
+        if left <= 0:
+            return
+
+
+def home(message: bytes) -> int:
+    """The partition of the message's market, as replay.feed.partition_of has it."""
+    begin = message.index(b'"market":"') + 10
+    return zlib.crc32(message[begin : message.index(b'"', begin)]) % PARTITIONS
+
+
+def java_tool() -> Path | None:
+    """The jar that holds ConsumerPerformance."""
+    for folder in (ROOT / ".run" / "kafka" / "tools", ROOT / ".run" / "kafka" / "lib"):
+        found = sorted(folder.glob("kafka-tools-[0-9]*.jar"))
+        if found:
+            return found[-1]
+    return None
+
+
+def kafka_version() -> str:
+    """Of the broker's jars."""
+    jars = sorted((ROOT / ".run" / "kafka" / "lib").glob("kafka-clients-*.jar"))
+    return jars[-1].stem.removeprefix("kafka-clients-") if jars else "of another's"
+
+
+def say(line: str) -> None:
+    """Progress, beside the table."""
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""What the live bench compares with: a bare aiokafka `getmany` loop that only counts. A child process of bench.live.
+
+It imports nothing of the project and nothing but aiokafka: loaded libraries make Python's own objects dearer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import resource
+import sys
+import time
+
+from aiokafka import AIOKafkaConsumer, TopicPartition  # type: ignore[import-untyped]
+
+
+async def count(bootstrap: str, topic: str, partitions: int, expected: int) -> dict[str, float]:
+    """Read everything once. The clocks run from the first records that were handed over to the last."""
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap, auto_offset_reset="earliest", enable_auto_commit=False, group_id=None
+    )
+    await consumer.start()
+    consumer.assign([TopicPartition(topic, number) for number in range(partitions)])
+    gc.collect()
+    gc.freeze()
+    seen = 0
+    first = 0
+    wall_s = cpu_s = 0.0
+    while seen < expected:
+        handed = await consumer.getmany(timeout_ms=250)
+        seen += sum(map(len, handed.values()))
+        if seen and not first:
+            first, wall_s, cpu_s = seen, time.perf_counter(), time.process_time()
+    wall_s, cpu_s = time.perf_counter() - wall_s, time.process_time() - cpu_s
+    await consumer.stop()
+    peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {"events": seen - first, "wall_s": wall_s, "cpu_s": cpu_s, "rss_mib": peak_kib / 1024}
+
+
+if __name__ == "__main__":
+    told = json.loads(sys.argv[1])
+    print(json.dumps(asyncio.run(count(told["bootstrap"], told["topic"], told["partitions"], told["events"]))))

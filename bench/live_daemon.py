@@ -1,0 +1,107 @@
+"""The whole daemon on a topic: Kafka, every detector, checkpoints, alerts to a file. A child process of bench.live.
+
+Nothing is left out and nothing is faked: it is the Service that `foreshock run` runs, with a source that looks at its
+watch. It is stopped when the engine has taken the topic's last record.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from detector.daemon import logs
+from detector.daemon.service import Service
+from detector.model.records import RecordBatch
+from detector.sources.kafka import KafkaSource
+from detector.wiring.assembly import build_service
+from detector.wiring.config import Configuration, of
+from detector.wiring.edges import kafka_settings
+from detector.wiring.warm import warm
+
+
+class Watched(KafkaSource):
+    """The Kafka source, and when it handed over what. The clocks run from the first records to the last one's step."""
+
+    service: Service
+    expected = 0
+    seen = 0
+    first = 0
+    polls = 0
+    turn_s_max = 0.0  # from records handed over to the next poll: the stream stands still meanwhile
+    wall_s = cpu_s = handed_s = 0.0
+    done = False
+
+    async def poll(self, timeout_s: float) -> Sequence[RecordBatch]:
+        """See Source.poll."""
+        if self.handed_s:
+            self.turn_s_max = max(self.turn_s_max, time.perf_counter() - self.handed_s)
+            self.handed_s = 0.0
+        if self.seen >= self.expected and not self.done:
+            self.wall_s, self.cpu_s = time.perf_counter() - self.wall_s, time.process_time() - self.cpu_s
+            self.done = True
+            self.service.stop()
+        batches = await super().poll(timeout_s)
+        self.seen += sum(map(len, batches))
+        if self.seen and not self.first:
+            self.first, self.wall_s, self.cpu_s = self.seen, time.perf_counter(), time.process_time()
+        if batches:
+            self.polls += 1
+            self.handed_s = time.perf_counter()
+        return batches
+
+
+async def measure(config: Configuration, expected: int) -> dict[str, float]:
+    """Run it until everything is consumed."""
+    made: list[Watched] = []
+
+    def source(event_clock: object) -> Watched:
+        made.append(Watched(kafka_settings(config), event_clock=event_clock))  # type: ignore[arg-type]
+        return made[0]
+
+    service = await build_service(config, source)
+    watched = made[0]
+    watched.service, watched.expected = service, expected
+    await service.run(signals=False)
+    peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {
+        "events": watched.seen - watched.first,
+        "wall_s": watched.wall_s,
+        "cpu_s": watched.cpu_s,
+        "rss_mib": peak_kib / 1024,
+        "turn_ms_max": watched.turn_s_max * 1e3,
+        "events_per_poll": watched.seen / max(1, watched.polls),
+    }
+
+
+def configuration(bootstrap: str, topic: str, home: Path) -> Configuration:
+    """What ships, but for where to read, from where on, and where to write."""
+    return of(
+        {
+            "kafka": {"bootstrap": [bootstrap], "topics": [topic], "group_id": topic, "start_at": "earliest"},
+            "state": {"directory": str(home / "state")},
+            "destinations": {"file": {"type": "jsonl", "path": str(home / "alerts.jsonl")}},
+        }
+    )
+
+
+def main() -> None:
+    """Print one line of JSON."""
+    told = json.loads(sys.argv[1])
+    logs.configure("error", json=True)
+    with tempfile.TemporaryDirectory() as home:
+        config = configuration(told["bootstrap"], told["topic"], Path(home))
+        warm(config)
+        result = asyncio.run(measure(config, told["events"]))
+        alerts = Path(home) / "alerts.jsonl"
+        result["alerts"] = len(alerts.read_text().splitlines()) if alerts.exists() else 0
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
