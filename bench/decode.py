@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -25,7 +25,7 @@ ROUNDS = 60
 MARKETS = tuple(f"M{index}-PERP" for index in range(50))
 
 
-def main() -> None:
+def main(_: Sequence[str] = ()) -> None:
     """Print the table."""
     batch = synthetic_batch(ROWS)
     few = first(batch, SLOW_ROWS)

@@ -1,0 +1,54 @@
+"""How fast it is.
+
+python -m bench [NAME [ARGUMENTS]...]    one bench, or all of them
+python -m bench --docs                   all of them, written to docs/performance.md
+
+live     the whole daemon on a real Kafka, against a loop that only counts (needs Java and Maven)
+replay   a file to alerts, stage by stage
+decode   the native format: the fast parser, the general one, json.loads
+"""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+BENCHES = ("live", "replay", "decode")
+DOCS = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
+HEAD = """# Performance
+
+Written by `python -m bench --docs`; nothing here is typed by hand. All events are synthetic. Figures of one table were
+measured in one run on one machine: compare its ratios, not the numbers of two tables or two machines.
+"""
+
+
+def main() -> None:
+    """See the module's docstring."""
+    words = sys.argv[1:]
+    if words == ["--docs"]:
+        DOCS.write_text("\n".join([HEAD, *(section(name) for name in BENCHES)]))
+    elif words and words[0] in BENCHES:
+        importlib.import_module(f"bench.{words[0]}").main(words[1:])
+    elif words:
+        sys.exit((__doc__ or "").strip())
+    else:
+        for name in BENCHES:
+            print(f"--- {name}", flush=True)
+            subprocess.run((sys.executable, "-m", f"bench.{name}"), check=True)
+
+
+def section(name: str) -> str:
+    """One bench's part of the page: what it is, and what it printed."""
+    told = importlib.import_module(f"bench.{name}").__doc__ or ""
+    done = subprocess.run((sys.executable, "-m", f"bench.{name}"), check=True, stdout=subprocess.PIPE, text=True)
+    first, _, rest = told.strip().partition("\n")
+    text = "\n".join(line for line in rest.splitlines() if not line.startswith("    python"))
+    said = done.stdout.strip()
+    table = said if "\n|---" in said else f"```\n{said}\n```"
+    return f"## {name}: {first}\n\n`python -m bench {name}`\n\n{text.strip()}\n\n{table}\n"
+
+
+if __name__ == "__main__":
+    main()
