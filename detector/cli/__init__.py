@@ -29,6 +29,7 @@ COMMANDS: dict[str, str] = {
     "outbox": "Alerts not delivered yet: list, retry, drop.",
     "dlq": "Messages nobody could read: list and show.",
     "webhook": "Send a test alert to a destination, or listen as one.",
+    "bench": "Measure this program itself: how much it finds, and how often it is wrong.",
     "health": "Ask a running daemon whether it is well; for container health checks.",
 }
 
