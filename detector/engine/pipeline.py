@@ -113,9 +113,12 @@ class Pipeline:
         return {p: lane.next_offset for p, lane in sorted(self._lanes.items()) if lane.next_offset >= 0}
 
     def event_ns(self, partition: Partition) -> int:
-        """How far event time has come in a partition, 0 = unknown."""
+        """Event time of a partition's last record; of an empty one that of the others, which it must not hold up. 0 =
+        nothing came anywhere. Idle statements are counted from here, so they do not count themselves."""
         lane = self._lanes.get(partition)
-        return lane.frontier_ns if lane is not None else 0
+        if lane is not None and lane.clock_ns > 0:
+            return lane.clock_ns
+        return max((lane.clock_ns for lane in self._lanes.values()), default=0)
 
     @property
     def watermark_ns(self) -> int:
