@@ -27,16 +27,16 @@ FALSE = {
 }
 HEAD = """# Detection
 
-Written by `python -m bench.detection --docs`; nothing here is typed by hand. **All of it is synthetic**: order streams of
-a simulated exchange (`replay/exchange.py`), incidents and confounders planted by `replay/balanced.py` and
+Written by `python -m bench.detection --docs`; nothing here is typed by hand. **All of it is synthetic**: order streams
+of a simulated exchange (`replay/exchange.py`), incidents and confounders planted by `replay/balanced.py` and
 `replay/incidents_plan.py`, driven through the engine as shipped. What it says of a real exchange is an indication.
 
 {conditions}
 
 A page is an incident that reaches warning. A planted incident counts as recalled only when it was paged between its
-onset and its climax, as its label says them; "at all" also counts up to ten minutes after its end. Nothing is point-adjusted.
-Thresholds are the product's own return levels from the promised budget; none was set on these streams. An incident that
-is in the subtle third lies in the lowest third of its class's range of amplitudes, on a log scale.
+onset and its climax, as its label says them; "at all" also counts up to ten minutes after its end. Nothing is
+point-adjusted. Thresholds are the product's own return levels from the promised budget; none was set on these
+streams. An incident that is in the subtle third lies in the lowest third of its class's range of amplitudes, on a log scale.
 """
 
 
@@ -92,9 +92,9 @@ def sections(told: Mapping[str, Any]) -> list[tuple[str, str, list[str], list[di
         made.append(
             (
                 "Peers on the same streams",
-                "Each is given ten-second means of every column our engine computes, and an oracle's threshold: the one "
-                "at which it has at most as many false pages on all these streams as foreshock. The best of three "
-                "smoothings.",
+                "Each is given ten-second means of every column our engine computes, and an oracle's threshold: "
+                "the one at which it has at most as many false pages on all these streams as foreshock. The best of "
+                "three smoothings.",
                 ["peer", "smoothing_s", "false_pages", *recall[:5]],
                 told["peers"],
             )

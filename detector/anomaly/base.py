@@ -23,6 +23,7 @@ class Detector(ABC):
 
     name: ClassVar[str]
     Params: ClassVar[type[Any]]
+    PAGES: ClassVar[bool] = True  # False: it never reaches warning, and takes no part of the budget from those that do
 
     @abstractmethod
     def score(self, windows: Windows, learn: npt.NDArray[np.bool_], before: Sequence[Score]) -> Score:

@@ -44,6 +44,7 @@ class Drift(Detector):
 
     name = "drift"
     Params = Params
+    PAGES = False
 
     def __init__(self, params: Any, budgets: npt.NDArray[np.float64]) -> None:
         self.params = params

@@ -66,9 +66,10 @@ def build_detectors(config: Configuration) -> list[Detector]:
     budget = config.settings.budget
     pages = np.array([budget.info, budget.warning, budget.critical])
     enabled = [settings for settings in config.detectors if settings.enabled]
-    shares = sum(settings.budget_share for settings in enabled)
+    found = {settings.name: plugins.load("anomaly", settings.name) for settings in enabled}
+    shares = sum(settings.budget_share for settings in enabled if found[settings.name].PAGES) or 1.0
     made = [
-        plugins.load("anomaly", settings.name)(settings.params, pages * settings.budget_share / shares)
+        found[settings.name](settings.params, pages * settings.budget_share / shares)
         for settings in sorted(enabled, key=lambda settings: (settings.name in LAST, settings.name))
     ]
     return [detector for detector in made if isinstance(detector, Detector)]
