@@ -36,7 +36,7 @@ of a simulated exchange (`replay/exchange.py`), incidents and confounders plante
 A page is an incident that reaches warning. A planted incident counts as recalled only when it was paged between its
 onset and its climax, as its label says them; "at all" also counts up to ten minutes after its end. Nothing is
 point-adjusted. Thresholds are the product's own return levels from the promised budget; none was set on these
-streams. An incident that is in the subtle third lies in the lowest third of its class's range of amplitudes, on a log scale.
+streams. The subtle third is the lowest third of a class's range of amplitudes, on a log scale.
 """
 
 

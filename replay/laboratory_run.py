@@ -7,7 +7,7 @@ engine pauses learning for is its own open incidents.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -115,12 +115,12 @@ class Shadowed(Correlator):
     def step(self, close_ns: int, width_ns: int, scores: Sequence[Score], context: Context) -> tuple[Incident, ...]:
         """See Correlator.step."""
         for promise, correlator, callers in self.shadows:
-            other = [self._at(score, promise) for score in scores]
+            other = [self.at(score, promise) for score in scores]
             if correlator.open_markets() or any((score.values >= score.levels[0]).any() for score in other):
                 callers.take(correlator.step(close_ns, width_ns, other, context))
         return super().step(close_ns, width_ns, scores, context)
 
-    def _at(self, score: Score, promise: float) -> Score:
+    def at(self, score: Score, promise: float) -> Score:
         """The score with the levels of another promise: the Gumbel line through its own two levels."""
         budgets = self._budgets[score.detector]
         if not np.isfinite(score.levels[1]).any():
@@ -157,15 +157,9 @@ def run(
     callers = Callers()
     result = Run(kind, seed, scenario, exchange.labels(), {})
     result.features = tuple(feature.name for feature in pipeline.shard.features)
-    key = digest_key(KEY)
     sampler = Sampler(len(exchange.markets), len(result.features)) if sampled else None
-    offset = 0
-    for events in arrivals(exchange, CHUNK_S):
-        if not len(events):
-            continue
-        batch = _batch(events, exchange.markets, offset, key)
-        offset = batch.next_offset
-        result.events += len(events)
+    for batch in batches_of(exchange):
+        result.events += len(batch.events)
         _note(pipeline.take([({}, batch)]), result, callers, sampler, scenario)
     _note(pipeline.finish(), result, callers, sampler, scenario)
     result.calls = {shipped: callers.calls} | {p: told.calls for p, _, told in pipeline.correlator.shadows}
@@ -175,8 +169,19 @@ def run(
     return result
 
 
+def batches_of(exchange: Exchange) -> Iterator[EventBatch]:
+    """The whole stream, a minute of event time at once, as a decoder would hand it over."""
+    key = digest_key(KEY)
+    offset = 0
+    for events in arrivals(exchange, CHUNK_S):
+        if len(events):
+            batch = _batch(events, exchange.markets, offset, key)
+            offset = batch.next_offset
+            yield batch
+
+
 def _batch(events: EventColumn, markets: tuple[str, ...], offset: int, key: tuple[int, int]) -> EventBatch:
-    """As a decoder would hand it over: account and order numbers as keyed digests, offsets by message."""
+    """Account and order numbers as keyed digests, offsets by message."""
     events = events.copy()
     for name in ("order", "account", "taker"):
         events[name] = _digests(np.ascontiguousarray(events[name]), np.uint64(key[0]), np.uint64(key[1]))
