@@ -38,7 +38,8 @@ class IdleClock:
     def idle_ns(self, partition: Partition, now_s: float) -> int:
         """The instant that event time may move on to; 0 = nothing to say now. Ask only about a partition at its end."""
         quiet_s = now_s - self._quiet_since.setdefault(partition, now_s)
-        if quiet_s < self._after_s or now_s - self._said.get(partition, -self._every_s + now_s) < self._every_s:
+        said_s = self._said.get(partition)
+        if quiet_s < self._after_s or (said_s is not None and now_s - said_s < self._every_s):
             return 0
         event_ns = self._event_clock(partition)
         if event_ns <= 0:
