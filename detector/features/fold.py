@@ -8,10 +8,14 @@ import numpy as np
 
 from detector.features.book import sample_book
 from detector.features.ledger import LATE, NEED_MARKET, apply, room_for
-from detector.features.makers import sample_makers, seat
+from detector.features.makers import sample_makers, seat, wants_seat
 from detector.features.tables import Count
 from detector.kernels import inlined, kernel
+from detector.kernels.orders import order_home
+from detector.kernels.participants import participant_home
+from detector.kernels.prefetch import prefetch
 
+AHEAD, NEAR = 16, 8  # events before their turn: memory takes about as long as folding a few
 _EVENTS, _LATE = int(Count.EVENTS), int(Count.LATE)
 _PLACED = 1
 
@@ -21,6 +25,28 @@ def _sample(tables: Any, market: Any, window: Any, ring: Any) -> Any:
     slot = window % ring
     sample_book(tables, market, slot)
     sample_makers(tables, market, slot, tables.frozen[window % (2 * ring), market] == 0)
+
+
+@inlined
+def _fetch_ahead(tables: Any, event: Any, market_of: Any) -> Any:
+    """Where an event's order and account are looked up first."""
+    market = np.int64(market_of[event["market"]])
+    if market < 0:
+        return
+    if event["order"] != np.uint64(0):
+        prefetch(tables.orders, order_home(event["order"], market, len(tables.orders) - 1))
+    if event["account"] != np.uint64(0):
+        prefetch(tables.slots, participant_home(event["account"], market, len(tables.slots) - 1))
+
+
+@inlined
+def _fetch_near(tables: Any, event: Any, market_of: Any) -> Any:
+    """The account's own row: its place is known by now."""
+    market = np.int64(market_of[event["market"]])
+    if market >= 0 and event["account"] != np.uint64(0):
+        index = np.int64(tables.slots[participant_home(event["account"], market, len(tables.slots) - 1)])
+        if index >= 0:
+            prefetch(tables.participants, index)
 
 
 @kernel
@@ -34,6 +60,10 @@ def fold(tables: Any, events: Any, start: Any, stop: Any, market_of: Any, open_w
     ring = tables.span[0]
     width_ns = tables.span[1]
     for i in range(start, stop):
+        if i + AHEAD < stop:
+            _fetch_ahead(tables, events[i + AHEAD], market_of)
+        if i + NEAR < stop:
+            _fetch_near(tables, events[i + NEAR], market_of)
         event = events[i]
         market = np.int64(market_of[event["market"]])
         if market < 0:
@@ -64,7 +94,7 @@ def fold(tables: Any, events: Any, start: Any, stop: Any, market_of: Any, open_w
         else:
             event["window"] = window % ring
         apply(tables, event, market)
-        if event["effect"] == _PLACED and event["participant"] >= 0:
+        if event["effect"] == _PLACED and event["participant"] >= 0 and wants_seat(tables, event["participant"]):
             seat(tables, market, np.int64(event["participant"]))
     return stop
 

@@ -132,7 +132,7 @@ def _drop(tables: Any, slot: Any) -> Any:
     order_remove(tables.orders, slot)
 
 
-@kernel
+@inlined
 def _place(tables: Any, event: Any, market: Any) -> Any:
     tables.markets[market]["has"] |= HAS_ORDERS
     participant = _named(tables, event["account"], market, event["event_ns"])
@@ -177,7 +177,7 @@ def _place(tables: Any, event: Any, market: Any) -> Any:
         tables.counts[_CROSSED] += 1
 
 
-@kernel
+@inlined
 def _take(tables: Any, event: Any, market: Any, everything: Any, effect: Any) -> Any:
     """A cancel or a fill of a resting order."""
     slot = order_find(tables.orders, event["order"], market)

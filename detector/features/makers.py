@@ -14,7 +14,7 @@ import numpy.typing as npt
 from detector.features.base import Group
 from detector.features.ledger import mid_ticks
 from detector.features.tables import HAS_ACCOUNTS, Tables
-from detector.kernels import kernel
+from detector.kernels import inlined, kernel
 from detector.model.windows import Feature
 
 SEAT_ORDERS = 4
@@ -50,13 +50,18 @@ class Makers(Group):
         return values
 
 
+@inlined
+def wants_seat(tables: Any, participant: Any) -> Any:
+    """The participant quotes like a maker and has no seat yet."""
+    place = tables.participants[participant]
+    return place["seat"] < 0 and place["bid_orders"] + place["ask_orders"] >= SEAT_ORDERS
+
+
 @kernel
 def seat(tables: Any, market: Any, participant: Any) -> Any:
-    """Give the participant a seat when it quotes enough: a free one, or the weakest maker's if it has twice as much."""
+    """Give one that wants a seat a free one, or the weakest maker's if it has twice as much."""
     place = tables.participants[participant]
     count = place["bid_orders"] + place["ask_orders"]
-    if place["seat"] >= 0 or count < SEAT_ORDERS:
-        return
     makers = tables.makers[market]
     weakest = -1
     least = 0.5 * count

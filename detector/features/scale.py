@@ -64,6 +64,12 @@ def power(decimals: Any) -> Any:
 
 
 @kernel
+def _largest(by: Any) -> Any:
+    """What may be multiplied by `by`; by 1 nearly always, and a division takes longer than all else in here."""
+    return TICKS_MAX if by == 1 else TICKS_MAX // by
+
+
+@kernel
 def _finer(top: Any, value: Any, have: Any, asked: Any) -> Any:
     """Decimals a market should now have, so that `value` (with `asked` decimals) fits exactly; -1 = it cannot."""
     wanted = asked
@@ -90,7 +96,7 @@ def to_scale(tables: Any, event: Any, market: Any) -> Any:
         return False
     price_by = power(price_decimals - event["price_decimals"])
     qty_by = power(qty_decimals - event["qty_decimals"])
-    if abs(event["price_ticks"]) > TICKS_MAX // price_by or abs(event["qty_lots"]) > TICKS_MAX // qty_by:
+    if abs(event["price_ticks"]) > _largest(price_by) or abs(event["qty_lots"]) > _largest(qty_by):
         return False
     if price_decimals > place["price_decimals"]:
         _rescale_prices(tables, market, power(price_decimals - place["price_decimals"]))

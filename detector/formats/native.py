@@ -111,7 +111,12 @@ class Native(Format):
         fresh = {name for name in reading.markets if name not in numbers}
         if len(numbers) + len(fresh) > self.markets_max:
             raise Unreadable(Refusal.MARKETS_MAX)
-        return [self._names.index(name) if fresh else numbers[name] for name in reading.markets]
+        for name in reading.markets if fresh else ():
+            if name in fresh:
+                self._names.index(name)
+                fresh.remove(name)
+        numbers = self._names.numbers()
+        return [numbers[name] for name in reading.markets]
 
 
 def _room(events: EventColumn, rows: int) -> EventColumn:

@@ -1,0 +1,49 @@
+"""Prefetch: ask for memory that will be needed soon. It changes no result, only how long the next touch waits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from detector.kernels import COMPILED, inlined
+
+
+def _instruction() -> Callable[[Any, Any], Any]:
+    """The processor's own, for row `index` of a one-dimensional array; nothing where nothing is compiled."""
+    if not COMPILED:
+        return lambda array, index: None
+
+    from llvmlite import ir  # type: ignore[import-untyped]
+    from numba.core import cgutils, types
+    from numba.extending import intrinsic
+
+    tools: Any = cgutils
+    told: Any = types
+
+    def ask(typing: Any, array: Any, index: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            kind = signature.args[0]
+            held = context.make_array(kind)(context, builder, arguments[0])
+            row = tools.get_item_pointer(
+                context, builder, kind, held, [arguments[1]], wraparound=False, boundscheck=False
+            )
+            address = builder.bitcast(row, ir.IntType(8).as_pointer())
+            word = ir.IntType(32)
+            shape = ir.FunctionType(ir.VoidType(), [address.type, word, word, word])
+            llvm = tools.get_or_insert_function(builder.module, shape, "llvm.prefetch.p0")
+            builder.call(llvm, [address, word(0), word(3), word(1)])  # to be read, kept near, data
+            return context.get_dummy_value()
+
+        return told.void(array, told.intp), generate
+
+    made: Any = intrinsic(ask)
+    return made
+
+
+_ask = _instruction()
+
+
+@inlined
+def prefetch(array: Any, index: Any) -> Any:
+    """Row `index` of a one-dimensional array will be touched soon. 0 <= index < len."""
+    _ask(array, index)
