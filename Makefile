@@ -38,9 +38,12 @@ format: setup ## let the formatter and the safe fixes have their way
 demo: setup ## the same without Kafka: exchange, daemon and page in one process, until Ctrl-C
 	$(BIN)/foreshock demo $(ARGS)
 
+
 .PHONY: replay-example
-replay-example: setup ## a scenario of the simulated exchange through `foreshock replay`, judged against its labels
-	$(BIN)/python -m tools.replay_example $(ARGS)
+replay-example: setup ## a synthetic capture through `foreshock replay`, judged against its labels, with a report
+	@mkdir -p .run
+	$(BIN)/python -m replay.exchange --scenario demo --out .run/example.ndjson.zst --labels .run/example-labels.json
+	$(BIN)/foreshock replay .run/example.ndjson.zst --labels .run/example-labels.json --report .run/example.html $(ARGS)
 
 .PHONY: bench
 bench: setup ## how fast: events per second, by stage
