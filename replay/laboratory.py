@@ -22,7 +22,7 @@ Peers = Callable[[Sequence[Run], int], list[dict[str, Any]]]
 HELD_OUT = 1000
 KINDS = ("clean", "dirty", "planted")
 CONFOUNDERS_PER_MARKET_DAY = {"clean": 0.0, "dirty": 6.0, "planted": 2.0}
-NICE = 10
+NICE = 5
 COLD_HOURS = 0.25
 COLD_AMPLITUDES = (6.0, 15.0, 40.0)
 

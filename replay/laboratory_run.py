@@ -109,27 +109,37 @@ class Shadowed(Correlator):
 
     def __init__(self, config: Configuration, promises: Sequence[float], budgets: dict[str, Any]) -> None:
         super().__init__(incident_settings(config))
-        self._budgets = budgets
         self.shadows = [(promise, Correlator(incident_settings(config)), Callers()) for promise in promises]
+        self._own = {name: _reduced(own) for name, own in budgets.items()}
+        self._wanted = {
+            (name, promise): _reduced(np.array([INFO * promise, promise, CRITICAL * promise]) * own[1])
+            for name, own in budgets.items()
+            for promise in {1.0, *promises}
+        }
 
     def step(self, close_ns: int, width_ns: int, scores: Sequence[Score], context: Context) -> tuple[Incident, ...]:
         """See Correlator.step."""
+        loosest = max((promise for promise, _, _ in self.shadows), default=1.0)
+        # nearly always nothing crosses anywhere, and then most of the work is saved
+        crossed = any((score.values >= self._levels(score, loosest)[0]).any() for score in scores)
         for promise, correlator, callers in self.shadows:
-            other = [self.at(score, promise) for score in scores]
-            if correlator.open_markets() or any((score.values >= score.levels[0]).any() for score in other):
-                callers.take(correlator.step(close_ns, width_ns, other, context))
+            if crossed or correlator.open_markets():
+                told = correlator.step(close_ns, width_ns, [self.at(score, promise) for score in scores], context)
+                callers.take(told)
         return super().step(close_ns, width_ns, scores, context)
 
     def at(self, score: Score, promise: float) -> Score:
-        """The score with the levels of another promise: the Gumbel line through its own two levels."""
-        budgets = self._budgets[score.detector]
-        if not np.isfinite(score.levels[1]).any():
-            return score
-        own = _reduced(budgets)
-        share = budgets[1]
-        wanted = _reduced(np.array([INFO * promise, promise, CRITICAL * promise]) * share)
+        """The score with the levels of another promise."""
+        return replace(score, levels=self._levels(score, promise))
+
+    def _levels(self, score: Score, promise: float) -> npt.NDArray[np.float64]:
+        """float64 (3, M): the Gumbel line through the score's own two levels; its own where it has no warning level."""
+        if score.levels[1, 0] == np.inf:
+            return score.levels
+        own, wanted = self._own[score.detector], self._wanted[score.detector, promise]
         spread = (score.levels[1] - score.levels[0]) / (own[1] - own[0])
-        return replace(score, levels=score.levels[1] + spread * (wanted - own[1])[:, None])
+        levels: npt.NDArray[np.float64] = score.levels[1] + spread * (wanted - own[1])[:, None]
+        return levels
 
 
 def _reduced(budgets: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
