@@ -90,14 +90,13 @@ class Lane:
         row = start
         stop = len(events)
         times = events["event_ns"]
-        offsets = events["offset"]
-        ends = np.flatnonzero(offsets[1:] != offsets[:-1]) + 1
-        bounds = np.concatenate(([0], ends, [len(events)]))
-        tops = np.maximum.reduceat(times, bounds[:-1])
+        bounds = _bounds(events["offset"])
+        one_each = len(bounds) == len(events) + 1  # as nearly always: a record is an event
+        tops = times.copy() if one_each else np.maximum.reduceat(times, bounds[:-1])
         index = int(np.searchsorted(bounds, start))
         fast = self._ordinary(tops[index:])
         if fast is not None:
-            clocks[start:] = np.repeat(fast, np.diff(bounds[index:]))
+            clocks[start:] = fast if one_each else np.repeat(fast, np.diff(bounds[index:]))
             self.clock_ns = int(fast[-1])
             self.behind = 0
         else:
@@ -192,6 +191,13 @@ class Lane:
         self.next_offset = int(str(state["next_offset"]))
         self.clock_ns = self.folded_ns = int(str(state["clock_ns"]))
         self.idle_ns = int(str(state["idle_ns"]))
+
+
+def _bounds(offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """int64 (records + 1): where each record's rows begin, and the end."""
+    flat = np.ascontiguousarray(offsets)  # a column lies scattered; read it once
+    ends = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    return np.concatenate(([0], ends, [len(flat)]))
 
 
 def _first_top(events: Any) -> int:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from detector.kernels import COMPILED, inlined
 
 
-def _instruction() -> Callable[[Any, Any], Any]:
+def _instruction() -> Any:
     """The processor's own, for row `index` of a one-dimensional array; nothing where nothing is compiled."""
     if not COMPILED:
         return lambda array, index: None
@@ -36,8 +35,7 @@ def _instruction() -> Callable[[Any, Any], Any]:
 
         return told.void(array, told.intp), generate
 
-    made: Any = intrinsic(ask)
-    return made
+    return intrinsic(ask)
 
 
 _ask = _instruction()
