@@ -21,10 +21,12 @@ import sys
 import time
 import tomllib
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.console import Console
 
@@ -38,6 +40,7 @@ from replay.feed import batches
 from replay.produce import create_topic, produce
 from tools.kafka import Broker, KafkaError
 
+T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[1]
 RUN = ROOT / ".run"
 PARTITIONS = 4
@@ -46,9 +49,10 @@ STOP_MAX_S = 30.0
 LOOK_EVERY_S = 0.2
 SETTLE_S = 2.0  # what escalates at once is shown as it then is
 SAY_EVERY_S = 15.0
-COMPILE_SAY_EVERY_S = 5.0
+WORK_SAY_EVERY_S = 5.0
 LOG_LINES = 20
 NEEDED = ("java", "mvn")
+SIMULATING = "simulating the exchange (its loops are compiled once, too)"
 TELLING = ("foreshock.incident.opened", "foreshock.incident.escalated")
 
 
@@ -119,7 +123,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return without_kafka(told, missing)
     topic = "market.events" if not given else f"foreshock.quickstart.{uuid.uuid4().hex[:8]}"
     try:
-        feeds = recorded(told.captures, topic) if told.captures else [simulated(told.scenario, topic)]
+        feeds = (
+            recorded(told.captures, topic)
+            if told.captures
+            else [patiently(SIMULATING, partial(simulated, told.scenario, topic))]
+        )
     except FileUnreadable as error:
         print(f"quickstart: {error}", file=sys.stderr)
         return 4
@@ -143,22 +151,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def compiled(language: str) -> bool:
-    """The daemon's loops as machine code on disk, made before the broker is up; a line now and then while it takes."""
+    """The daemon's loops as machine code on disk, made before the broker is up."""
     warming = f"from detector.wiring import config, warm; warm.warm(config.of({{'input': {{'format': {language!r}}}}}))"
-    began_s = said_s = time.monotonic()
-    process = subprocess.Popen([sys.executable, "-c", warming], stdin=subprocess.DEVNULL, cwd=ROOT)
-    try:
-        while process.poll() is None:
-            time.sleep(LOOK_EVERY_S)
-            if time.monotonic() - said_s > COMPILE_SAY_EVERY_S:
-                said_s = time.monotonic()
-                print(
-                    f"compiling the loops, once for this clone: {said_s - began_s:.0f} s (about a minute)", flush=True
-                )
-    finally:
-        process.terminate()
-        process.wait()
-    return process.returncode == 0
+    command = [sys.executable, "-c", warming]
+    work = partial(subprocess.run, command, stdin=subprocess.DEVNULL, cwd=ROOT, check=False)
+    return patiently("compiling the daemon's loops, once for this clone", work).returncode == 0
+
+
+def patiently(what: str, work: Callable[[], T]) -> T:
+    """What `work` returns; a line now and then while it takes."""
+    with ThreadPoolExecutor(1) as worker:
+        doing = worker.submit(work)
+        began_s = time.monotonic()
+        while True:
+            try:
+                return doing.result(WORK_SAY_EVERY_S)
+            except TimeoutError:
+                if doing.done():
+                    raise
+                print(f"{what}: {time.monotonic() - began_s:.0f} s", flush=True)
 
 
 def quickstart(run: Run, *, synthetic: bool) -> int:
