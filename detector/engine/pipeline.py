@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from detector.anomaly.base import Detector
+from detector.anomaly.second_opinion import SecondOpinion
 from detector.engine.lane import Lane
 from detector.engine.shard import Shard
 from detector.engine.step import Scored, Step
@@ -25,7 +26,7 @@ from detector.incidents.correlator import Correlator
 from detector.incidents.settings import Context
 from detector.model.alert import Alert
 from detector.model.events import EventBatch, Reject
-from detector.model.incident import Contributor, Incident, Position
+from detector.model.incident import Contributor, Incident, Position, Reason
 from detector.model.records import RecordBatch
 from detector.model.score import Score
 from detector.model.state import State, Tree
@@ -59,6 +60,7 @@ class Pipeline:
         settings: EngineSettings,
         *,
         keep_scored: bool = False,
+        second_opinion: SecondOpinion | None = None,
     ) -> None:
         self.decoder = decoder
         self.shard = shard
@@ -66,6 +68,7 @@ class Pipeline:
         self.correlator = correlator
         self.settings = settings
         self.keep_scored = keep_scored
+        self.second_opinion = second_opinion
         self._alert = alert
         self._lanes: dict[Partition, Lane] = {}
         self._assigned: frozenset[Partition] | None = None
@@ -248,12 +251,23 @@ class Pipeline:
         for detector in self.detectors:
             scores = (*scores, detector.score(windows, learn, scores))
         told = self.correlator.step(windows.close_ns, windows.width_ns, scores, self._context(window))
+        if self.second_opinion is not None:
+            told = tuple(self._with_opinion(incident, scores) for incident in told)
+            self.second_opinion.note(scores, learn)
         self.shard.freeze(window, learn)
         while self._spans and self._spans[0][0] < window - self.settings.position_windows:
             self._spans.popleft()
         if self.keep_scored:
             scored.append(Scored(windows, scores))
         return told
+
+    def _with_opinion(self, incident: Incident, scores: tuple[Score, ...]) -> Incident:
+        """The incident with another method's view of its strongest market, where it is news."""
+        assert self.second_opinion is not None
+        if incident.reason not in (Reason.OPENED, Reason.ESCALATED) or not incident.evidence:
+            return incident
+        index = self.shard.index[incident.evidence[0].market]
+        return replace(incident, second_opinion=self.second_opinion.ask(index, scores))
 
     def _context(self, window: int) -> Context:
         shard = self.shard
@@ -301,6 +315,7 @@ class Pipeline:
             "shard": dict(self.shard.state()),
             "detectors": {detector.name: dict(detector.state()) for detector in self.detectors},
             "correlator": dict(self.correlator.state()),
+            "second_opinion": dict(self.second_opinion.state()) if self.second_opinion is not None else None,
         }
 
     def _decoder_state(self) -> State:
@@ -332,6 +347,9 @@ class Pipeline:
             own = saved.get(detector.name)
             if isinstance(own, dict):
                 detector.restore(own)
+        opinion = state.get("second_opinion")
+        if self.second_opinion is not None and isinstance(opinion, dict):
+            self.second_opinion.restore(opinion)
         for entry in lanes:
             assert isinstance(entry, dict)
             key = (str(entry["topic"]), int(str(entry["partition"])))

@@ -1,6 +1,7 @@
 """Alerting: an incident's transition as the object that travels. Pure: its times are event times, its key its identity.
 
-The fields and their order are the contract's. Three may follow them, each only where there is something to say:
+The fields and their order are the contract's. Four may follow them, each only where there is something to say:
+`second_opinion` (what another method makes of it, with an opened or escalated incident),
 `degraded` (true, when the feed lacks what the detectors like best), `reopened` (true, when a resolved incident opens
 again) and `omitted` (how many rows were left out to stay within BODY_BYTES_MAX).
 """
@@ -106,6 +107,14 @@ class Alerting:
         }
         if incident.degraded:
             data["degraded"] = True
+        if incident.second_opinion is not None:
+            opinion = incident.second_opinion
+            data["second_opinion"] = {
+                "method": opinion.method,
+                "rank": opinion.rank,
+                "of": opinion.of,
+                "agrees": opinion.agrees,
+            }
         if incident.reason is Reason.OPENED and incident.seq > 1:
             data["reopened"] = True
         # told by a person and not by the log: it must not take the number of a transition that is yet to come

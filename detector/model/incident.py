@@ -50,6 +50,16 @@ class Contributor:
 
 
 @dataclass(frozen=True, slots=True)
+class Opinion:
+    """What another method makes of it: rank 1 = the most unusual of `of` windows; `agrees` = it finds it unusual."""
+
+    method: str
+    rank: int
+    of: int
+    agrees: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Position:
     """Where in the log it stands: offsets, both inclusive."""
 
@@ -82,4 +92,5 @@ class Incident:
     position: tuple[Position, ...] = ()
     warming: bool = False
     degraded: bool = False
+    second_opinion: Opinion | None = None
     every_s: float = 0.0  # seconds of market time between two such peaks in normal times, 0 = not known

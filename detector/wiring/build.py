@@ -9,6 +9,7 @@ import numpy as np
 
 from detector import __version__
 from detector.anomaly.base import Detector
+from detector.anomaly.second_opinion import SecondOpinion
 from detector.engine.pipeline import EngineSettings, Pipeline
 from detector.engine.shard import Shard
 from detector.features.base import Group
@@ -138,4 +139,5 @@ def build_pipeline(
         alerting.alert,
         engine,
         keep_scored=keep_scored,
+        second_opinion=SecondOpinion() if told.incidents.second_opinion else None,
     )

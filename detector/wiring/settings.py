@@ -111,6 +111,10 @@ class Incidents(Section):
     evidence_max: int = Field(
         default=24, ge=1, le=200, description="Rows of evidence in an alert; an alert has at most 20 KB."
     )
+    second_opinion: bool = Field(
+        default=True,
+        description="Ask PyOD's ECOD how unusual it finds what is told; decides nothing. Costs 250 MB of memory.",
+    )
     contributors_max: int = Field(default=8, ge=0, le=100, description="Accounts named (as pseudonyms) in an alert.")
     page_link: Link = Field(
         default="",

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 
+from detector.anomaly.second_opinion import load
 from detector.model.records import pack
 from detector.wiring.build import build_format, build_pipeline
 from detector.wiring.config import Configuration
@@ -22,6 +23,8 @@ KEY = b"nobody is told of these accounts"
 def warm(config: Configuration) -> None:
     """Returns when nothing is left to compile: the configured format's loops, and the engine's."""
     build_format(config, config.settings.input.format, (1, 2)).decode(pack("warm", 0, [b"{}", b"[]"], [0, 1]))
+    if config.settings.incidents.second_opinion:
+        load()
     pipeline = build_pipeline(config, pseudonym_key=KEY, format_name="native")
     messages = [json.dumps(event).encode() for event in _events()]
     # one array, so that the parser of unusual messages is run, too
