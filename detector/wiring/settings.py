@@ -27,8 +27,9 @@ class Input(Section):
         description="An event this much older than the newest is still counted; all alerts wait as long.",
     )
     time_jump_max: Duration = Field(
-        default=Duration.of("10m"),
-        description="An event further ahead than this of its neighbours is refused: one bad clock is not all.",
+        default=Duration.of("5s"),
+        description="A record that leaps further ahead and is contradicted by the next is put at the clock: one bad "
+        "timestamp must not move everybody's time.",
     )
     message_bytes_max: Size = Field(default=Size.of("64KiB"), description="A longer message is not read but rejected.")
     mapping: dict[str, Any] = Field(
