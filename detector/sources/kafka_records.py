@@ -15,6 +15,7 @@ from typing import Any, Literal
 import aiokafka  # type: ignore[import-untyped]
 import aiokafka.consumer.fetcher as fetcher  # type: ignore[import-untyped]
 import numpy as np
+import numpy.typing as npt
 from aiokafka.record.default_records import (  # type: ignore[import-untyped]
     DefaultRecordBatch,
     DefaultRecordBatchBuilder,
@@ -23,6 +24,7 @@ from aiokafka.record.util import calc_crc32c  # type: ignore[import-untyped]
 from aiokafka.structs import TopicPartition  # type: ignore[import-untyped]
 
 from detector.kernels import kafka as layout
+from detector.kernels.checksum import FAST, crc32c
 from detector.kernels.kafka import scan_batches
 from detector.sources.kafka_chunks import CODEC_BITS, Chunk, Corrupt, Group, Int64s, Reading, chunk_of
 from detector.sources.kafka_inflate import CODECS
@@ -166,7 +168,7 @@ def _chunks(records: Any, reading: Reading) -> Iterator[Chunk | Corrupt]:
                     return
                 group = Group(payload, records.next_fetch_offset, reading)
                 break  # the scan ended with this row, too
-            flaw = _flaw(row, view, records._check_crcs)
+            flaw = _flaw(row, payload, records._check_crcs)
             left_out = ""
             if not flaw:
                 try:
@@ -201,7 +203,7 @@ def _flush(group: Group, records: Any) -> Generator[Chunk | Corrupt, None, bool]
     return corrupt is not None
 
 
-def _flaw(row: list[int], view: memoryview, check_crcs: bool) -> str:
+def _flaw(row: list[int], payload: npt.NDArray[np.uint8], check_crcs: bool) -> str:
     """Why the batch cannot be believed, '' = it can."""
     if row[layout.COUNT] < 0 or row[layout.MAGIC] != 2:
         return "is no record batch"
@@ -209,9 +211,14 @@ def _flaw(row: list[int], view: memoryview, check_crcs: bool) -> str:
         return "ends before it begins"
     if row[layout.ATTRIBUTES] & _CONTROL and row[layout.ATTRIBUTES] & CODEC_BITS:
         return "is a packed control batch, which no broker writes"
-    if check_crcs and calc_crc32c(view[row[layout.START] + layout.CRC_FROM : row[layout.END]]) != row[layout.CRC]:
+    if check_crcs and _checksum(payload, row[layout.START] + layout.CRC_FROM, row[layout.END]) != row[layout.CRC]:
         return "has a wrong checksum"
     return ""
+
+
+def _checksum(payload: npt.NDArray[np.uint8], start: int, end: int) -> int:
+    """CRC32C: ours takes a fifth of the time of aiokafka's, where the processor can do it."""
+    return int(crc32c(payload, start, end)) if FAST else int(calc_crc32c(payload[start:end].data))
 
 
 def _left_out(row: list[int], view: memoryview, records: Any) -> str:
