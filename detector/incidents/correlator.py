@@ -10,9 +10,10 @@ Where a crossing (a score at or above its own info level) goes, first rule that 
 4. The market's incident was resolved, and its last crossing is at most `join` ago: that one opens again under its id.
 5. All that is left in this window opens one incident.
 
-While an incident of warning or above is younger than `together`, markets that are unusual at the same moment, in the
-same way but below their own level, join it too, if they are so unusual that at most COMPANIONS_FALSE of them would be by chance: with the
-shock known, the question is no longer whether something happened but whom it hit.
+While an incident of warning or above is younger than `together`, markets that are unusual at the same moment and in the
+same way, but below their own level, join it too, if they are so unusual that at most COMPANIONS_FALSE of them would be
+by chance: with the shock known, the question is no longer whether something happened but whom it hit. A weak incident
+of theirs that has been quiet does not hold them back.
 
 A drift keeps to itself: it joins drifts, and nobody else joins it. Incidents are never merged afterwards: an id once
 told stays. How often one is told is bounded: severity rises twice at most each time it opens; each reopening doubles
@@ -119,7 +120,9 @@ class Correlator:
         looks = sum(len(score.markets) for score in scores if rank(score.detector) == 0) * (together_ns // width_ns + 1)
         for market, found in companions(scores, log10(looks / COMPANIONS_FALSE)).items():
             alike = [one for one in found if one.detector in {detector for _, detector in shocks[-1].members}]
-            if market not in self._owner and alike:
+            owner = self._owner.get(market)
+            quiet = owner is None or (owner.severity <= Severity.INFO and close_ns - owner.last_ns > together_ns)
+            if quiet and alike:
                 self._take(shocks[-1], alike, close_ns)
                 crossing[market] = alike
 
