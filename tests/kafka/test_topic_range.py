@@ -47,7 +47,7 @@ def drain(inputs: list[TopicInput]) -> list[list[bytes]]:
 
 
 async def test_a_range_by_offset_and_by_time_is_read_from_every_partition(broker: str, new_topic: NewTopic) -> None:
-    topic = await new_topic(2)
+    topic = await new_topic(2, retention_ms="-1")  # the records are old, and the broker would delete them
     await produce(broker, topic, 60)
     base = f"kafka://{broker}/{topic}"
 
@@ -67,7 +67,7 @@ async def test_a_range_by_offset_and_by_time_is_read_from_every_partition(broker
 
 
 async def test_a_topic_is_replayed_as_files_are(broker: str, new_topic: NewTopic) -> None:
-    topic = await new_topic(2)
+    topic = await new_topic(2, retention_ms="-1")  # the records are old, and the broker would delete them
     await produce(broker, topic, 30)
 
     def run() -> Any:
