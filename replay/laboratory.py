@@ -165,8 +165,13 @@ def _each(todo: Sequence[Job], processes: int, told: Callable[[Run], None] | Non
             yield done
         return
     # spawned, not forked: a compiled loop's threads do not survive a fork
-    with multiprocessing.get_context("spawn").Pool(min(processes, len(todo)), os.nice, (NICE,), 1) as pool:
+    with multiprocessing.get_context("spawn").Pool(min(processes, len(todo)), _give_way, (), 1) as pool:
         for done in pool.imap(work, todo):
             if told is not None:
                 told(done)
             yield done
+
+
+def _give_way() -> None:
+    """Others on this machine go first."""
+    os.nice(max(0, NICE - os.nice(0)))

@@ -175,7 +175,8 @@ class StreamDetector(Detector):
         self._age[: len(windows.markets)] += windows.fresh
         for s, stream in enumerate(self.streams):
             past_n, past_a, past_ok = self._past[s]
-            counts = np.where(windows.fresh, stream.count(windows), np.nan)
+            # what happens in a halt or an auction is no part of any sum: makers are gone then by rule
+            counts = np.where(windows.fresh & windows.calm, stream.count(windows), np.nan)
             advance(
                 self._tables[s],
                 past_n,

@@ -291,6 +291,9 @@ def _clear_book(tables: Any, market: Any) -> Any:
                 slot += 1
     tables.runs[2 * market]["count"] = 0
     tables.runs[2 * market + 1]["count"] = 0
+    makers = tables.makers[market]
+    for k in range(len(makers)):
+        makers[k]["corrected"] = 1
 
 
 @inlined

@@ -81,6 +81,7 @@ def seat(tables: Any, market: Any, participant: Any) -> Any:
     makers[weakest]["distance_bps"] = 0.0
     makers[weakest]["missing"] = 0.0
     makers[weakest]["samples"] = 0
+    makers[weakest]["corrected"] = 0
     makers[weakest]["present"] = 0
     place["seat"] = weakest
 
@@ -115,6 +116,10 @@ def sample_makers(tables: Any, market: Any, slot: Any, learning: Any) -> Any:
                 outward += float(place["ask_price_sum"]) - asks * mid
             distance = max(0.0, outward / count / mid * 1e4)
         settled = maker["samples"] >= SETTLED_SAMPLES
+        if maker["corrected"] != 0:
+            # what a snapshot took away was our mistake, not a withdrawal: its habit was counted from the same mistake
+            maker["corrected"] = 0
+            maker["usual"] = min(maker["usual"], count + maker["missing"])
         if settled:
             short = max(0.0, maker["usual"] - count)
             maker["missing"] = short

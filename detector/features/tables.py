@@ -67,6 +67,7 @@ MAKER = np.dtype(
         ("samples", "<i8"),
         ("present", "<i8"),  # samples in which it quoted
         ("participant", "<i4"),  # -1 = free seat
+        ("corrected", "u1"),  # a snapshot replaced the book since the last sample
     ],
     align=True,
 )
