@@ -35,7 +35,7 @@ format: setup ## let the formatter and the safe fixes have their way
 	$(BIN)/ruff check --fix .
 
 .PHONY: demo
-demo: setup ## the same without Kafka: exchange, daemon and page in one process, until Ctrl-C
+demo: setup ## without Kafka: a simulated exchange and the engine in one process, incidents printed and judged
 	$(BIN)/foreshock demo $(ARGS)
 
 
