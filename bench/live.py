@@ -100,7 +100,8 @@ def report(rows: Sequence[Row]) -> list[str]:
     for row in rows:
         lines.append(
             f"| {row.codec} | {row.reader} | {row.events_s:,.0f} | {row.events_s / bare[row.codec]:.2f} "
-            f"| {row.cpu_us:.2f} | {cell(row, 'rss_mib', 0)} | {cell(row, 'turn_ms_max', 0)} | {cell(row, 'opening_s', 2)} |"
+            f"| {row.cpu_us:.2f} | {cell(row, 'rss_mib', 0)} | {cell(row, 'turn_ms_max', 0)} "
+            f"| {cell(row, 'opening_s', 2)} |"
         )
     if java_tool() is None:
         lines += ["", "ConsumerPerformance was not measured: no kafka-tools jar is there (python -m bench.java)."]
