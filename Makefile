@@ -19,7 +19,8 @@ quickstart: setup ## a real Kafka, a simulated exchange, the daemon; prints the 
 
 .PHONY: test
 test: setup ## every test, those against a real Kafka too; ARGS="-k name" for some
-	$(BIN)/python -m pytest $(ARGS)
+	@mkdir -p .run/tmp
+	TMPDIR=$(CURDIR)/.run/tmp $(BIN)/python -m pytest $(ARGS)
 
 .PHONY: check
 check: setup ## what CI runs first: format, lint, types, layers, house rules

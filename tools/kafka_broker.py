@@ -123,7 +123,13 @@ class Broker:
         server = self.directory / "server.properties"
         properties = server_properties(port, controller_port, self.directory / "data") | self.properties
         server.write_text("".join(f"{key}={value}\n" for key, value in properties.items()))
-        classpath = ("-cp", f"{jars}/*", f"-Dlog4j2.configurationFile={RECIPE / 'log4j2.properties'}")
+        classpath = (
+            "-XX:-UsePerfData",  # it would write outside this folder
+            f"-Djava.io.tmpdir={self.directory}",
+            "-cp",
+            f"{jars}/*",
+            f"-Dlog4j2.configurationFile={RECIPE / 'log4j2.properties'}",
+        )
         log = self.directory / "server.log"
         if not (self.directory / "data" / "meta.properties").exists():
             cluster = uuid.uuid4().bytes

@@ -176,6 +176,8 @@ class Pipeline:
             alerts.extend(self._alert(incident) for incident in told)
             self._open_window = self._after(window, lanes, ending)
         totals = self.shard.counts()
+        totals["skewed"] = sum(lane.skewed for lane in self._lanes.values())
+        totals["incidents_not_opened"] = self.correlator.counts["not_opened"]
         for name, total in totals.items():
             _add(counts, name, total - self._counted.get(name, 0))
         self._counted = totals
