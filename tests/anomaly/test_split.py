@@ -1,0 +1,76 @@
+"""The joined score and its exact split; calibration of a tail; levels of a budget."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from detector.anomaly.baseline import deviance
+from detector.anomaly.budget import blank_peaks, every_s, learn_peaks, levels
+from detector.anomaly.streams import join, split
+from detector.anomaly.tail import blank_tail, calibrate, learn_tail, normal_surprise
+
+SURPRISES = st.lists(st.floats(0, 40), min_size=1, max_size=6)
+
+
+@given(SURPRISES)
+def test_the_split_adds_up_to_the_score_and_is_never_negative(surprises: list[float]) -> None:
+    parts = split(surprises)
+    total = float(join(np.array([surprises]))[0])
+    assert abs(sum(parts) - total) < 1e-9
+    assert min(parts) >= -1e-12
+
+
+@given(SURPRISES)
+def test_the_strongest_stream_has_the_largest_share_and_equals_share_equally(surprises: list[float]) -> None:
+    parts = split([*surprises, max(surprises)])
+    assert parts[-1] >= max(parts) - 1e-9
+    assert abs(parts[surprises.index(max(surprises))] - parts[-1]) < 1e-9
+
+
+@given(SURPRISES)
+def test_the_joined_score_is_the_union_of_the_streams(surprises: list[float]) -> None:
+    total = float(join(np.array([surprises]))[0])
+    assert max(surprises) - np.log10(len(surprises)) - 1e-9 <= total <= max(surprises) + 1e-9
+
+
+def test_the_normal_tail_is_right_from_the_middle_to_far_out() -> None:
+    for z, exact in ((0.0, 0.30103), (1.6448536, 1.30103), (4.753424, 6.0), (8.5, 17.0231), (20.0, 88.5601)):
+        assert abs(normal_surprise(z) - exact) < 2e-3
+
+
+@given(st.floats(0.1, 1e4), st.floats(0.02, 3.0))
+def test_the_deviance_is_nothing_at_the_mean_and_rises_away_from_it(mean: float, dispersion: float) -> None:
+    assert abs(deviance(mean, mean, dispersion)) < 1e-3
+    steps = [deviance(mean * factor, mean, dispersion) for factor in (0.2, 0.5, 1.0, 2.0, 5.0)]
+    assert steps == sorted(steps)
+
+
+def test_a_heavier_tail_than_promised_is_learned_and_then_kept_to() -> None:
+    generator = np.random.default_rng(9)
+    tail = blank_tail((1,))
+    draws = generator.exponential(1.0 / np.log(10.0) * 1.6, 200_000)  # surprises 1.6 times as large as they should be
+    for draw in draws[:100_000].tolist():
+        if calibrate(tail[0], draw) < 5.0:
+            learn_tail(tail[0], draw, 1.0)
+    scores = np.array([calibrate(tail[0], draw) for draw in draws[100_000:].tolist()])
+    for level in (2.0, 3.0):
+        assert 0.6 < (scores >= level).mean() * 10**level < 1.6
+
+
+def test_levels_of_a_budget_are_exceeded_about_as_often_as_promised() -> None:
+    generator = np.random.default_rng(10)
+    markets = 200
+    peaks = blank_peaks(markets, 2.2, 2.75)
+    learn = np.ones(markets, np.bool_)
+    for _ in range(1500):  # a score in 600 windows is drawn as the largest of them: a Gumbel
+        peak = 2.0 + 0.5 * generator.gumbel(size=markets)
+        peaks["windows"] = 599
+        learn_peaks(peaks, peak, learn)
+    promised = np.array([7.0, 1.0])
+    needed = levels(peaks, promised)
+    draws = 2.0 + 0.5 * generator.gumbel(size=(4000, markets))
+    weekly = (draws[:, None, :] >= needed[None]).mean(axis=(0, 2)) * 1008
+    assert np.all((weekly / promised > 0.6) & (weekly / promised < 1.6)), weekly
+    assert np.allclose(every_s(peaks, needed[1], 1.0), 7 * 86400, rtol=1e-6)
