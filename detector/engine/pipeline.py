@@ -9,7 +9,7 @@ topics carry it, their records are merged by event time inside each window.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -86,9 +86,10 @@ class Pipeline:
 
     def step(self, batches: Sequence[RecordBatch]) -> Step:
         """Take what came, fold what can be folded, close what is due."""
-        return self.take([(self.decoder.state(), self.decoder.decode(batch)) for batch in batches])
+        # each is staged while its rows are still in the processor's cache
+        return self.take((self.decoder.state(), self.decoder.decode(batch)) for batch in batches)
 
-    def take(self, batches: Sequence[tuple[State, EventBatch]]) -> Step:
+    def take(self, batches: Iterable[tuple[State, EventBatch]]) -> Step:
         """The same for batches that are decoded already, each with what the decoder held before it."""
         rejects: list[Reject] = []
         counts: dict[str, int] = {}

@@ -17,9 +17,6 @@ from detector.model.state import State
 from detector.model.windows import Feature, Windows
 
 
-ROWS = 1000000  # folded and then counted by every group while they are still in the processor's cache
-
-
 class Shard:
     """Folds applied in log order; windows closed in time order. R = windows open at once."""
 
@@ -57,10 +54,6 @@ class Shard:
         """
         if len(names) > len(self._market_of):
             self._market_of = widen(self._market_of, 0, len(names), -1)
-        for first in range(start, stop, ROWS):
-            self._fold(events, first, min(first + ROWS, stop), names, open_window)
-
-    def _fold(self, events: Any, start: int, stop: int, names: Sequence[str], open_window: int) -> None:
         at = start
         while at < stop:
             at = fold(self.tables, events, at, stop, self._market_of, open_window)
