@@ -1,4 +1,4 @@
-"""Flow: what was placed and what was taken. The activity that every count is held against."""
+"""Flow: what was placed and what was taken."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ import numpy.typing as npt
 from detector.features.base import Group
 from detector.features.ledger import AMENDED, LATE, PLACED, STALE
 from detector.features.scale import worth
-from detector.features.tables import HAS_ACCOUNTS, Tables
+from detector.features.tables import Tables
 from detector.kernels import kernel
-from detector.kernels.participants import acts
 from detector.model.events import Flag, Kind
 from detector.model.windows import Feature
 
@@ -21,7 +20,7 @@ _SNAPSHOT, _FORCED = int(Flag.SNAPSHOT), int(Flag.FORCED)
 
 
 class Flow(Group):
-    """Orders placed, trades, who took, how many accounts acted. Who only was filled did not act."""
+    """Orders placed, trades, and what aggressors of each side took."""
 
     STATE = np.dtype(
         [
@@ -30,7 +29,6 @@ class Flow(Group):
             ("bought", "<f8"),
             ("sold", "<f8"),
             ("forced", "<f8"),
-            ("accounts", "<f8"),
         ],
         align=True,
     )
@@ -40,24 +38,20 @@ class Flow(Group):
         Feature("taken_by_buyers", "quote", "value that aggressive buyers took"),
         Feature("taken_by_sellers", "quote", "value that aggressive sellers took"),
         Feature("forced", "quote", "value traded by liquidations"),
-        Feature("acting_accounts", "accounts", "distinct accounts that did something"),
     )
 
     def fold(self, tables: Tables, events: Any, start: int, stop: int) -> None:
-        """See Group.fold; also notes in which windows each account acted."""
-        fold_flow(tables.participants, tables.span, self.counts, events, start, stop)
+        """See Group.fold."""
+        fold_flow(self.counts, events, start, stop)
 
     def read(self, tables: Tables, slot: int, markets: int) -> npt.NDArray[np.float64]:
         """See Group.read."""
         counts = self.counts[slot, :markets]
-        names = ("orders", "trades", "bought", "sold", "forced", "accounts")
-        values = np.stack([counts[name] for name in names], axis=1)
-        values[(tables.markets["has"][:markets] & HAS_ACCOUNTS) == 0, 5] = np.nan
-        return values
+        return np.stack([counts[name] for name in ("orders", "trades", "bought", "sold", "forced")], axis=1)
 
 
 @kernel
-def fold_flow(participants: Any, span: Any, counts: Any, events: Any, start: Any, stop: Any) -> Any:
+def fold_flow(counts: Any, events: Any, start: Any, stop: Any) -> Any:
     """One loop over applied events; see Flow."""
     for i in range(start, stop):
         event = events[i]
@@ -79,7 +73,3 @@ def fold_flow(participants: Any, span: Any, counts: Any, events: Any, start: Any
                     count["bought"] += notional
             if kind == _LIQUIDATION or (event["flags"] & _FORCED) != 0:
                 count["forced"] += notional
-        if event["participant"] >= 0:
-            window = event["event_ns"] // span[1]
-            if acts(participants, event["participant"], window, event["event_ns"]):
-                count["accounts"] += 1.0

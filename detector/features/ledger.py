@@ -94,16 +94,19 @@ def _named(tables: Any, account: Any, market: Any, event_ns: Any) -> Any:
 
 
 @inlined
-def _quotes(tables: Any, participant: Any, side: Any, orders: Any, price_ticks: Any) -> Any:
-    """The participant has `orders` more (or fewer) resting orders; `price_ticks`: change of the sum of their prices."""
+def _quotes(tables: Any, participant: Any, side: Any, orders: Any, price_ticks: Any, lots: Any) -> Any:
+    """It has so many more (or fewer) resting orders and lots; `price_ticks`: change of the sum of their prices."""
     if participant < 0:
         return
+    place = tables.participants[participant]
     if side > 0:
-        tables.participants[participant]["bid_orders"] += orders
-        tables.participants[participant]["bid_price_sum"] += price_ticks
+        place["bid_orders"] += orders
+        place["bid_price_sum"] += price_ticks
+        place["bid_lots"] += lots
     else:
-        tables.participants[participant]["ask_orders"] += orders
-        tables.participants[participant]["ask_price_sum"] += price_ticks
+        place["ask_orders"] += orders
+        place["ask_price_sum"] += price_ticks
+        place["ask_lots"] += lots
 
 
 @inlined
@@ -126,7 +129,7 @@ def _drop(tables: Any, slot: Any) -> Any:
     market = order["market"]
     side = order["side"]
     _rest(tables, market, side, order["price_ticks"], -order["qty_lots"])
-    _quotes(tables, order["participant"], side, -1, -order["price_ticks"])
+    _quotes(tables, order["participant"], side, -1, -order["price_ticks"], -order["qty_lots"])
     tables.markets[market]["open_orders"] -= 1
     tables.order_use[0] -= 1
     order_remove(tables.orders, slot)
@@ -168,7 +171,7 @@ def _place(tables: Any, event: Any, market: Any) -> Any:
     fresh["participant"] = participant
     tables.order_use[0] += 1
     tables.markets[market]["open_orders"] += 1
-    _quotes(tables, participant, event["side"], 1, event["price_ticks"])
+    _quotes(tables, participant, event["side"], 1, event["price_ticks"], event["qty_lots"])
     event["effect"] = AMENDED if amended else PLACED
     event["moved_lots"] = moved
     bid = best(tables, market, 1)
@@ -198,6 +201,7 @@ def _take(tables: Any, event: Any, market: Any, everything: Any, effect: Any) ->
         _drop(tables, slot)
     else:
         _rest(tables, market, order["side"], order["price_ticks"], -lots)
+        _quotes(tables, owner, order["side"], 0, 0, -lots)
         order["qty_lots"] -= lots
     return owner
 

@@ -48,6 +48,11 @@ def _rescale_quantities(tables: Any, market: Any, by: Any) -> Any:
         for slot in range(len(tables.orders)):
             if tables.orders[slot]["order"] != np.uint64(0) and tables.orders[slot]["market"] == market:
                 tables.orders[slot]["qty_lots"] *= by
+    index = tables.first[market]
+    while index >= 0:
+        tables.participants[index]["bid_lots"] *= by
+        tables.participants[index]["ask_lots"] *= by
+        index = tables.participants[index]["next"]
     for at in range(CREDITS):
         tables.credits[market, at]["lots"] *= by
     tables.markets[market]["qty_top"] *= by

@@ -20,6 +20,10 @@ PARTICIPANT = np.dtype(
         ("cancel_ns", "<i8"),  # its last cancel, 0 = never
         ("bid_price_sum", "<i8"),  # ticks, over its resting bids
         ("ask_price_sum", "<i8"),
+        ("bid_lots", "<i8"),  # resting quantity
+        ("ask_lots", "<i8"),
+        ("counted_window", "<i8"),  # window that `counted_cancels` belongs to
+        ("counted_cancels", "<i8"),
         ("cancels_recent", "<f8"),  # decaying count of cancels, as of cancels_ns
         ("cancels_ns", "<i8"),
         ("raised_recent", "<f8"),  # decaying weight of leverage raises, as of raised_ns
@@ -145,6 +149,10 @@ def participant_of(
     place["cancel_ns"] = 0
     place["bid_price_sum"] = 0
     place["ask_price_sum"] = 0
+    place["bid_lots"] = 0
+    place["ask_lots"] = 0
+    place["counted_window"] = -1
+    place["counted_cancels"] = 0
     place["cancels_recent"] = 0.0
     place["cancels_ns"] = 0
     place["raised_recent"] = 0.0

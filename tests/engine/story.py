@@ -18,17 +18,13 @@ from detector.engine.pipeline import EngineSettings, Pipeline
 from detector.engine.shard import Shard
 from detector.engine.step import Step
 from detector.features.base import Group
-from detector.features.book import Book
-from detector.features.cancels import Cancels
-from detector.features.flow import Flow
-from detector.features.leverage import Leverage
-from detector.features.makers import Makers
 from detector.features.tables import Limits
 from detector.formats.native import Native
 from detector.incidents.alerting import Alerting
 from detector.incidents.correlator import Correlator
 from detector.incidents.settings import IncidentSettings
 from detector.model.records import RecordBatch, pack
+from detector.wiring.build import build_groups
 
 START_NS = 1_790_000_000 * 10**9
 KEY = (7, 11)
@@ -39,13 +35,7 @@ def pipeline(limits: Limits | None = None, *, lateness_ns: int = 500_000_000) ->
     """A whole engine, as wiring builds it, that keeps every scored window."""
     settings = EngineSettings(lateness_ns=lateness_ns)
     ring = 2 + max(0, lateness_ns - 1) // settings.width_ns
-    groups: dict[str, Group] = {
-        "cancels": Cancels(ring),
-        "flow": Flow(ring),
-        "leverage": Leverage(ring),
-        "book": Book(ring),
-        "makers": Makers(ring),
-    }
+    groups: dict[str, Group] = build_groups(ring)
     detectors = [
         CancelBurst(CancelBurst.Params(), BUDGETS),
         LeverageSpike(LeverageSpike.Params(), BUDGETS),

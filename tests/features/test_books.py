@@ -159,6 +159,27 @@ def test_tables_at_their_limits_refuse_count_and_live_on() -> None:
     assert int(books.tables.held[0]) == 50
 
 
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10**6), count=st.integers(1, 300))
+def test_what_an_account_has_resting_is_the_sum_of_its_orders(seed: int, count: int) -> None:
+    story = Story(seed, 4).run(count)
+    owner = {}
+    for row in story.rows:
+        if row["kind"] == Kind.ORDER:
+            row["account"] = owner.setdefault(row["order"], 1 + row["order"] % 7)
+    books = shard()
+    events = story.events()
+    books.fold(events, 0, len(events), ("M",), START_NS // 10**9)
+    scale = int(books.tables.markets["qty_scale"][0])
+    held = int(books.tables.participant_use[0])
+    for who in books.tables.participants[:held]:
+        own = [order for name, order in story.orders.items() if owner[name] == who["account"]]
+        for side, orders, lots in ((Side.BUY, "bid_orders", "bid_lots"), (Side.SELL, "ask_orders", "ask_lots")):
+            mine = [quantity for s, _, quantity in own if s == side]
+            assert who[orders] == len(mine)
+            assert int(who[lots]) == sum(mine) * scale
+
+
 def test_cancels_of_unknown_orders_and_crossed_books_are_counted_and_not_fatal() -> None:
     story = Story(0, 2)
     story.row(Kind.CANCEL, order=99, flags=16)

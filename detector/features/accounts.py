@@ -1,0 +1,76 @@
+"""Accounts: how many act, and how much of it is one of them. The activity that every count is held against."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from detector.features.base import Group
+from detector.features.ledger import CANCELLED, LATE, STALE
+from detector.features.tables import HAS_ACCOUNTS, Tables
+from detector.kernels import kernel
+from detector.kernels.participants import acts
+from detector.model.events import Flag
+from detector.model.windows import Feature
+
+_SNAPSHOT = int(Flag.SNAPSHOT)
+
+
+class Accounts(Group):
+    """Distinct accounts that acted (who only was filled did not), the largest account's share of the cancels, and the
+    largest maker's share of what the makers have resting.
+
+    One account can inflate counts of orders and cancels; it cannot inflate the count of accounts.
+    """
+
+    STATE = np.dtype([("accounts", "<f8"), ("cancels", "<f8"), ("most_cancels", "<f8")], align=True)
+    FEATURES = (
+        Feature("acting_accounts", "accounts", "distinct accounts that did something"),
+        Feature("top_canceller", "share", "share of the cancels that the account with most of them made"),
+        Feature("top_maker", "share", "share of the makers' resting quantity that the largest of them holds"),
+    )
+
+    def fold(self, tables: Tables, events: Any, start: int, stop: int) -> None:
+        """See Group.fold; also notes in which windows each account acted."""
+        fold_accounts(tables.participants, tables.span, self.counts, events, start, stop)
+
+    def read(self, tables: Tables, slot: int, markets: int) -> npt.NDArray[np.float64]:
+        """See Group.read. The makers' shares are as of the closing, up to `lateness` after the window's end."""
+        counts = self.counts[slot, :markets]
+        values = np.full((markets, 3), np.nan)
+        named = (tables.markets["has"][:markets] & HAS_ACCOUNTS) != 0
+        values[named, 0] = counts["accounts"][named]
+        cancelled = named & (counts["cancels"] > 0)
+        values[cancelled, 1] = counts["most_cancels"][cancelled] / counts["cancels"][cancelled]
+        seats = tables.makers["participant"][:markets]
+        lots = (tables.participants["bid_lots"] + tables.participants["ask_lots"])[np.maximum(seats, 0)]
+        resting = np.where(seats >= 0, lots, 0).astype(np.float64)
+        total = resting.sum(axis=1)
+        held = total > 0
+        values[held, 2] = resting.max(axis=1)[held] / total[held]
+        return values
+
+
+@kernel
+def fold_accounts(participants: Any, span: Any, counts: Any, events: Any, start: Any, stop: Any) -> Any:
+    """One loop over applied events; see Accounts."""
+    for i in range(start, stop):
+        event = events[i]
+        if event["participant"] < 0 or event["window"] == LATE or event["effect"] == STALE:
+            continue
+        if (event["flags"] & _SNAPSHOT) != 0:
+            continue
+        window = event["event_ns"] // span[1]
+        count = counts[event["window"], event["market"]]
+        if acts(participants, event["participant"], window, event["event_ns"]):
+            count["accounts"] += 1.0
+        if event["effect"] == CANCELLED:
+            who = participants[event["participant"]]
+            if who["counted_window"] != window:
+                who["counted_window"] = window
+                who["counted_cancels"] = 0
+            who["counted_cancels"] += 1
+            count["cancels"] += 1.0
+            count["most_cancels"] = max(count["most_cancels"], float(who["counted_cancels"]))
