@@ -1,6 +1,6 @@
 """What the live path costs: the whole daemon on a real Kafka, against a loop that only counts the same records.
 
-    python -m bench.live [--events 1000000] [--rounds 2]
+    python -m bench.live [--events 1000000] [--rounds 3]
 
 One run starts a broker (or uses the one that FORESHOCK_KAFKA__BOOTSTRAP names), fills a plain and a zstd topic with the
 same synthetic events (scenario "bench": 100 markets, 50,000 events a second in all), and reads each of them with a bare
@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         prog="bench.live", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--events", type=int, default=1_000_000, help="in each topic (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=2, help="of each reader; the best counts (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="of each reader; the best counts (default: %(default)s)")
     parser.add_argument("--codecs", nargs="+", choices=CODECS, default=CODECS)
     chosen = parser.parse_args(arguments)
     print("\n".join(report(measure(chosen.events, chosen.rounds, tuple(chosen.codecs)))))

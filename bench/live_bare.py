@@ -1,6 +1,6 @@
 """What the live bench compares with: a bare aiokafka `getmany` loop that only counts. A child process of bench.live.
 
-It imports nothing of the project and nothing but aiokafka: loaded libraries make Python's own objects dearer.
+It imports nothing but aiokafka: loaded libraries make Python's own objects dearer.
 """
 
 from __future__ import annotations
@@ -8,11 +8,12 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
-import resource
 import sys
 import time
 
 from aiokafka import AIOKafkaConsumer, TopicPartition  # type: ignore[import-untyped]
+
+from bench.machine import peak_mib
 
 
 async def count(bootstrap: str, topic: str, partitions: int, expected: int) -> dict[str, float]:
@@ -33,8 +34,7 @@ async def count(bootstrap: str, topic: str, partitions: int, expected: int) -> d
         seen += sum(map(len, handed.values()))
     wall_s, cpu_s = time.perf_counter() - wall_s, time.process_time() - cpu_s
     await consumer.stop()
-    peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {"events": seen - first, "wall_s": wall_s, "cpu_s": cpu_s, "rss_mib": peak_kib / 1024}
+    return {"events": seen - first, "wall_s": wall_s, "cpu_s": cpu_s, "rss_mib": peak_mib()}
 
 
 if __name__ == "__main__":

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import resource
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.machine import peak_mib
 from detector.daemon import logs
 from detector.daemon.service import Service
 from detector.model.records import RecordBatch
@@ -70,12 +70,11 @@ async def measure(config: Configuration, expected: int) -> dict[str, float]:
     watched = made[0]
     watched.service, watched.expected = service, expected
     await service.run(signals=False)
-    peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {
         "events": watched.seen - watched.first,
         "wall_s": watched.wall_s,
         "cpu_s": watched.cpu_s,
-        "rss_mib": peak_kib / 1024,
+        "rss_mib": peak_mib(),
         "turn_ms_max": watched.turn_s_max * 1e3,
         "opening_s": watched.opening_s,
         "events_per_poll": watched.seen / max(1, watched.polls),

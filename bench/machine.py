@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import resource
 import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -22,3 +23,13 @@ def machine(*libraries: str) -> str:
     day = datetime.now(UTC).date().isoformat()
     used = "".join(f", {name} {version(name)}" for name in libraries)
     return f"{day}; {model}, {os.cpu_count()} cores, {platform.system()}; Python {sys.version.split()[0]}{used}"
+
+
+def peak_mib() -> float:
+    """Largest resident size of this process so far. Linux also says it without what the parent had before the exec."""
+    status = Path("/proc/self/status")
+    if status.is_file():
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
