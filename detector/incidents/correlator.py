@@ -3,9 +3,9 @@
 Where a crossing (a score at or above its own info level) goes, first rule that fits:
 
 1. The market has an incident: there, as long as its own last crossing is at most `join` ago.
-2. Another incident hit other markets at most `together` ago: there. One shock over fifty markets is one incident though
-   its crossings arrive over several windows. Once WAVE_MARKETS are in, `together` is counted from the last that joined:
-   a spreading wave is one thing; two lone markets a minute apart are two.
+2. Another incident began, or became graver than info, in other markets at most `together` ago: there. One shock over
+   fifty markets is one incident though its crossings arrive over several windows. Once WAVE_MARKETS are in, `together`
+   is counted from the last that joined: a spreading wave is one thing; two lone markets a minute apart are two.
 3. One account stands behind a good part (SHARED_MIN) of both: there.
 4. The market's incident was resolved, and its last crossing is at most `join` ago: that one opens again under its id.
 5. All that is left in this window opens one incident.
@@ -84,19 +84,19 @@ class Correlator:
 
     def _place(self, crossing: dict[str, list[Crossing]], close_ns: int, width_ns: int, context: Context) -> None:
         fresh = [market for market in crossing if market not in self._owner]
+        for market in [market for market in crossing if market in self._owner]:
+            self._take(self._owner[market], crossing[market], close_ns)
         by_age = sorted(self._open.values(), key=_age)
         alike = {drifting: [e for e in by_age if e.drifting is drifting] for drifting in (False, True)}
         together_ns = max(self.settings.together_ns, width_ns)  # neighbouring windows are together, however wide
         # found before anything joins, so that no market's place depends on another's of the same window
         places = {
             market: self._neighbour(found, alike[_drifting(found)], close_ns, together_ns, len(fresh), context)
-            for market, found in crossing.items()
-            if market not in self._owner
+            for market, found in ((market, crossing[market]) for market in fresh)
         }
-        for market, found in crossing.items():
-            episode = places[market] if market in places else self._owner[market]
+        for market, episode in places.items():
             if episode is not None:
-                self._take(episode, found, close_ns)
+                self._take(episode, crossing[market], close_ns)
         left = [market for market in fresh if places[market] is None]
         for drifting in (False, True):
             group = [market for market in left if _drifting(crossing[market]) is drifting]
@@ -111,7 +111,7 @@ class Correlator:
         shocks = [
             episode
             for episode in sorted(self._open.values(), key=_age)
-            if close_ns - episode.opened_ns <= together_ns
+            if close_ns - max(episode.opened_ns, episode.risen_ns) <= together_ns
             and episode.severity >= Severity.WARNING
             and not episode.drifting
         ]
@@ -143,7 +143,7 @@ class Correlator:
         """Rules 2 and 3: the open incident of other markets that this market's crossings belong to, oldest first."""
         for episode in alike:
             wave_ns = episode.joined_ns if len(episode.markets) >= WAVE_MARKETS else 0
-            if close_ns - max(wave_ns, episode.opened_ns) <= together_ns:
+            if close_ns - max(wave_ns, episode.opened_ns, episode.risen_ns) <= together_ns:
                 return episode
         if fresh >= WAVE_MARKETS or not any(episode.contributors for episode in alike):
             return None  # a shock of its own, or nobody to share

@@ -40,7 +40,8 @@ class Episode:
 
     `markets`: last crossing per market, in the order they joined. `hovering_ns`: when a member last was above its info
     level less the margin. `told_severity` 0 = not told yet. `news`: something joined or rose since the last telling;
-    `settled`: the first update since it opened was told.
+    `settled`: the first update since it opened was told. `risen_ns`: when it last became graver than info: there a
+    shock begins, though something weak was open before.
     """
 
     incident_id: str
@@ -50,6 +51,7 @@ class Episode:
     last_ns: int
     hovering_ns: int
     joined_ns: int
+    risen_ns: int = 0
     told_ns: int = 0
     seq: int = 0
     severity: int = 0
@@ -88,6 +90,8 @@ class Episode:
         if self.last_ns < close_ns:
             self.score, self.warming = 0.0, False
         for crossing in found:
+            if crossing.severity > max(self.severity, Severity.INFO):
+                self.risen_ns = close_ns
             self.severity = max(self.severity, int(crossing.severity))
             self.score = max(self.score, crossing.value)
             self.peak = max(self.peak, crossing.value)
@@ -203,8 +207,8 @@ class Episode:
 
 
 PLAIN = (
-    "incident_id", "started_ns", "detected_ns", "opened_ns", "last_ns", "hovering_ns", "joined_ns", "told_ns", "seq",
-    "severity", "told_severity", "reopened", "updates", "settled", "score", "peak", "every_s", "news", "warming",
+    "incident_id", "started_ns", "detected_ns", "opened_ns", "last_ns", "hovering_ns", "joined_ns", "risen_ns", "told_ns",
+    "seq", "severity", "told_severity", "reopened", "updates", "settled", "score", "peak", "every_s", "news", "warming",
     "degraded",
 )  # fmt: skip
 

@@ -142,7 +142,7 @@ async def test_a_real_capture_through_the_broker_tells_what_its_replay_tells(
     daemon = Daemon(tmp_path, broker, topic, form="binance")
     daemons.append(daemon)
     expected = incidents(replayed(daemon, files))
-    assert json.loads(expected[0])["data"]["severity"] == "critical"
+    assert any(json.loads(body)["data"]["severity"] == "critical" for body in expected)
     daemon.start()
     told = incidents(daemon.until(lambda alerts: len(incidents(alerts)) >= len(expected)))
     assert daemon.stop() == 0
