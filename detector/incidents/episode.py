@@ -207,9 +207,9 @@ class Episode:
 
 
 PLAIN = (
-    "incident_id", "started_ns", "detected_ns", "opened_ns", "last_ns", "hovering_ns", "joined_ns", "risen_ns", "told_ns",
-    "seq", "severity", "told_severity", "reopened", "updates", "settled", "score", "peak", "every_s", "news", "warming",
-    "degraded",
+    "incident_id", "started_ns", "detected_ns", "opened_ns", "last_ns", "hovering_ns", "joined_ns",
+    "risen_ns", "told_ns", "seq", "severity", "told_severity", "reopened", "updates", "settled", "score",
+    "peak", "every_s", "news", "warming", "degraded",
 )  # fmt: skip
 
 
