@@ -19,7 +19,7 @@ THIRDS = ("subtle", "middle", "obvious")
 INCIDENTS = tuple(name for name, recipe in CLASSES.items() if recipe.kind != "benign")
 CONFOUNDERS = tuple(name for name, recipe in CLASSES.items() if recipe.kind == "benign")
 WARM_UP_S = 7200.0
-APART_S = 2700.0  # from one incident's end to the next one's start, at least
+APART_S = 9600.0  # between two incidents, at least: about five a market-day, as in the prototype
 THIN, DEEP = 0.3, 3.0  # depth, x
 FLEETING_MS = (0.015, 1.0)
 

@@ -22,7 +22,7 @@ Peers = Callable[[Sequence[Run], int], list[dict[str, Any]]]
 HELD_OUT = 1000
 KINDS = ("clean", "dirty", "planted")
 CONFOUNDERS_PER_MARKET_DAY = {"clean": 0.0, "dirty": 6.0, "planted": 2.0}
-NICE = 5
+NICE = 2
 COLD_HOURS = 0.25
 COLD_AMPLITUDES = (6.0, 15.0, 40.0)
 
@@ -41,7 +41,7 @@ class Size:
         return len(KINDS) * self.streams * self.markets * self.hours / 168.0
 
 
-SIZES = {"quick": Size(1, 16, 6.0), "default": Size(1, 24, 36.0), "full": Size(2, 24, 48.0)}
+SIZES = {"quick": Size(1, 16, 6.0), "default": Size(1, 32, 10.0), "full": Size(2, 64, 30.0)}
 EVENTS_PER_S = {False: (4.0, 16.0), True: (3.0, 20.0)}  # of the slowest and the busiest market; held out or not
 
 

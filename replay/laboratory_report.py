@@ -55,6 +55,7 @@ def sections(told: Mapping[str, Any]) -> list[tuple[str, str, list[str], list[di
         if row["market_weeks"] > 0
     ]
     made = [
+        ("Goals", "What was asked, and what these streams gave.", ["goal", "asked", "reached"], goals(told)),
         (
             "False pages per market-week",
             "Clean: nothing planted. Dirty: confounders only. Planted: apart from the planted incidents. Promises "
@@ -100,6 +101,41 @@ def sections(told: Mapping[str, Any]) -> list[tuple[str, str, list[str], list[di
             )
         )
     return made
+
+
+def goals(told: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Each goal beside what was reached, whether it was or not."""
+    thirds = {row["third"]: row for row in told["by_third"]}
+    upper = [thirds[third] for third in ("middle", "obvious") if third in thirds]
+    early = sum(row["early"] * row["planted"] for row in upper) / max(1, sum(row["planted"] for row in upper))
+    worst = min(told["by_class"], key=lambda row: row["early"])
+    at_one = {kind: next(row for row in rows if row["promised"] == 1.0) for kind, rows in told["false"].items()}
+    ramps = {row["ramp"][2:]: row for row in told["by_ramp"]}
+    first = told["first_day"]
+    rows = [
+        ("recall, middle and obvious thirds", ">= 0.95", f"{early:.2f}"),
+        ("recall, subtle third", ">= 0.75", f"{thirds['subtle']['early']:.2f}" if "subtle" in thirds else "-"),
+        ("recall of the worst class", ">= 0.75", f"{worst['early']:.2f} ({worst['class']})"),
+        ("false pages a market-week, clean, promised 1", "0.8 to 1.2", _rate(at_one["clean"])),
+        ("the same, dirty", "<= 1.2", _rate(at_one["dirty"])),
+        ("first day, clean, promised 1", "<= 2", _rate(first["clean"])),
+        (
+            "median lead on ramps of 5 to 15 min",
+            ">= 240 s",
+            f"{_cell(ramps.get('5 to 15 min', {}).get('lead_median_s'))} s",
+        ),
+        ("median time to a sudden burst's page", "<= 3 s", f"{_cell(ramps.get('sudden', {}).get('delay_median_s'))} s"),
+        ("hit@1", ">= 0.97", _cell(told["recall"]["hit_1"])),
+    ]
+    if told.get("peers"):
+        best = max(told["peers"][1:], key=lambda row: row["early"])
+        times = told["recall"]["early"] / best["early"] if best["early"] > 0 else float("inf")
+        rows.append(("recall over the best peer's", ">= 2 x", f"{times:.1f} x ({best['peer']})"))
+    return [{"goal": goal, "asked": asked, "reached": reached} for goal, asked, reached in rows]
+
+
+def _rate(row: Mapping[str, Any]) -> str:
+    return f"{row['realised']:.2f} ({row['low']:.2f} to {row['high']:.2f})"
 
 
 def markdown(told: Mapping[str, Any], conditions: Sequence[str]) -> str:

@@ -23,6 +23,7 @@ YOUNG_WINDOWS = 120.0
 LAG_WINDOWS = 60  # a window is learned from this much later, so that an onset is not
 DISPERSION_WINDOWS = 30.0  # independent windows that the prior dispersion weighs
 DISPERSION_FLOOR = 0.25  # of the prior: luck does not make a stream regular
+DISPERSION_CEILING = 2.0  # of the prior: incidents nobody noticed do not make it wild
 BAND = 2.326  # 98 % of normal windows
 
 STREAM = np.dtype(
@@ -81,7 +82,7 @@ def deviance(n: Any, mu: Any, dispersion: Any) -> Any:
 def _dispersion(stream: Any, mu: Any, measure: Any) -> Any:
     prior = DISPERSION_WINDOWS * measure.scale * mu * mu
     learned = (measure.dispersion * prior + stream["spread_n"]) / (prior + stream["spread_d"])
-    return max(learned, DISPERSION_FLOOR * measure.dispersion)
+    return min(max(learned, DISPERSION_FLOOR * measure.dispersion), DISPERSION_CEILING * measure.dispersion)
 
 
 @kernel

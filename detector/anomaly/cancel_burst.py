@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from detector.anomaly.baseline import Measure
 from detector.anomaly.streams import Column, Stream, StreamDetector, unconditioned
+from detector.model.arrays import widen
+from detector.model.score import Score
+from detector.model.state import State
 from detector.model.windows import Windows
+
+ACCOUNTS_PER_TRADE = 8.0  # per window; benign rushes of the simulated exchange stay below it
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +32,41 @@ class CancelBurst(StreamDetector):
     """Cancels, cancels of orders younger than 50 ms, and accounts that cancel for the first time in 10 s, each against
     the accounts acting now: news brings cancels and accounts, a burst brings cancels.
 
+    Accounts count as far as trading bears them out: hundreds that place and pull together and hardly trade are no busy
+    market. On a feed that has never told of a trade all of them count.
+
     Wrong when a feed hides who acts: then cancels are held against their own recent past alone, and a busy second looks
     like a burst.
     """
 
     name = "cancel_burst"
     Params = Params
+    PEAK_PRIOR = (2.4, 2.9)
+
+    def __init__(self, params: Any, budgets: npt.NDArray[np.float64]) -> None:
+        super().__init__(params, budgets)
+        self._trades: Any = np.zeros(0, np.bool_)  # (M): this feed tells of trades
+
+    def score(self, windows: Windows, learn: npt.NDArray[np.bool_], before: Sequence[Score]) -> Score:
+        """See Detector.score."""
+        trades = windows.column("trades")
+        if len(self._trades) < len(trades):
+            self._trades = widen(self._trades, 0, len(trades))
+        self._trades[: len(trades)] |= trades > 0
+        most = np.where(self._trades[: len(trades)], ACCOUNTS_PER_TRADE * (trades + 1.0), np.inf)
+        values = windows.values.copy()
+        accounts = [feature.name for feature in windows.features].index("acting_accounts")
+        values[:, accounts] = np.minimum(values[:, accounts], most)
+        return super().score(replace(windows, values=values), learn, before)
+
+    def state(self) -> State:
+        """See Detector.state."""
+        return {**super().state(), "trades": self._trades}
+
+    def restore(self, state: State) -> None:
+        """See Detector.restore."""
+        super().restore(state)
+        self._trades = np.array(state["trades"], np.bool_)
 
     @staticmethod
     def make(params: Any) -> tuple[Stream, ...]:

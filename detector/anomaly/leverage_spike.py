@@ -27,7 +27,7 @@ class LeverageSpike(StreamDetector):
 
     name = "leverage_spike"
     Params = Params
-    PEAK_PRIOR = (1.9, 2.4)
+    PEAK_PRIOR = (1.0, 1.5)
 
     @staticmethod
     def make(params: Any) -> tuple[Stream, ...]:

@@ -18,11 +18,11 @@ TAIL_P = 0.02  # above this quantile the tail begins
 TAIL_SCORE = 1.6989700043360187  # -log10(TAIL_P)
 SHAPE = 0.10  # of the Pareto tail: a score grows with the logarithm of what is beyond belief
 EXCESS_PRIOR = 0.4343  # mean excess of a perfectly calibrated surprise: 1 / ln 10
-EXCESS_MIN, EXCESS_CAP = 0.30, 4.0
+EXCESS_MIN, EXCESS_CAP = 0.30, 1.0
 QUANTILE_BLOCKS = 200.0  # independent windows that the prior quantile weighs
 EXCESS_BLOCKS = 12.0  # exceedances that the prior excess weighs
 MEMORY_BLOCKS = 20000.0
-LEARN_MAX = 5.0  # a score from here on teaches the tail nothing
+LEARN_MAX = 3.5  # a score from here on teaches the tail nothing
 
 TAIL = np.dtype([("quantile", "<f8"), ("excess", "<f8"), ("windows", "<f8"), ("exceedances", "<f8")], align=True)
 

@@ -33,7 +33,7 @@ class ThinBook(StreamDetector):
 
     name = "thin_book"
     Params = Params
-    PEAK_PRIOR = (1.8, 2.4)
+    PEAK_PRIOR = (1.2, 1.8)
 
     @staticmethod
     def make(params: Any) -> tuple[Stream, ...]:
@@ -44,11 +44,11 @@ class ThinBook(StreamDetector):
             Stream(
                 "quotes_missing", "orders", "orders that the market's makers usually have resting and have not",
                 _missing, _usual,
-                Measure(fast, 1.0, 1.0, 60.0, 1000.0, 0.15, memory, 1.0),
+                Measure(fast, 1.0, 1.0, 100.0, 1000.0, 0.15, memory, 1.0),
             ),
             Stream(
                 "quotes_missing_long", "orders", "the same over five minutes", _missing, _usual,
-                Measure(slow, 1.0, 1.0, 60.0, 1000.0, 0.10, memory, 1.0),
+                Measure(slow, 1.0, 1.0, 100.0, 1000.0, 0.10, memory, 1.0),
             ),
             Stream(
                 "taken", "% of depth", "what aggressors of one side took, against what rests within 10 bps",
