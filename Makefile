@@ -4,6 +4,8 @@ SHELL := bash
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 ARGS ?=
+# a library of PyOD's wants a folder of its own: in here, not in somebody's home
+export MPLCONFIGDIR := $(CURDIR)/.run/matplotlib
 
 .PHONY: help
 help: ## this list
