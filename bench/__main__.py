@@ -4,6 +4,7 @@ python -m bench [NAME [ARGUMENTS]...]    one bench, or all of them
 python -m bench --docs                   all of them, written to docs/performance.md
 
 live     the whole daemon on a real Kafka, against a loop that only counts (needs Java and Maven)
+stages   where the engine's time goes, stage by stage
 replay   a file to alerts, stage by stage
 decode   the native format: the fast parser, the general one, json.loads
 """
@@ -15,7 +16,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-BENCHES = ("live", "replay", "decode")
+BENCHES = ("live", "stages", "replay", "decode")
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
 HEAD = """# Performance
 
@@ -44,7 +45,7 @@ def section(name: str) -> str:
     told = importlib.import_module(f"bench.{name}").__doc__ or ""
     done = subprocess.run((sys.executable, "-m", f"bench.{name}"), check=True, stdout=subprocess.PIPE, text=True)
     first, _, rest = told.strip().partition("\n")
-    text = "\n".join(line for line in rest.splitlines() if not line.startswith("    python"))
+    text = "\n".join(line for line in rest.splitlines() if not line.strip().startswith("python -m"))
     said = done.stdout.strip()
     table = said if "\n|---" in said else f"```\n{said}\n```"
     return f"## {name}: {first}\n\n`python -m bench {name}`\n\n{text.strip()}\n\n{table}\n"
