@@ -115,7 +115,7 @@ def gaussian_quantile(values: Samples, names: tuple[str, ...]) -> Scores:
 
 def ecod_rolling(values: Samples, names: tuple[str, ...]) -> Scores:
     """PyOD's ECOD, fitted to the last 2,000 samples, scoring the next 500 in one batch (which it then sees itself)."""
-    from pyod.models.ecod import ECOD
+    from pyod.models.ecod import ECOD  # type: ignore[import-untyped]  # it ships no types
 
     told = np.full(values.shape[:2], np.nan)
     for market in range(values.shape[1]):
