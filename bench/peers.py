@@ -105,12 +105,19 @@ def gaussian_quantile(values: Samples, names: tuple[str, ...]) -> Scores:
             scorer = made(window_size=2160, grace_period=100)
             series = values[:, market, names.index(name)].tolist()
             for at, value in enumerate(series):
-                score = scorer.score_one(None, value) if at >= 100 else 0.0
+                score = _gaussian_score(scorer, value) if at >= 100 else 0.0
                 if at >= LEARN_SAMPLES and value > 0 and not told[at, market] >= score:
                     told[at, market] = score
                 if at < LEARN_SAMPLES or score < 0.9999:  # the quantile filter's part: what is called is not learned
                     scorer.learn_one(None, value)
     return told
+
+
+def _gaussian_score(scorer: Any, value: float) -> float:
+    """0 where River's rolling variance has fallen below nothing by rounding, and its root is no real number."""
+    if isinstance(scorer.gaussian.sigma, complex):
+        return 0.0
+    return float(scorer.score_one(None, value))
 
 
 def ecod_rolling(values: Samples, names: tuple[str, ...]) -> Scores:
