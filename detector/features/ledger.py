@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from detector.features.scale import to_scale
+from detector.features.sequence import in_sequence
 from detector.features.tables import CREDITS, HAS_ACCOUNTS, HAS_LEVELS, HAS_LEVERAGE, HAS_ORDERS, Count, Need
 from detector.kernels import inlined, kernel
 from detector.kernels.levels import CROWDED, level_change
@@ -25,8 +26,8 @@ PLACED, AMENDED, CANCELLED, FILLED = int(Effect.PLACED), int(Effect.AMENDED), in
 UNKNOWN, REFUSED, STALE = int(Effect.UNKNOWN), int(Effect.REFUSED), int(Effect.STALE)
 FLAG_ALL, FLAG_SNAPSHOT = int(Flag.ALL), int(Flag.SNAPSHOT)
 _OPEN, _RESUMED = int(StatusCode.OPEN), int(StatusCode.RESUMED)
-_UNKNOWN_ORDER, _CROSSED, _DUPLICATE = int(Count.UNKNOWN_ORDER), int(Count.CROSSED), int(Count.DUPLICATE)
-_GAP, _SCALE, _ORDERS_FULL = int(Count.SEQUENCE_GAP), int(Count.OUT_OF_SCALE), int(Count.ORDERS_FULL)
+_UNKNOWN_ORDER, _CROSSED = int(Count.UNKNOWN_ORDER), int(Count.CROSSED)
+_SCALE, _ORDERS_FULL = int(Count.OUT_OF_SCALE), int(Count.ORDERS_FULL)
 _LEVELS_FULL, _PARTICIPANTS_FULL, _SNAPSHOTS = (
     int(Count.LEVELS_FULL),
     int(Count.PARTICIPANTS_FULL),
@@ -301,31 +302,11 @@ def _clear_book(tables: Any, market: Any) -> Any:
 
 
 @inlined
-def in_sequence(tables: Any, event: Any, market: Any) -> Any:
-    """False for a duplicate or an event older than the last snapshot. Gaps are counted."""
-    if event["seq"] < 0:
-        return True
-    place = tables.markets[market]
-    last = place["last_seq"]
-    if last >= 0 and event["kind"] != _BOOK:
-        if event["seq"] == last and event["offset"] == place["seq_offset"]:
-            return True
-        if event["seq"] <= last:
-            tables.counts[_DUPLICATE] += 1
-            return False
-        if event["first_seq"] > last + 1:
-            tables.counts[_GAP] += 1
-    place["last_seq"] = event["seq"]
-    place["seq_offset"] = event["offset"]
-    return True
-
-
-@inlined
 def apply(tables: Any, event: Any, market: Any) -> Any:
     """One event to the books. `event` is written in place: effect, participant, age_ns, moved_lots, distance_bps, and
     for a cancel its order's price and side. Room was made by `room_for`."""
     event["distance_bps"] = np.nan
-    if not in_sequence(tables, event, market):
+    if not in_sequence(tables.markets, tables.counts, event, market):
         event["effect"] = STALE
         return
     if not to_scale(tables, event, market):

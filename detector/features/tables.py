@@ -16,14 +16,19 @@ from detector.model.state import State, Tree
 
 HAS_ACCOUNTS, HAS_ORDERS, HAS_LEVELS, HAS_LEVERAGE = 1, 2, 4, 8
 
+SEEN_BITS = 1024  # numbers back to which a late event is told from a duplicate
+
 MARKET = np.dtype(
     [
         ("price_scale", "<f8"),  # 10**price_decimals: price = ticks / price_scale
         ("qty_scale", "<f8"),
         ("price_top", "<i8"),  # largest magnitude seen, in ticks and lots: what a finer scale must still hold
         ("qty_top", "<i8"),
-        ("last_seq", "<i8"),  # -1 = none yet
-        ("seq_offset", "<i8"),  # record that carried it: its further rows are no duplicates
+        ("last_seq", "<i8"),  # largest so far, -1 = none yet
+        ("floor_seq", "<i8"),  # what is not after it is older than the book
+        ("now_seq", "<i8"),  # of the last record that was taken; its further rows are no duplicates
+        ("seq_offset", "<i8"),
+        ("seen", "<u8", (16,)),  # bit seq % SEEN_BITS: that number came
         ("first_window", "<i8"),
         ("head", "<i8"),  # newest window any event fell in
         ("sampled", "<i8"),  # last window whose book was sampled
@@ -165,7 +170,7 @@ def blank_markets(count: int) -> Any:
     markets = np.zeros(count, MARKET)
     for name in ("price_scale", "qty_scale"):
         markets[name] = 1.0
-    for name in ("last_seq", "seq_offset", "first_window", "head", "sampled"):
+    for name in ("last_seq", "floor_seq", "now_seq", "seq_offset", "first_window", "head", "sampled"):
         markets[name] = -1
     for name in ("mark", "funding", "open_interest"):
         markets[name] = np.nan

@@ -190,3 +190,48 @@ def test_cancels_of_unknown_orders_and_crossed_books_are_counted_and_not_fatal()
     books.fold(events, 0, len(events), ("M",), START_NS // 10**9)
     assert books.counts()["unknown_order"] == 1
     assert books.counts()["crossed"] == 1
+
+
+def numbered(*numbers: int) -> Story:
+    """An order for each number, in the order they come."""
+    story = Story(0, 2)
+    for number in numbers:
+        story.row(Kind.ORDER, order=number, side=1, price="99", qty="1", seq=number, first_seq=number)
+    return story
+
+
+def booked(story: Story) -> Shard:
+    books = shard()
+    events = story.events()
+    books.fold(events, 0, len(events), ("M",), START_NS // 10**9)
+    return books
+
+
+def test_an_event_whose_number_was_passed_over_is_late_and_no_duplicate() -> None:
+    books = booked(numbered(1, 2, 5, 3, 4, 6))
+    assert int(books.tables.order_use[0]) == 6
+    assert books.counts()["duplicate"] == 0
+    assert books.counts()["sequence_gap"] == 1
+
+
+@given(st.lists(st.integers(0, 3000), min_size=1, max_size=200))
+@settings(max_examples=50, deadline=None)
+def test_each_number_of_the_last_thousand_is_taken_once(numbers: list[int]) -> None:
+    books = booked(numbered(*[number + 1 for number in numbers]))
+    taken: set[int] = set()
+    last = 0
+    for number in (number + 1 for number in numbers):
+        if number > last or (last - number < 1024 and number >= numbers[0] + 1):
+            taken.add(number)
+        last = max(last, number)
+    assert int(books.tables.order_use[0]) == len(taken)
+
+
+def test_after_a_snapshot_what_is_older_than_it_is_dropped() -> None:
+    story = numbered(1, 2, 9)
+    story.row(Kind.BOOK, seq=10, first_seq=10)
+    story.row(Kind.ORDER, order=7, side=1, price="99", qty="1", seq=7, first_seq=7)
+    story.row(Kind.ORDER, order=11, side=1, price="99", qty="1", seq=11, first_seq=11)
+    books = booked(story)
+    assert int(books.tables.order_use[0]) == 1
+    assert books.counts()["duplicate"] == 1
