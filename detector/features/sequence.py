@@ -1,7 +1,8 @@
 """Sequence: duplicates are dropped, gaps are counted, and what merely comes late is not taken for a duplicate.
 
 A market's numbers rise, but gateways overtake each other: an order or a cancel whose number was passed over a moment
-ago is applied when it comes, or the order it takes away would rest for ever. A level is absolute: an old one is dropped.
+ago is applied when it comes, or the order it takes away would rest for ever. An old level is dropped:
+levels are absolute.
 """
 
 from __future__ import annotations
