@@ -2,7 +2,8 @@
 
 Where a crossing (a score at or above its own info level) goes, first rule that fits:
 
-1. The market has an incident: there, as long as its own last crossing is at most `join` ago.
+1. The market has an incident: there, as long as its own last crossing is at most `join` ago. A weak one (info) that
+   has been quiet for `together` does not take a grave crossing: a shock is an incident of its own.
 2. Another incident began, or became graver than info, in other markets at most `together` ago: there. One shock over
    fifty markets is one incident though its crossings arrive over several windows. Once WAVE_MARKETS are in, `together`
    is counted from the last that joined: a spreading wave is one thing; two lone markets a minute apart are two.
@@ -83,12 +84,12 @@ class Correlator:
     # where a crossing goes
 
     def _place(self, crossing: dict[str, list[Crossing]], close_ns: int, width_ns: int, context: Context) -> None:
-        fresh = [market for market in crossing if market not in self._owner]
-        for market in [market for market in crossing if market in self._owner]:
+        together_ns = max(self.settings.together_ns, width_ns)  # neighbouring windows are together, however wide
+        fresh = [market for market in crossing if self._free(market, crossing[market], close_ns, together_ns)]
+        for market in [market for market in crossing if market not in fresh]:
             self._take(self._owner[market], crossing[market], close_ns)
         by_age = sorted(self._open.values(), key=_age)
         alike = {drifting: [e for e in by_age if e.drifting is drifting] for drifting in (False, True)}
-        together_ns = max(self.settings.together_ns, width_ns)  # neighbouring windows are together, however wide
         # found before anything joins, so that no market's place depends on another's of the same window
         places = {
             market: self._neighbour(found, alike[_drifting(found)], close_ns, together_ns, len(fresh), context)
@@ -102,6 +103,14 @@ class Correlator:
             group = [market for market in left if _drifting(crossing[market]) is drifting]
             if group:
                 self._open_for(group, crossing, close_ns, width_ns)
+
+    def _free(self, market: str, found: Sequence[Crossing], close_ns: int, together_ns: int) -> bool:
+        """No incident has this market, or only a weak one that has been quiet and is no match for what comes now."""
+        owner = self._owner.get(market)
+        if owner is None:
+            return True
+        graver = max(crossing.severity for crossing in found) > Severity.INFO >= owner.severity
+        return graver and not owner.drifting and close_ns - owner.last_ns > together_ns
 
     def _accompany(
         self, crossing: dict[str, list[Crossing]], close_ns: int, width_ns: int, scores: Sequence[Score]
