@@ -208,7 +208,7 @@ async def test_a_dead_destination_is_left_alone_probed_by_one_and_then_flooded_n
         assert len(sink.attempts) == first + probes, "more than one probe"
     up[0] = True
     clock.now_s += BACKOFF_MAX_S
-    await until(lambda: len(sink.got) == 1)
+    await until(lambda: len(sink.got) >= 1)
     clock.now_s += BACKOFF_MAX_S
     await until(lambda: len(sink.got) == len(names))
     await delivery.stop(1.0)
