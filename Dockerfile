@@ -1,4 +1,5 @@
 # foreshock in a container: nothing but Python, the locked packages and the program; no shell is needed to run it.
+# Not built yet by anybody: no Docker engine was at hand when it was written.
 # Pin PYTHON_IMAGE to a digest where you build: --build-arg PYTHON_IMAGE=python:3.11-slim@sha256:...
 ARG PYTHON_IMAGE=python:3.11-slim
 
