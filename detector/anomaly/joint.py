@@ -67,14 +67,14 @@ class Joint(Detector):
         """See Detector.score."""
         count = len(windows.markets)
         self._make_room(count, before)
-        excess, age = self._excess[:count], self._age[:count]
+        excess, age, tail = self._excess[:count], self._age[:count], self._tail
         values = np.full(count, np.nan)
         if not windows.idle and before:
             surprises = np.concatenate([score.surprises for score in before], axis=1)
             fresh = np.maximum(0.0, np.nan_to_num(surprises) * log(10.0) - FREE_NATS)
             excess += (fresh - excess) / self.params.decay_windows
             age += windows.fresh
-            _tail_scores(excess.sum(axis=1), self._tail, learn, float(self.params.decay_windows), values)
+            _tail_scores(excess.sum(axis=1), tail, learn, float(self.params.decay_windows), values)
         values[age < FIRST_WINDOWS] = np.nan
         values[~(windows.fresh & windows.calm)] = np.nan
         warming = age < WARMING_WINDOWS
@@ -84,7 +84,7 @@ class Joint(Detector):
         learn_peaks(peaks, values, learn & (values < needed[-1]))
 
         def explain(market: int) -> tuple[Evidence, ...]:
-            return self._evidence(windows.markets[market], excess[market])
+            return self._evidence(windows.markets[market], excess[market], tail[market])
 
         return Score(
             detector=self.name,
@@ -100,7 +100,7 @@ class Joint(Detector):
             explain=explain,
         )
 
-    def _evidence(self, market: str, excess: npt.NDArray[np.float64]) -> tuple[Evidence, ...]:
+    def _evidence(self, market: str, excess: npt.NDArray[np.float64], tail: Any) -> tuple[Evidence, ...]:
         total = float(excess.sum())
         rows = [
             Evidence(
@@ -114,6 +114,7 @@ class Joint(Detector):
                 high=1.0,
                 share=float(part) / total,
                 meaning="excess surprise of a stream over the last minute",
+                without=float(calibrate(tail, total - float(part))),
             )
             for (detector, stream), part in zip(self._names, excess, strict=True)
             if part > 0 and total > 0

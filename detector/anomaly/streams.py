@@ -88,6 +88,16 @@ def split(surprises: Sequence[float]) -> tuple[float, ...]:
     return tuple(parts)
 
 
+def without(surprises: Sequence[float]) -> tuple[float, ...]:
+    """`join` of one market's streams (none NaN) with each of them in turn unremarkable (p = 1).
+
+    >>> [round(score, 3) for score in without([8.0, 4.0])]
+    [3.699, 7.699]
+    """
+    rows = np.where(np.eye(len(surprises), dtype=np.bool_), 0.0, np.asarray(surprises, np.float64)[None, :])
+    return tuple(join(rows).tolist())
+
+
 class StreamDetector(Detector):
     """Everything a detector made of streams needs; a subclass says which streams (`make`) and what is normal at first.
 
@@ -195,8 +205,10 @@ class StreamDetector(Detector):
         said = [s for s in range(len(self.streams)) if not np.isnan(surprises[s])]
         parts = split([float(surprises[s]) for s in said])
         total = sum(parts)
+        score = float(join(surprises[None, :])[0]) if said else 0.0
+        assert abs(total - score) <= 1e-9 * max(1.0, score), f"shares of {self.name} add up to {total}, not {score}"
         rows = []
-        for s, part in zip(said, parts, strict=True):
+        for s, part, left in zip(said, parts, without(surprises[said].tolist()), strict=True):
             stream, seen = self.streams[s], self._tables[s][index]
             rows.append(
                 Evidence(
@@ -210,6 +222,7 @@ class StreamDetector(Detector):
                     high=float(seen["high"]),
                     share=part / total if total > 0 else 1.0 / len(said),
                     meaning=stream.meaning,
+                    without=left,
                 )
             )
         return tuple(sorted(rows, key=lambda row: -row.share))

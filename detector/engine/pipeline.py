@@ -23,7 +23,7 @@ from detector.features.contributors import contributors
 from detector.features.tables import HAS_ACCOUNTS, HAS_ORDERS
 from detector.formats.base import Format
 from detector.incidents.correlator import Correlator
-from detector.incidents.settings import Context
+from detector.incidents.settings import ACCOUNTS, ORDER_IDS, Context
 from detector.model.alert import Alert
 from detector.model.events import EventBatch, Reject
 from detector.model.incident import Contributor, Incident, Position, Reason
@@ -279,10 +279,11 @@ class Pipeline:
         def who(market: str, detector: str) -> tuple[Contributor, ...]:
             return contributors(shard.tables, shard.index[market], detector, at_ns)
 
-        def degraded(market: str) -> bool:
-            return shard.feeds(shard.index[market]) & (HAS_ACCOUNTS | HAS_ORDERS) != HAS_ACCOUNTS | HAS_ORDERS
+        def lacks(market: str) -> tuple[str, ...]:
+            told = shard.feeds(shard.index[market])
+            return tuple(name for name, bit in ((ACCOUNTS, HAS_ACCOUNTS), (ORDER_IDS, HAS_ORDERS)) if not told & bit)
 
-        return Context(who, self._positions, degraded)
+        return Context(who, self._positions, lacks)
 
     def _positions(self, markets: tuple[str, ...], from_ns: int, to_ns: int) -> tuple[Position, ...]:
         wanted = set(markets)

@@ -1,9 +1,11 @@
 """Alerting: an incident's transition as the object that travels. Pure: its times are event times, its key its identity.
 
-The fields and their order are the contract's. Four may follow them, each only where there is something to say:
-`second_opinion` (what another method makes of it, with an opened or escalated incident),
-`degraded` (true, when the feed lacks what the detectors like best), `reopened` (true, when a resolved incident opens
-again) and `omitted` (how many rows were left out to stay within BODY_BYTES_MAX).
+The fields and their order are the contract's. Others may follow them, each only where there is something to say:
+`led_by` (which of several markets moved first, and how long before the next), `degraded` and `lacks` (true, and what
+it is, when the feed lacks what the detectors like best), `second_opinion` (what another method makes of it, with an
+opened or escalated incident), `reopened` (true, when a resolved incident opens again) and `omitted` (how many rows
+were left out to stay within BODY_BYTES_MAX). A row of evidence may say `without` and `level`: what its detector's score
+would be without it, and the score at which that detector pages there (at info: at which it tells).
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import msgspec
 
 from detector.incidents.explain import summary, title
 from detector.incidents.identity import pseudonym
-from detector.incidents.settings import IncidentSettings
+from detector.incidents.settings import SECOND_NS, IncidentSettings
 from detector.incidents.words import instant, rarity
 from detector.model.alert import Alert
 from detector.model.incident import Incident, Reason
@@ -105,8 +107,12 @@ class Alerting:
             "config_rev": self.config_rev,
             "version": self.version,
         }
-        if incident.degraded:
+        if incident.led_by is not None:
+            lead = incident.led_by
+            data["led_by"] = {"market": lead.market, "next": lead.following, "by_s": lead.by_ns / SECOND_NS}
+        if incident.lacks:
             data["degraded"] = True
+            data["lacks"] = list(incident.lacks)
         if incident.second_opinion is not None:
             opinion = incident.second_opinion
             data["second_opinion"] = {
@@ -131,6 +137,7 @@ class Alerting:
 
 
 def _evidence(row: Evidence) -> dict[str, Any]:
+    against = {"without": _number(row.without), "level": _number(row.level)} if row.level > 0 else {}
     return {
         "market": row.market,
         "detector": row.detector,
@@ -141,6 +148,7 @@ def _evidence(row: Evidence) -> dict[str, Any]:
         "low": _number(row.low),
         "high": _number(row.high),
         "share": row.share if isfinite(row.share) else 0.0,
+        **against,
     }
 
 

@@ -6,7 +6,8 @@ Where a crossing (a score at or above its own info level) goes, first rule that 
    has been quiet for `together` does not take a grave crossing: a shock is an incident of its own.
 2. Another incident began, or became graver than info, in other markets at most `together` ago: there. One shock over
    fifty markets is one incident though its crossings arrive over several windows. Once WAVE_MARKETS are in, `together`
-   is counted from the last that joined: a spreading wave is one thing; two lone markets a minute apart are two.
+   is counted from the last that joined: a spreading wave is one thing; two lone markets a minute apart are two, and so
+   are two lone markets seconds apart that are not akin (kinship.py).
 3. One account stands behind a good part (SHARED_MIN) of both: there.
 4. The market's incident was resolved, and its last crossing is at most `join` ago: that one opens again under its id.
 5. All that is left in this window opens one incident.
@@ -15,6 +16,10 @@ While an incident of warning or above is younger than `together`, markets that a
 same way, but below their own level, join it too, if they are so unusual that at most COMPANIONS_FALSE of them would be
 by chance: with the shock known, the question is no longer whether something happened but whom it hit. A weak incident
 of theirs that has been quiet does not hold them back.
+
+What joins others spends no budget of its own: an incident opens by a crossing that one detector's share of one market's
+budget has paid for, companions never open one, and over however many markets it is one page. So correlation can only
+lower the number of pages, and the budget needs no share for it.
 
 A drift keeps to itself: it joins drifts, and nobody else joins it. Incidents are never merged afterwards: an id once
 told stays. How often one is told is bounded: severity rises twice at most each time it opens; each reopening doubles
@@ -33,14 +38,13 @@ import numpy as np
 from detector.incidents.crossings import DRIFT, Crossing, by_market, companions, near, rank
 from detector.incidents.episode import Episode, from_state
 from detector.incidents.identity import incident_id
+from detector.incidents.kinship import SHARED_MIN, WAVE_MARKETS, akin, shared
 from detector.incidents.settings import Context, IncidentSettings
 from detector.model.incident import Contributor, Incident, Reason, Severity
 from detector.model.score import Score
 from detector.model.state import State, Tree
 
 COMPANIONS_FALSE = 0.5  # markets that join a shock by chance alone, at most, on average
-WAVE_MARKETS = 3  # so many markets at once are no coincidence
-SHARED_MIN = 0.25  # of both: an account behind this much of two markets' trouble makes them one
 CONTRIBUTING_MAX = 8  # members whose accounts are asked for when an incident is told
 COUNTS = ("opened", "updated", "escalated", "resolved", "reopened", "not_opened", "not_listed", "went_back")
 
@@ -92,7 +96,7 @@ class Correlator:
         alike = {drifting: [e for e in by_age if e.drifting is drifting] for drifting in (False, True)}
         # found before anything joins, so that no market's place depends on another's of the same window
         places = {
-            market: self._neighbour(found, alike[_drifting(found)], close_ns, together_ns, len(fresh), context)
+            market: self._neighbour(found, alike[_drifting(found)], close_ns, width_ns, len(fresh), context)
             for market, found in ((market, crossing[market]) for market in fresh)
         }
         for market, episode in places.items():
@@ -145,19 +149,22 @@ class Correlator:
         found: Sequence[Crossing],
         alike: Sequence[Episode],
         close_ns: int,
-        together_ns: int,
+        width_ns: int,
         fresh: int,
         context: Context,
     ) -> Episode | None:
         """Rules 2 and 3: the open incident of other markets that this market's crossings belong to, oldest first."""
+        together_ns = max(self.settings.together_ns, width_ns)
+        at_once_ns = min(together_ns, max(self.settings.at_once_ns, width_ns))
         for episode in alike:
             wave_ns = episode.joined_ns if len(episode.markets) >= WAVE_MARKETS else 0
-            if close_ns - max(wave_ns, episode.opened_ns, episode.risen_ns) <= together_ns:
+            since_ns = close_ns - max(wave_ns, episode.opened_ns, episode.risen_ns)
+            if since_ns <= at_once_ns or (since_ns <= together_ns and akin(found, episode, fresh, context)):
                 return episode
         if fresh >= WAVE_MARKETS or not any(episode.contributors for episode in alike):
             return None  # a shock of its own, or nobody to share
         here = context.contributors(found[0].market, found[0].detector)
-        overlaps = [(_shared(here, episode.contributors), episode) for episode in alike]
+        overlaps = [(shared(here, episode.contributors), episode) for episode in alike]
         best, episode = max(overlaps, key=lambda pair: pair[0])  # of equals the earliest
         return episode if best >= SHARED_MIN else None
 
@@ -257,7 +264,8 @@ class Correlator:
             episode.contributors = self._contributors(found, context)
         markets = tuple(episode.markets)
         episode.position = context.positions(markets, episode.started_ns, max(episode.last_ns, episode.started_ns))
-        episode.degraded = any(context.degraded(market) for market in markets)
+        lacking = {name for market in markets for name in context.lacks(market)}
+        episode.lacks = tuple(sorted(lacking))
         episode.seq += 1
         episode.told_ns, episode.told_severity, episode.news = close_ns, episode.severity, False
         incident = episode.incident(reason, close_ns, episode.explain(close_ns, found, self.settings))
@@ -337,12 +345,6 @@ def _age(episode: Episode) -> tuple[int, str]:
 
 def _drifting(found: Sequence[Crossing]) -> bool:
     return all(crossing.detector == DRIFT for crossing in found)
-
-
-def _shared(here: Iterable[Contributor], there: Iterable[Contributor]) -> float:
-    """The largest part that one account has in both."""
-    shares = {contributor.account: contributor.share for contributor in there}
-    return max((min(c.share, shares.get(c.account, 0.0)) for c in here), default=0.0)
 
 
 def _saved(episodes: Iterable[Episode]) -> list[Tree]:

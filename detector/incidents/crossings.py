@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 
 import numpy as np
@@ -32,8 +32,10 @@ class Crossing:
     index: int
 
     def evidence(self) -> tuple[Evidence, ...]:
-        """Why; only while this window is the newest."""
-        return self.score.explain(self.index)
+        """Why, and against which level; only while this window is the newest."""
+        info, warning, _ = (float(level) for level in self.score.levels[:, self.index])
+        level = info if self.severity <= Severity.INFO else warning
+        return tuple(replace(row, level=level) for row in self.score.explain(self.index))
 
 
 def rank(detector: str) -> int:

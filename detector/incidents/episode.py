@@ -8,7 +8,7 @@ from typing import cast
 
 from detector.incidents.crossings import DRIFT, Crossing, rank
 from detector.incidents.settings import IncidentSettings
-from detector.model.incident import Contributor, Incident, Moment, Position, Reason, Severity
+from detector.model.incident import Contributor, Incident, Lead, Moment, Position, Reason, Severity
 from detector.model.score import Evidence
 from detector.model.state import State, Tree
 
@@ -64,7 +64,7 @@ class Episode:
     every_s: float = 0.0
     news: bool = False
     warming: bool = False
-    degraded: bool = False
+    lacks: tuple[str, ...] = ()
     markets: dict[str, int] = field(default_factory=dict)
     members: dict[tuple[str, str], Member] = field(default_factory=dict)
     timeline: list[Moment] = field(default_factory=list)
@@ -158,6 +158,16 @@ class Episode:
         """The member the incident is named after."""
         return min(self.members.values(), key=Member.order)
 
+    def led_by(self) -> Lead | None:
+        """The market that crossed first, where one did before all others."""
+        first: dict[str, int] = {}
+        for member in self.members.values():
+            first[member.market] = min(member.since_ns, first.get(member.market, member.since_ns))
+        if len(first) < 2:
+            return None
+        (at_ns, leader), (next_ns, following) = sorted((ns, market) for market, ns in first.items())[:2]
+        return Lead(leader, following, next_ns - at_ns) if next_ns > at_ns else None
+
     def incident(self, reason: Reason, now_ns: int, evidence: tuple[Evidence, ...]) -> Incident:
         """As it is told now."""
         leading = sorted(self.members.values(), key=Member.order)
@@ -183,8 +193,9 @@ class Episode:
             contributors=self.contributors,
             position=self.position,
             warming=self.warming,
-            degraded=self.degraded,
+            lacks=self.lacks,
             every_s=self.every_s,
+            led_by=self.led_by(),
         )
 
     def state(self) -> State:
@@ -201,6 +212,7 @@ class Episode:
             "markets": [[market, last_ns] for market, last_ns in self.markets.items()],
             "members": members,
             "timeline": [[m.at_ns, m.market, m.detector, m.score] for m in self.timeline],
+            "lacks": list(self.lacks),
             "contributors": [[c.account, c.share] for c in self.contributors],
             "position": [[p.topic, p.partition, p.first_offset, p.last_offset] for p in self.position],
         }
@@ -209,7 +221,7 @@ class Episode:
 PLAIN = (
     "incident_id", "started_ns", "detected_ns", "opened_ns", "last_ns", "hovering_ns", "joined_ns",
     "risen_ns", "told_ns", "seq", "severity", "told_severity", "reopened", "updates", "settled", "score",
-    "peak", "every_s", "news", "warming", "degraded",
+    "peak", "every_s", "news", "warming",
 )  # fmt: skip
 
 
@@ -222,6 +234,7 @@ def from_state(state: State) -> Episode:
         member = Member(*plain)  # type: ignore[arg-type]  # written by state() above
         member.evidence = tuple(Evidence(*row) for row in _rows(evidence))  # type: ignore[arg-type]  # likewise
         episode.members[member.market, member.detector] = member
+    episode.lacks = tuple(cast("list[str]", state["lacks"]))
     episode.timeline = [Moment(*row) for row in _rows(state["timeline"])]  # type: ignore[arg-type]  # likewise
     episode.contributors = tuple(Contributor(*row) for row in _rows(state["contributors"]))  # type: ignore[arg-type]
     episode.position = tuple(Position(*row) for row in _rows(state["position"]))  # type: ignore[arg-type]  # likewise

@@ -10,11 +10,13 @@ from math import isfinite
 
 from detector.incidents.crossings import rank
 from detector.incidents.phrases import ADVICE, ADVICE_OTHERWISE, phrase
+from detector.incidents.settings import ACCOUNTS, ORDER_IDS
 from detector.incidents.words import (
     SECOND_NS,
     alongside,
     between,
     clock,
+    lag,
     listed,
     percent,
     plain,
@@ -31,6 +33,7 @@ NAME_MAX = 64  # of a market in a sentence; venues stay far below
 NAMED_MARKETS = 3  # listed by name before "and 47 more"
 STANDS_OUT = 0.1  # an account with less than this share does not
 TIMES_MAX = 1_000.0  # a larger multiple is no number but "far above"
+UNSEEN = {ACCOUNTS: ("who acts", "whose quotes are missing"), ORDER_IDS: ("how long orders lived",)}
 
 
 def title(incident: Incident) -> str:
@@ -49,11 +52,13 @@ def title(incident: Incident) -> str:
         where = f"{len(incident.markets)} markets{together}, {which}"
         if row is not None and row.market != incident.markets[0]:
             what = f"{what} in {_name(row.market)}"
-    return _cut(f"{where}: {what}", TITLE_MAX)
+    lacking = f" (feed without {listed(incident.lacks)})" if incident.lacks else ""
+    return _cut(f"{where}: {what}{lacking}", TITLE_MAX)
 
 
 def summary(incident: Incident, pseudonym: Callable[[int], str]) -> str:
-    """Two sentences (what and who; what it may mean), and one more where what is seen is not to be fully trusted."""
+    """Three sentences (what and who; what it may mean; what would have been without the first sign), and more where
+    what is seen is not to be fully trusted."""
     seen = f"{_seen(incident)}{_who(incident, pseudonym)}."
     if incident.reason is Reason.RESOLVED:
         lasted_s = ((incident.ended_ns or incident.updated_ns) - incident.started_ns) / SECOND_NS
@@ -63,8 +68,11 @@ def summary(incident: Incident, pseudonym: Callable[[int], str]) -> str:
         followed = _followed(incident)
         since = f"{_opening(incident)}since {clock(incident.started_ns)} "
         sentences = [_capital(f"{since}{_seen(incident)}{followed}{_who(incident, pseudonym)}."), _advice(incident)]
-    if incident.degraded:
-        sentences.append("The feed names no accounts or no order ids, so this is seen less sharply than usual.")
+        sentences += _counterfactual(incident)
+    if incident.lacks:
+        unseen = listed([part for name in incident.lacks for part in UNSEEN.get(name, (f"what {name} would tell",))])
+        given = f"The feed gives no {' and no '.join(incident.lacks)}"
+        sentences.append(f"{given}: {unseen} cannot be seen, and the rest less sharply.")
     if incident.warming:
         sentences.append("It is still learning what is normal here.")
     return _cut(" ".join(sentences), SUMMARY_MAX)
@@ -75,9 +83,8 @@ def story(incident: Incident, pseudonym: Callable[[int], str]) -> tuple[str, ...
     lines = [title(incident), summary(incident, pseudonym)]
     lines.append(f"Expected once in {rarity(incident.every_s)}; score {incident.peak:.1f} at its worst.")
     for row in incident.evidence:
-        lines.append(
-            f"{_name(row.market)}, {_named(row.detector)}: {_measured(row)}; {percent(row.share)} of that score."
-        )
+        share = f"{percent(row.share)} of that score{_less(row)}"
+        lines.append(f"{_name(row.market)}, {_named(row.detector)}: {_measured(row)}; {share}.")
     for who in incident.contributors:
         lines.append(f"{pseudonym(who.account)}: {percent(who.share)} of it.")
     for moment in incident.timeline:
@@ -171,7 +178,11 @@ def _followed(incident: Incident) -> str:
         if len(moved) < len(incident.markets):
             return f"; {named} followed"  # a story too long to be kept whole
         within_s = (max(moved.values()) - min(moved.values())) / SECOND_NS
-        return f"; {named} moved with it" if within_s <= 0 else f"; {named} followed within {span(within_s)}"
+        if within_s <= 0:
+            return f"; {named} moved with it"
+        lead = incident.led_by if len(others) > 1 else None
+        led = f"{_name(lead.market)} led by {lag(lead.by_ns / SECOND_NS)}, " if lead is not None else ""
+        return f"; {led}{named} followed within {lag(within_s)}"
     later = _first_other(incident, first)
     if first is None or later is None:
         return ""
@@ -211,6 +222,21 @@ def _who(incident: Incident, pseudonym: Callable[[int], str]) -> str:
     if top.share < STANDS_OUT:
         return f"; no account stands out (the largest has {share})"
     return f"; {pseudonym(top.account)} accounts for {share} of it"
+
+
+def _counterfactual(incident: Incident) -> list[str]:
+    """Whether what is spoken of was needed: its detector's score without it, and the level that was crossed."""
+    row = _chosen(incident)
+    if row is None or not row.level > 0:
+        return []
+    known = phrase(plain(row.feature), plain(row.meaning))
+    even, where = ("Even without", "above") if row.without >= row.level else ("Without", "below")
+    score = f"the {_named(row.detector)} score would be {row.without:.1f}"
+    return [f"{even} {known.title} {score}, {where} the {row.level:.1f} that it crossed."]
+
+
+def _less(row: Evidence) -> str:
+    return f", which would be {row.without:.1f} without it ({row.level:.1f} needed)" if row.level > 0 else ""
 
 
 def _advice(incident: Incident) -> str:

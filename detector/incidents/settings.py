@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from detector.model.incident import Contributor, Position
 
 SECOND_NS = 1_000_000_000
+ACCOUNTS, ORDER_IDS = "accounts", "order ids"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,7 @@ class IncidentSettings:
         600 * SECOND_NS
     )  # a crossing this long after an incident's last one still belongs to it (same market)
     together_ns: int = 5 * SECOND_NS  # markets that cross within this of the first are hit by one thing
+    at_once_ns: int = 2 * SECOND_NS  # within this, whatever crosses is one thing; later it must be akin (kinship.py)
     hold_ns: int = 60 * SECOND_NS  # quiet this long: resolved
     update_ns: int = 60 * SECOND_NS  # an `updated` at most this often
     open_max: int = 256  # open incidents; past it the weakest new one is counted, not opened
@@ -37,4 +39,4 @@ class Context:
 
     contributors: Callable[[str, str], tuple[Contributor, ...]]  # (market, detector)
     positions: Callable[[tuple[str, ...], int, int], tuple[Position, ...]]  # (markets, from_ns, to_ns)
-    degraded: Callable[[str], bool]  # market: no accounts or no order ids on its feed
+    lacks: Callable[[str], tuple[str, ...]]  # market: what its feed does not tell (ACCOUNTS, ORDER_IDS)

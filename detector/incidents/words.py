@@ -127,6 +127,15 @@ def span(seconds: float) -> str:
     return f"{number(round(whole / 86_400, 1))} days"
 
 
+def lag(seconds: float) -> str:
+    """How much later, to the millisecond where that is all there is.
+
+    >>> [lag(s) for s in (0.04, 1.0, 41.0)]
+    ['40 ms', '1 s', '41 s']
+    """
+    return f"{1000 * seconds:.0f} ms" if 0 < seconds < 1 else span(seconds)
+
+
 def rarity(every_s: float) -> str:
     """How often one market shows such a peak in normal times, in market time.
 

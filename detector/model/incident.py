@@ -60,6 +60,15 @@ class Opinion:
 
 
 @dataclass(frozen=True, slots=True)
+class Lead:
+    """Which market moved first, and how long before the next one did."""
+
+    market: str
+    following: str
+    by_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class Position:
     """Where in the log it stands: offsets, both inclusive."""
 
@@ -91,6 +100,12 @@ class Incident:
     contributors: tuple[Contributor, ...] = ()
     position: tuple[Position, ...] = ()
     warming: bool = False
-    degraded: bool = False
+    lacks: tuple[str, ...] = ()  # what the feed of one of its markets does not tell: "accounts", "order ids"
     second_opinion: Opinion | None = None
     every_s: float = 0.0  # seconds of market time between two such peaks in normal times, 0 = not known
+    led_by: Lead | None = None  # None: one market, or several moved first
+
+    @property
+    def degraded(self) -> bool:
+        """Seen less sharply than a feed that names everything would allow."""
+        return bool(self.lacks)

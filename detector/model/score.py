@@ -11,7 +11,11 @@ import numpy.typing as npt
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """One feature's part in a score. `low` and `high` hold 98 % of normal windows; `share` of the detector's score."""
+    """One feature's part in a score. `low` and `high` hold 98 % of normal windows; `share` of the detector's score.
+
+    without  what the detector's score would be, had this feature been unremarkable
+    level    the score at which it pages (at info: at which it is told at all); 0 = `without` and `level` are not known
+    """
 
     market: str
     detector: str
@@ -23,6 +27,8 @@ class Evidence:
     high: float
     share: float
     meaning: str = ""
+    without: float = 0.0
+    level: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

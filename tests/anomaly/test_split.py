@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from detector.anomaly.baseline import deviance
 from detector.anomaly.budget import blank_peaks, every_s, learn_peaks, levels
-from detector.anomaly.streams import join, split
+from detector.anomaly.streams import join, split, without
 from detector.anomaly.tail import blank_tail, calibrate, learn_tail, normal_surprise
 
 SURPRISES = st.lists(st.floats(0, 40), min_size=1, max_size=6)
@@ -27,6 +27,17 @@ def test_the_strongest_stream_has_the_largest_share_and_equals_share_equally(sur
     parts = split([*surprises, max(surprises)])
     assert parts[-1] >= max(parts) - 1e-9
     assert abs(parts[surprises.index(max(surprises))] - parts[-1]) < 1e-9
+
+
+@given(SURPRISES)
+def test_without_a_stream_the_score_is_that_of_the_others_beside_something_unremarkable(surprises: list[float]) -> None:
+    total = float(join(np.array([surprises]))[0])
+    for stream, left in enumerate(without(surprises)):
+        others = np.array([[0.0 if s == stream else value for s, value in enumerate(surprises)]])
+        assert left == float(join(others)[0])
+        assert left <= total
+    strongest = surprises.index(max(surprises))
+    assert without(surprises)[strongest] == min(without(surprises))
 
 
 @given(SURPRISES)

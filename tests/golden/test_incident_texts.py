@@ -11,15 +11,15 @@ import pytest
 from detector.incidents.alerting import Alerting
 from detector.incidents.explain import story
 from detector.incidents.settings import SECOND_NS, IncidentSettings
-from detector.model.incident import Contributor, Incident, Moment, Reason, Severity
+from detector.model.incident import Contributor, Incident, Lead, Moment, Reason, Severity
 from detector.model.score import Evidence
 
 HERE = Path(__file__).parent / "incidents"
 START_NS = 1_795_342_999 * SECOND_NS
 BTC, ETH, SOL = "BTC-PERP", "ETH-PERP", "SOL-PERP"
-CANCELS = Evidence(BTC, "cancel_burst", "cancels", "1/s", 412.0, 31.0, 12.0, 66.0, 0.58)
-FLEETING = Evidence(BTC, "cancel_burst", "fleeting_cancels", "1/s", 190.0, 2.0, 0.0, 9.0, 0.42)
-MISSING = Evidence(ETH, "thin_book", "quotes_missing", "orders", 44.0, 6.2, 1.0, 15.0, 0.7)
+CANCELS = Evidence(BTC, "cancel_burst", "cancels", "1/s", 412.0, 31.0, 12.0, 66.0, 0.58, without=3.1, level=3.9)
+FLEETING = Evidence(BTC, "cancel_burst", "fleeting_cancels", "1/s", 190.0, 2.0, 0.0, 9.0, 0.42, without=4.2, level=3.9)
+MISSING = Evidence(ETH, "thin_book", "quotes_missing", "orders", 44.0, 6.2, 1.0, 15.0, 0.7, without=4.1, level=3.7)
 MOVED = Evidence(ETH, "thin_book", "quotes_moved", "orders", 31.0, 4.0, 0.0, 11.0, 0.3)
 RAISES = Evidence(SOL, "leverage_spike", "raises", "1/min", 14.0, 0.8, 0.0, 3.2, 0.25)
 SURPRISE = Evidence(SOL, "leverage_spike", "raise_surprise", "nats/min", 22.0, 1.1, 0.0, 5.0, 0.75)
@@ -76,8 +76,16 @@ INCIDENTS = {
     "joint": made("joint", *JOINT, severity=Severity.INFO, every_s=30_000, contributors=(Contributor(7, 0.04),)),
     "drift": made("drift", DRIFT, severity=Severity.INFO, contributors=(), warming=True),
     "unknown_detector": made("queue", OTHER, contributors=()),
-    "without_names": made("cancel_burst", *BARE, contributors=(), degraded=True, at_s=(0, 4)),
-    "three_markets": made("correlated", CANCELS, FLEETING, MISSING, MOVED, SURPRISE, at_s=(0, 2, 4)),
+    "without_names": made("cancel_burst", *BARE, contributors=(), lacks=("accounts", "order ids"), at_s=(0, 4)),
+    "three_markets": made(
+        "correlated", CANCELS, FLEETING, MISSING, MOVED, SURPRISE, at_s=(0, 2, 4),
+        led_by=Lead(BTC, ETH, 2 * SECOND_NS),
+    ),
+    "sub_second_lead": made(
+        "correlated", CANCELS, FLEETING, replace(MISSING, without=0.2), MOVED, at_s=(0, 0),
+        markets=(BTC, ETH), led_by=Lead(BTC, ETH, SECOND_NS // 4), lacks=("order ids",),
+        timeline=(Moment(START_NS, BTC, "cancel_burst", 4.7), Moment(START_NS + SECOND_NS // 4, ETH, "thin_book", 4)),
+    ),
     "shock_at_once": made(
         "correlated", CANCELS, MISSING, markets=(BTC, ETH, *SHOCK),
         timeline=tuple(Moment(START_NS + SECOND_NS, market, "cancel_burst", 4.7) for market in (BTC, ETH, *SHOCK)),

@@ -18,7 +18,7 @@ from detector.incidents.explain import story, summary, title
 from detector.incidents.identity import crockford32, incident_id, pseudonym
 from detector.incidents.settings import SECOND_NS, IncidentSettings
 from detector.incidents.words import instant, number, plain, quantity, rarity, span
-from detector.model.incident import Contributor, Incident, Moment, Position, Reason, Severity
+from detector.model.incident import Contributor, Incident, Lead, Moment, Position, Reason, Severity
 from detector.model.score import Evidence
 from tests.incidents.story import START_NS, Told, evidence_of
 
@@ -169,8 +169,35 @@ def test_what_a_name_smuggles_in_is_shown_and_not_obeyed() -> None:
     assert len(title(incident(markets=("M" * 9_000,)))) <= 200
 
 
+def test_a_feed_without_names_is_said_in_the_title_and_what_falls_away_in_the_summary() -> None:
+    data = valid(alerting().alert(incident(lacks=("accounts", "order ids"))).body())["data"]
+    assert data["lacks"] == ["accounts", "order ids"]
+    assert data["title"].endswith("(feed without accounts and order ids)")
+    assert "who acts, whose quotes are missing and how long orders lived cannot be seen" in data["summary"]
+    assert "lacks" not in valid(alerting().alert(incident()).body())["data"]
+
+
+def test_a_row_says_what_its_score_would_be_without_it_and_which_level_was_crossed() -> None:
+    rows = (
+        Evidence("BTC-PERP", "cancel_burst", "cancels", "1/s", 9.0, 1.0, 0.0, 2.0, 0.9, without=3.12345678, level=3.9),
+        Evidence("BTC-PERP", "cancel_burst", "fleeting_cancels", "1/s", 2.0, 1.0, 0.0, 2.0, 0.1),
+    )
+    data = valid(alerting().alert(incident(evidence=rows)).body())["data"]
+    assert (data["evidence"][0]["without"], data["evidence"][0]["level"]) == (3.12346, 3.9)
+    assert "without" not in data["evidence"][1]
+    assert "Without cancels the cancel burst score would be 3.1, below the 3.9 that it crossed." in data["summary"]
+    needless = (replace(rows[0], without=4.2), rows[1])
+    assert "Even without cancels" in summary(incident(evidence=needless), str)
+
+
+def test_the_market_that_led_is_named_with_its_lead() -> None:
+    lead = Lead("ETH-PERP", "BTC-PERP", SECOND_NS // 4)
+    data = valid(alerting().alert(incident(led_by=lead)).body())["data"]
+    assert data["led_by"] == {"market": "ETH-PERP", "next": "BTC-PERP", "by_s": 0.25}
+
+
 def test_degraded_warming_and_reopened_are_said() -> None:
-    data = valid(alerting().alert(incident(degraded=True, warming=True, seq=3)).body())["data"]
+    data = valid(alerting().alert(incident(lacks=("accounts",), warming=True, seq=3)).body())["data"]
     assert data["degraded"] is True
     assert data["reopened"] is True
     assert data["warming"] is True

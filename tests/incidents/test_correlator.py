@@ -10,7 +10,7 @@ import pytest
 
 from detector.incidents.correlator import Correlator
 from detector.incidents.settings import SECOND_NS, IncidentSettings
-from detector.model.incident import Contributor, Reason, Severity
+from detector.model.incident import Contributor, Lead, Reason, Severity
 from tests.incidents.story import START_NS, Told, Window, context, during, scores
 
 BTC, ETH, SOL = "BTC-PERP", "ETH-PERP", "SOL-PERP"
@@ -132,6 +132,41 @@ def test_two_unrelated_ones_in_the_same_minute_stay_two() -> None:
     told.run({0: burst(BTC), 20: burst(ETH)}, until=120)
     assert len(told.ids()) == 2
     assert sorted(told.reasons()) == ["opened", "opened", "resolved", "resolved"]
+
+
+@pytest.mark.parametrize(("apart_s", "incidents"), [(0, 1), (2, 1), (3, 2), (5, 2)])
+def test_two_lone_markets_of_different_kinds_are_one_only_when_they_come_at_once(apart_s: int, incidents: int) -> None:
+    told = Told(MARKETS)
+    told.run({0: burst(BTC), apart_s: {**(burst(BTC) if not apart_s else {}), (ETH, "thin_book"): 3.5}})
+    assert len(told.ids()) == incidents
+
+
+@pytest.mark.parametrize(("shares", "incidents"), [((0.6, 0.6), 2), ((0.6, 0.4), 1), ((0.4, 0.4), 1)])
+def test_two_of_one_kind_are_two_when_another_account_is_the_cause_of_each(
+    shares: tuple[float, float], incidents: int
+) -> None:
+    causes = {BTC: Contributor(7, shares[0]), ETH: Contributor(8, shares[1])}
+    told = Told(MARKETS, who=lambda market, _detector: (causes[market],))
+    told.run({0: burst(BTC), 4: burst(ETH)})
+    assert len(told.ids()) == incidents
+
+
+def test_the_market_that_crossed_first_led_and_by_how_much_is_told() -> None:
+    told = Told(MARKETS)
+    told.run({3: burst(ETH), 5: burst(BTC), 6: burst(SOL)}, until=100)
+    assert [incident.led_by for incident in told.incidents] == [None, *[Lead(ETH, BTC, 2 * SECOND_NS)] * 2]
+
+
+def test_nobody_leads_where_two_moved_at_once() -> None:
+    told = Told(MARKETS)
+    told.run({3: {**burst(ETH), **burst(BTC)}, 5: burst(SOL)}, until=100)
+    assert {incident.led_by for incident in told.incidents} == {None}
+
+
+def test_evidence_knows_the_level_it_is_held_against() -> None:
+    weak, strong = Told(MARKETS).run([burst(value=3.5)])[0], Told(MARKETS).run([burst(value=5.5)])[0]
+    assert {row.level for row in weak.evidence} == {3.0}
+    assert {row.level for row in strong.evidence} == {4.0}  # where it begins to be a page
 
 
 def test_one_account_behind_two_markets_makes_them_one() -> None:

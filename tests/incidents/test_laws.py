@@ -143,6 +143,42 @@ def test_every_crossing_is_told_or_counted_and_everything_told_has_its_reasons(
         assert sum(c.share for c in incident.contributors) <= 1.0 + 1e-9
 
 
+KINDS = ("cancel_burst", "leverage_spike", "thin_book")
+
+
+@given(
+    st.lists(st.sampled_from(MARKETS), min_size=2, max_size=2, unique=True),
+    st.lists(st.sampled_from(KINDS), min_size=2, max_size=2, unique=True),
+    st.lists(st.sampled_from([3.4, 4.1, 8.0]), min_size=2, max_size=2),
+    st.integers(3, 59),
+    st.booleans(),
+)
+def test_two_kinds_of_trouble_in_two_markets_of_one_minute_are_two_unless_one_account_is_behind_both(
+    markets: list[str], kinds: list[str], heights: list[float], apart_s: int, shared: bool
+) -> None:
+    windows: Story = {0: {(markets[0], kinds[0]): heights[0]}, apart_s: {(markets[1], kinds[1]): heights[1]}}
+    told = told_of(windows, {market: 7 if shared else 7 + at for at, market in enumerate(markets)})
+    told.correlator = Correlator(IncidentSettings())
+    told.run(windows, until=apart_s + 1)
+    assert len(told.ids()) == (1 if shared else 2)
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(KINDS), st.integers(0, 4), st.sampled_from([3.4, 4.1, 8.0])), min_size=4, max_size=6
+    )
+)
+def test_a_shock_that_begins_in_three_markets_is_one_incident_whatever_shows_where(
+    pieces_of_it: list[tuple[str, int, float]],
+) -> None:
+    windows: dict[int, dict[tuple[str, str], float]] = {}
+    for at, (kind, second, height) in enumerate(pieces_of_it):
+        windows.setdefault(0 if at < 3 else second, {})[MARKETS[at], kind] = height
+    told = told_of(dict(windows), {market: at for at, market in enumerate(MARKETS)})
+    told.run(dict(windows), until=5)
+    assert len(told.ids()) == 1
+
+
 @settings(max_examples=8, deadline=None)
 @given(st.integers(0, 1 << 30), st.integers(2, 120))
 def test_flapping_for_an_hour_tells_a_bounded_story(seed: int, every: int) -> None:
