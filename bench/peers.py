@@ -17,7 +17,7 @@ import numpy.typing as npt
 from replay.instant import SECOND_NS
 from replay.judge import GRACE_NS
 from replay.laboratory_judge import real_labels, recall_row, verdicts_of
-from replay.laboratory_run import SAMPLE_WINDOWS, Call, Run
+from replay.laboratory_tally import SAMPLE_WINDOWS, Call, Run
 
 Samples = npt.NDArray[np.float64]  # (samples, M, F)
 Scores = npt.NDArray[np.float64]  # (samples, M), NaN = cannot say

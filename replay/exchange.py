@@ -50,6 +50,7 @@ class Exchange:
         self.until_ns = self.scenario.start_ns  # everything before is told
         self._ahead = np.zeros(0, EVENT)  # rows that belong to the next chunk
         self._messages = 0
+        self.rows = 0  # told so far
 
     @property
     def end_ns(self) -> int:
@@ -89,6 +90,7 @@ class Exchange:
         inside = (events["flags"] & Flag.SNAPSHOT) != 0
         events["offset"] = self._messages - 1 + np.cumsum(~inside)
         self._messages += int(np.sum(~inside))
+        self.rows += len(events)
         return events
 
     def _extend_common(self, until_ns: int) -> None:

@@ -16,7 +16,8 @@ import numpy as np
 from replay.instant import SECOND_NS
 from replay.judge import GRACE_NS, exposure_ns
 from replay.labels import Label
-from replay.laboratory_run import CALIBRATION, PROMISES, Call, Run
+from replay.laboratory_run import PROMISES
+from replay.laboratory_tally import CALIBRATION, Call, Run
 from replay.poisson import poisson_interval
 
 WEEK_NS = 7 * 86_400 * SECOND_NS

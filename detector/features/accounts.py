@@ -45,8 +45,10 @@ class Accounts(Group):
         cancelled = named & (counts["cancels"] > 0)
         values[cancelled, 1] = counts["most_cancels"][cancelled] / counts["cancels"][cancelled]
         seats = tables.makers["participant"][:markets]
-        lots = (tables.participants["bid_lots"] + tables.participants["ask_lots"])[np.maximum(seats, 0)]
-        resting = np.where(seats >= 0, lots, 0).astype(np.float64)
+        seated = seats >= 0
+        index = seats[seated]  # one column of the few rows that matter: the table is long and wide
+        resting = np.zeros(seats.shape)
+        resting[seated] = tables.participants["bid_lots"][index] + tables.participants["ask_lots"][index]
         total = resting.sum(axis=1)
         held = total > 0
         values[held, 2] = resting.max(axis=1)[held] / total[held]

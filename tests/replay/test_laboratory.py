@@ -16,7 +16,8 @@ from replay.feed import batches
 from replay.incidents_plan import plan, third
 from replay.laboratory import HELD_OUT, SIZES, Size, jobs, scenario_of
 from replay.laboratory_judge import false_pages, rate_row, verdicts_of, weeks
-from replay.laboratory_run import KEY, Call, Run, Shadowed, batches_of
+from replay.laboratory_run import KEY, Shadowed, batches_of
+from replay.laboratory_tally import Call, Run
 from replay.scenario import Scenario
 
 SMALL = Size(1, 2, 0.04)
