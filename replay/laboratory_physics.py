@@ -23,7 +23,8 @@ from replay.scenario import MarketSpec, Planted, Scenario
 STEP_S = 0.1
 RAISES_UP = 0.55  # of the leverage changes at the base rate, about
 COLUMNS = (
-    "class", "third", "amplitude", "accounts", "to_climax_s", "cancels_normal", "cancels_extra", "cancels_lost", "cancels_sigmas",
+    "class", "third", "amplitude", "accounts", "to_climax_s", "cancels_normal", "cancels_extra", "cancels_lost",
+    "cancels_sigmas",
     "raises_normal", "raises_extra", "notional_x", "quotes_gone", "quotes_moved",
 )  # fmt: skip
 
