@@ -162,7 +162,7 @@ def rescore(
     callers = Callers()
     result = Run(job.kind, job.seed, scenario, recording.labels, {})
     tally = Tally(result, scenario, sampled=sampled)
-    context = Context(lambda market, detector: (), lambda markets, first, last: (), lambda market: False)
+    context = Context(lambda market, detector: (), lambda markets, first, last: (), lambda market: ())
     for windows in recording.windows():
         learn = windows.calm & windows.fresh & (not windows.idle)
         busy = correlator.open_markets()
