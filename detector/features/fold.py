@@ -11,9 +11,8 @@ from detector.features.ledger import LATE, NEED_MARKET, apply, room_for
 from detector.features.makers import sample_makers, seat, wants_seat
 from detector.features.tables import Count
 from detector.kernels import inlined, kernel
-from detector.kernels.orders import order_home
-from detector.kernels.participants import participant_home
-from detector.kernels.prefetch import prefetch
+from detector.kernels.prefetch import prefetch, prefetch_row
+from detector.kernels.slots import place_near, slot_home, tag_of
 
 AHEAD, NEAR = 16, 8  # events before their turn: memory takes about as long as folding a few
 _EVENTS, _LATE = int(Count.EVENTS), int(Count.LATE)
@@ -34,19 +33,25 @@ def _fetch_ahead(tables: Any, event: Any, market_of: Any) -> Any:
     if market < 0:
         return
     if event["order"] != np.uint64(0):
-        prefetch(tables.orders, order_home(event["order"], market, len(tables.orders) - 1))
+        prefetch(tables.order_slots, slot_home(tag_of(event["order"], market), len(tables.order_slots) - 1))
     if event["account"] != np.uint64(0):
-        prefetch(tables.slots, participant_home(event["account"], market, len(tables.slots) - 1))
+        prefetch(tables.slots, slot_home(tag_of(event["account"], market), len(tables.slots) - 1))
 
 
 @inlined
 def _fetch_near(tables: Any, event: Any, market_of: Any) -> Any:
-    """The account's own row: its place is known by now."""
+    """The rows themselves: their places are known by now."""
     market = np.int64(market_of[event["market"]])
-    if market >= 0 and event["account"] != np.uint64(0):
-        index = np.int64(tables.slots[participant_home(event["account"], market, len(tables.slots) - 1)])
+    if market < 0:
+        return
+    if event["order"] != np.uint64(0):
+        row = place_near(tables.order_slots, tag_of(event["order"], market))
+        if row >= 0:
+            prefetch_row(tables.orders, row)
+    if event["account"] != np.uint64(0):
+        index = place_near(tables.slots, tag_of(event["account"], market))
         if index >= 0:
-            prefetch(tables.participants, index)
+            prefetch_row(tables.participants, index)
 
 
 @kernel

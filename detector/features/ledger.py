@@ -11,7 +11,7 @@ from detector.features.sequence import in_sequence
 from detector.features.tables import CREDITS, HAS_ACCOUNTS, HAS_LEVELS, HAS_LEVERAGE, HAS_ORDERS, Count, Need
 from detector.kernels import inlined, kernel
 from detector.kernels.levels import CROWDED, level_change
-from detector.kernels.orders import order_find, order_remove
+from detector.kernels.orders import order_add, order_find, order_remove
 from detector.kernels.participants import participant_of
 from detector.model.events import LATE_WINDOW, Effect, Flag, Kind, StatusCode
 
@@ -41,14 +41,22 @@ LATE = int(LATE_WINDOW)
 @inlined
 def room_for(tables: Any, market: Any) -> Any:
     """What must grow before one more event of this market may be applied; 0 = nothing."""
-    if 2 * (tables.order_use[0] + 1) > len(tables.orders) and tables.order_use[0] < tables.limits[0]:
-        return NEED_ORDERS
+    if tables.order_use[0] < tables.limits[0]:
+        rows_gone = tables.order_use[2] < 0 and tables.order_use[1] == len(tables.orders)
+        if rows_gone or 2 * (tables.order_use[0] + 1) > len(tables.order_slots):
+            return NEED_ORDERS
     most = max(tables.runs[2 * market]["count"], tables.runs[2 * market + 1]["count"])
     if tables.level_use[0] + 4 * most + 64 > len(tables.levels):
         return NEED_LEVELS
     if tables.participant_use[0] + 2 > len(tables.participants):
         return NEED_PARTICIPANTS
     return 0
+
+
+@inlined
+def side_of(run: Any) -> Any:
+    """1 = its levels are bids, -1 = asks."""
+    return np.int64(1 - 2 * (run & 1))
 
 
 @inlined
@@ -124,16 +132,15 @@ def _rest(tables: Any, market: Any, side: Any, price_ticks: Any, lots: Any) -> A
 
 
 @inlined
-def _drop(tables: Any, slot: Any) -> Any:
+def _drop(tables: Any, row: Any) -> Any:
     """Take an order wholly off the book."""
-    order = tables.orders[slot]
-    market = order["market"]
-    side = order["side"]
+    order = tables.orders[row]
+    market = order["run"] >> 1
+    side = side_of(order["run"])
     _rest(tables, market, side, order["price_ticks"], -order["qty_lots"])
     _quotes(tables, order["participant"], side, -1, -order["price_ticks"], -order["qty_lots"])
     tables.markets[market]["open_orders"] -= 1
-    tables.order_use[0] -= 1
-    order_remove(tables.orders, slot)
+    order_remove(tables.order_slots, tables.orders, tables.order_markets, tables.order_use, row)
 
 
 @inlined
@@ -141,20 +148,19 @@ def _place(tables: Any, event: Any, market: Any) -> Any:
     tables.markets[market]["has"] |= HAS_ORDERS
     participant = _named(tables, event["account"], market, event["event_ns"])
     event["participant"] = participant
-    slot = order_find(tables.orders, event["order"], market)
-    amended = slot >= 0
+    row = order_find(tables.order_slots, tables.orders, event["order"], market)
+    amended = row >= 0
     placed_ns = event["event_ns"]
     moved = event["qty_lots"]
     if amended:
-        order = tables.orders[slot]
+        order = tables.orders[row]
         if event["account"] == np.uint64(0):
             participant = np.int64(order["participant"])
             event["participant"] = participant
         moved = event["qty_lots"] - order["qty_lots"]
         if order["price_ticks"] == event["price_ticks"] and moved <= 0:
             placed_ns = order["placed_ns"]  # made smaller, it keeps its place in the queue
-        _drop(tables, slot)
-        slot = order_find(tables.orders, event["order"], market)
+        _drop(tables, row)
     if tables.order_use[0] >= tables.limits[0]:
         tables.counts[_ORDERS_FULL] += 1
         event["effect"] = REFUSED
@@ -162,15 +168,21 @@ def _place(tables: Any, event: Any, market: Any) -> Any:
     if not _rest(tables, market, event["side"], event["price_ticks"], event["qty_lots"]):
         event["effect"] = REFUSED
         return
-    fresh = tables.orders[-1 - slot]
-    fresh["order"] = event["order"]
-    fresh["market"] = market
-    fresh["side"] = event["side"]
+    fresh = tables.orders[
+        order_add(
+            tables.order_slots,
+            tables.orders,
+            tables.order_markets,
+            tables.order_use,
+            event["order"],
+            market,
+            event["side"],
+        )
+    ]
     fresh["price_ticks"] = event["price_ticks"]
     fresh["qty_lots"] = event["qty_lots"]
     fresh["placed_ns"] = placed_ns
     fresh["participant"] = participant
-    tables.order_use[0] += 1
     tables.markets[market]["open_orders"] += 1
     _quotes(tables, participant, event["side"], 1, event["price_ticks"], event["qty_lots"])
     event["effect"] = AMENDED if amended else PLACED
@@ -184,14 +196,15 @@ def _place(tables: Any, event: Any, market: Any) -> Any:
 @inlined
 def _take(tables: Any, event: Any, market: Any, everything: Any, effect: Any) -> Any:
     """A cancel or a fill of a resting order."""
-    slot = order_find(tables.orders, event["order"], market)
-    if slot < 0:
+    row = order_find(tables.order_slots, tables.orders, event["order"], market)
+    if row < 0:
         tables.counts[_UNKNOWN_ORDER] += 1
         event["effect"] = UNKNOWN
         return np.int64(-1)
-    order = tables.orders[slot]
+    order = tables.orders[row]
     lots = order["qty_lots"] if everything else min(event["qty_lots"], order["qty_lots"])
-    event["side"] = order["side"]
+    side = side_of(order["run"])
+    event["side"] = side
     event["age_ns"] = max(np.int64(0), event["event_ns"] - order["placed_ns"])
     event["moved_lots"] = lots
     event["effect"] = effect
@@ -199,10 +212,10 @@ def _take(tables: Any, event: Any, market: Any, everything: Any, effect: Any) ->
         event["price_ticks"] = order["price_ticks"]
     owner = np.int64(order["participant"])
     if lots >= order["qty_lots"]:
-        _drop(tables, slot)
+        _drop(tables, row)
     else:
-        _rest(tables, market, order["side"], order["price_ticks"], -lots)
-        _quotes(tables, owner, order["side"], 0, 0, -lots)
+        _rest(tables, market, side, order["price_ticks"], -lots)
+        _quotes(tables, owner, side, 0, 0, -lots)
         order["qty_lots"] -= lots
     return owner
 
@@ -287,13 +300,11 @@ def _trade(tables: Any, event: Any, market: Any) -> Any:
 @kernel
 def _clear_book(tables: Any, market: Any) -> Any:
     tables.counts[_SNAPSHOTS] += 1
-    if tables.markets[market]["open_orders"] > 0:
-        slot = 0
-        while slot < len(tables.orders):
-            if tables.orders[slot]["order"] != np.uint64(0) and tables.orders[slot]["market"] == market:
-                _drop(tables, slot)  # the next order may move into this slot: look again
-            else:
-                slot += 1
+    row = 0
+    while tables.markets[market]["open_orders"] > 0:
+        if tables.order_markets[row] == market:
+            _drop(tables, row)
+        row += 1
     tables.runs[2 * market]["count"] = 0
     tables.runs[2 * market + 1]["count"] = 0
     makers = tables.makers[market]

@@ -24,9 +24,9 @@ def _rescale_prices(tables: Any, market: Any, by: Any) -> Any:
         for at in range(start, start + tables.runs[run]["count"]):
             tables.levels[at]["key"] *= by
     if tables.markets[market]["open_orders"] > 0:
-        for slot in range(len(tables.orders)):
-            if tables.orders[slot]["order"] != np.uint64(0) and tables.orders[slot]["market"] == market:
-                tables.orders[slot]["price_ticks"] *= by
+        for row in range(tables.order_use[1]):
+            if tables.order_markets[row] == market:
+                tables.orders[row]["price_ticks"] *= by
     index = tables.first[market]
     while index >= 0:
         tables.participants[index]["bid_price_sum"] *= by
@@ -45,9 +45,9 @@ def _rescale_quantities(tables: Any, market: Any, by: Any) -> Any:
         for at in range(start, start + tables.runs[run]["count"]):
             tables.levels[at]["qty_lots"] *= by
     if tables.markets[market]["open_orders"] > 0:
-        for slot in range(len(tables.orders)):
-            if tables.orders[slot]["order"] != np.uint64(0) and tables.orders[slot]["market"] == market:
-                tables.orders[slot]["qty_lots"] *= by
+        for row in range(tables.order_use[1]):
+            if tables.order_markets[row] == market:
+                tables.orders[row]["qty_lots"] *= by
     index = tables.first[market]
     while index >= 0:
         tables.participants[index]["bid_lots"] *= by

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from detector.kernels.levels import LEVEL, RUN, levels_move
-from detector.kernels.orders import ORDER, orders_move
-from detector.kernels.participants import PARTICIPANT, participants_rehash
+from detector.kernels.orders import ORDER, orders_enter
+from detector.kernels.participants import PARTICIPANT, participants_enter
+from detector.kernels.slots import slots_move
 from detector.model.arrays import widen
 from detector.model.state import State, Tree
 
@@ -47,6 +48,9 @@ MARKET = np.dtype(
 
 CREDIT = np.dtype([("price_ticks", "<i8"), ("lots", "<i8"), ("at_ns", "<i8"), ("side", "i1")], align=True)
 CREDITS = 64  # per market, direct-mapped by price: trades and level decreases that wait for each other
+
+ENTERED = ("slots", "order_slots", "order_markets")  # tables made again from the dense ones
+DENSE = ("orders", "participants")
 
 DEPTHS_BPS = (5.0, 10.0, 25.0, 50.0)
 SAMPLE = np.dtype(
@@ -122,10 +126,12 @@ class Tables(NamedTuple):
     runs: Any  # RUN (2 M): bids of market m at 2 m, asks at 2 m + 1
     levels: Any  # LEVEL (pool)
     level_use: Any  # int64 (1)
-    orders: Any  # ORDER (slots, a power of two)
-    order_use: Any  # int64 (1)
+    orders: Any  # ORDER (rows, dense)
+    order_markets: Any  # int32 (rows): each row's market, -1 = free
+    order_slots: Any  # uint64 (a power of two): kernels/slots.py
+    order_use: Any  # int64 (3): orders that rest, rows handed out, first free row
     participants: Any  # PARTICIPANT (dense)
-    slots: Any  # int32 (power of two): index of the participant, -1 = empty
+    slots: Any  # uint64 (a power of two): kernels/slots.py
     participant_use: Any  # int64 (2)
     first: Any  # int32 (M)
     held: Any  # int64 (M)
@@ -147,10 +153,12 @@ def make(limits: Limits, ring: int, width_ns: int) -> Tables:
         runs=np.zeros(2 * markets, RUN),
         levels=np.zeros(1024, LEVEL),
         level_use=np.zeros(1, np.int64),
-        orders=np.zeros(4096, ORDER),
-        order_use=np.zeros(1, np.int64),
+        orders=np.zeros(2048, ORDER),
+        order_markets=np.zeros(2048, np.int32),
+        order_slots=np.zeros(4096, np.uint64),
+        order_use=np.array([0, 0, -1], np.int64),
         participants=np.zeros(1024, PARTICIPANT),
-        slots=np.full(2048, -1, np.int32),
+        slots=np.zeros(2048, np.uint64),
         participant_use=np.array([0, -1], np.int64),
         first=np.full(markets, -1, np.int32),
         held=np.zeros(markets, np.int64),
@@ -207,9 +215,14 @@ def grown(tables: Tables) -> Tables:
     need = int(tables.need[0])
     tables.need[0] = Need.NOTHING
     if need == Need.ORDERS:
-        orders = np.zeros(2 * len(tables.orders), ORDER)
-        orders_move(tables.orders, orders)
-        return tables._replace(orders=orders)
+        if 2 * (int(tables.order_use[0]) + 1) > len(tables.order_slots):
+            slots = np.zeros(2 * len(tables.order_slots), np.uint64)
+            slots_move(tables.order_slots, slots)
+            tables = tables._replace(order_slots=slots)
+        if int(tables.order_use[1]) < len(tables.orders):
+            return tables
+        rows = 2 * len(tables.orders)
+        return tables._replace(orders=longer(tables.orders, rows), order_markets=longer(tables.order_markets, rows))
     if need == Need.LEVELS:
         wanted = int(np.maximum(16, 2 * tables.runs["count"]).sum())
         largest = int(tables.runs["count"].max(initial=0))
@@ -217,20 +230,16 @@ def grown(tables: Tables) -> Tables:
         use = levels_move(tables.levels, tables.runs, levels)
         return tables._replace(levels=levels, level_use=np.array([use], np.int64))
     assert need == Need.PARTICIPANTS, f"a fold stopped for an unknown reason {need}"
-    participants = widen(tables.participants, 0, 2 * len(tables.participants))
-    slots = np.full(2 * len(participants), -1, np.int32)
-    participants_rehash(participants, int(tables.participant_use[0]), slots)
-    return tables._replace(participants=participants, slots=slots)
+    slots = np.zeros(2 * len(tables.slots), np.uint64)
+    slots_move(tables.slots, slots)
+    return tables._replace(participants=longer(tables.participants, 2 * len(tables.participants)), slots=slots)
 
 
 def to_state(tables: Tables) -> State:
-    """Every table; hash tables as their dense content, so that a restored one needs no slot order."""
-    state: dict[str, Tree] = {
-        name: array for name, array in tables._asdict().items() if name not in ("slots", "orders")
-    }
-    orders = tables.orders
-    state["orders"] = orders[orders["order"] != 0]
-    state["order_room"] = len(orders)
+    """Every table, the rows in use of the dense ones, and no slots: they are entered again."""
+    state: dict[str, Tree] = {name: array for name, array in tables._asdict().items() if name not in ENTERED}
+    state["orders"] = tables.orders[: int(tables.order_use[1])]
+    state["order_room"] = len(tables.orders)
     state["participants"] = tables.participants[: int(tables.participant_use[0])]
     state["participant_room"] = len(tables.participants)
     return state
@@ -242,18 +251,24 @@ def from_state(tables: Tables, state: State) -> Tables:
         if not np.array_equal(np.asarray(state[name]), getattr(tables, name)):
             raise ValueError(f"the saved state has another {name}: windows.width or input.lateness was changed")
     arrays: dict[str, Any] = {
-        name: np.array(state[name]) for name in Tables._fields if name not in ("slots", "orders", "limits")
+        name: np.array(state[name]) for name in Tables._fields if name not in (*ENTERED, *DENSE, "limits")
     }
-    room = state["order_room"]
-    assert isinstance(room, int)
-    orders = np.zeros(room, ORDER)
-    orders_move(np.asarray(state["orders"]), orders)
-    place = state["participant_room"]
-    assert isinstance(place, int)
-    participants = widen(arrays["participants"], 0, place)
-    slots = np.full(2 * place, -1, np.int32)
-    participants_rehash(participants, int(arrays["participant_use"][0]), slots)
-    arrays.update(orders=orders, participants=participants, slots=slots, limits=tables.limits)
     if arrays["makers"].shape[1] != tables.makers.shape[1]:
         raise ValueError("the saved state has another limits.makers_max")
+    rooms = (state["order_room"], state["participant_room"])
+    assert isinstance(rooms[0], int) and isinstance(rooms[1], int)
+    orders = longer(np.asarray(state["orders"]), rooms[0])
+    markets, order_slots = np.zeros(rooms[0], np.int32), np.zeros(2 * rooms[0], np.uint64)
+    orders_enter(order_slots, orders, markets, int(arrays["order_use"][1]))
+    participants, slots = longer(np.asarray(state["participants"]), rooms[1]), np.zeros(2 * rooms[1], np.uint64)
+    participants_enter(participants, int(arrays["participant_use"][0]), slots)
+    arrays.update(orders=orders, order_markets=markets, order_slots=order_slots)
+    arrays.update(participants=participants, slots=slots, limits=tables.limits)
     return Tables(**arrays)
+
+
+def longer(array: Any, size: int) -> Any:
+    """`array` with `size` rows, zeros behind it. Memory behind it is only taken when it is written to."""
+    made = np.zeros(size, array.dtype)
+    made[: len(array)] = array
+    return made

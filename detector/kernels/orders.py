@@ -1,6 +1,6 @@
-"""The table of open orders: open addressing, linear probing, backward-shift deletion (no tombstones).
+"""Open orders: a dense table of rows, found through slots (kernels/slots.py). Rows given back are used again first.
 
-Keys are keyed digests (kernels/digest.py), so slots need no second hash. Nothing may depend on slot order.
+Nothing may depend on which row an order stands in.
 """
 
 from __future__ import annotations
@@ -10,72 +10,77 @@ from typing import Any
 import numpy as np
 
 from detector.kernels import kernel
+from detector.kernels.slots import MISSING, slot_drop, slot_put, tag_of
 
 ORDER = np.dtype(
     [
-        ("order", "<u8"),  # digest, 0 = empty slot
+        ("order", "<u8"),  # digest, 0 = free row
         ("price_ticks", "<i8"),
         ("qty_lots", "<i8"),  # what still rests, > 0
         ("placed_ns", "<i8"),
-        ("market", "<i4"),
-        ("participant", "<i4"),  # -1 = account unknown
-        ("side", "i1"),
+        ("run", "<i4"),  # of its price levels: twice its market, and one more for a sell
+        ("participant", "<i4"),  # -1 = account unknown; of a free row: the next free one, -1 = none
     ],
     align=True,
 )
+FREE_MARKET = -1
+
+_LIVE, _ROWS, _FREE = 0, 1, 2  # places in `use`
 
 
 @kernel
-def order_home(order: Any, market: Any, mask: Any) -> Any:
-    """The slot an order belongs in."""
-    mixed = (np.uint64(order) ^ (np.uint64(market) * np.uint64(0x9E3779B97F4A7C15))) * np.uint64(0xD6E8FEB86659FD93)
-    return np.int64((mixed >> np.uint64(16)) & np.uint64(mask))
-
-
-@kernel
-def order_find(orders: Any, order: Any, market: Any) -> Any:
-    """Slot of the order, or -1 - (the free slot where it would go)."""
-    mask = len(orders) - 1
-    slot = order_home(order, market, mask)
-    while orders[slot]["order"] != np.uint64(0):
-        if orders[slot]["order"] == np.uint64(order) and orders[slot]["market"] == market:
-            return slot
+def order_find(slots: Any, orders: Any, order: Any, market: Any) -> Any:
+    """Row of the order, MISSING when it does not rest."""
+    tag = tag_of(order, market)
+    mask = len(slots) - 1
+    slot = np.int64(tag & np.uint64(mask))
+    while slots[slot] != np.uint64(0):
+        if slots[slot] >> np.uint64(32) == tag:
+            row = np.int64(slots[slot] & np.uint64(0xFFFFFFFF)) - 1
+            if orders[row]["order"] == np.uint64(order) and orders[row]["run"] >> 1 == market:
+                return row
         slot = (slot + 1) & mask
-    return -1 - slot
+    return np.int64(MISSING)
 
 
 @kernel
-def order_remove(orders: Any, slot: Any) -> Any:
-    """Empty `slot` and close the gap, so that every probe still ends where it should."""
-    mask = len(orders) - 1
-    hole = slot
-    at = slot
-    while True:
-        at = (at + 1) & mask
-        if orders[at]["order"] == np.uint64(0):
-            break
-        home = order_home(orders[at]["order"], orders[at]["market"], mask)
-        if ((at - home) & mask) >= ((at - hole) & mask):
-            _copy(orders, at, orders, hole)
-            hole = at
-    orders[hole]["order"] = np.uint64(0)
+def order_add(slots: Any, orders: Any, markets: Any, use: Any, order: Any, market: Any, side: Any) -> Any:
+    """A row for an order that does not rest yet: its key is written, the rest is the caller's. There is room for it.
+
+    use: int64 (3), orders that rest, rows handed out so far, head of the list of free ones. markets: int32 (rows), so
+    that all orders of a market are found without a look at the others.
+    """
+    row = use[_FREE]
+    if row >= 0:
+        use[_FREE] = np.int64(orders[row]["participant"])
+    else:
+        row = use[_ROWS]
+        use[_ROWS] += 1
+    use[_LIVE] += 1
+    orders[row]["order"] = np.uint64(order)
+    orders[row]["run"] = 2 * market if side > 0 else 2 * market + 1
+    markets[row] = market
+    slot_put(slots, tag_of(order, market), row)
+    return row
 
 
 @kernel
-def _copy(source: Any, at: Any, target: Any, to: Any) -> Any:
-    target[to]["order"] = source[at]["order"]
-    target[to]["price_ticks"] = source[at]["price_ticks"]
-    target[to]["qty_lots"] = source[at]["qty_lots"]
-    target[to]["placed_ns"] = source[at]["placed_ns"]
-    target[to]["market"] = source[at]["market"]
-    target[to]["participant"] = source[at]["participant"]
-    target[to]["side"] = source[at]["side"]
+def order_remove(slots: Any, orders: Any, markets: Any, use: Any, row: Any) -> Any:
+    """Give the row back."""
+    slot_drop(slots, tag_of(orders[row]["order"], orders[row]["run"] >> 1), row)
+    orders[row]["order"] = np.uint64(0)
+    orders[row]["participant"] = np.int32(use[_FREE])
+    markets[row] = FREE_MARKET
+    use[_FREE] = row
+    use[_LIVE] -= 1
 
 
 @kernel
-def orders_move(source: Any, target: Any) -> Any:
-    """Put every order of `source` into the (empty, larger) `target`."""
-    for at in range(len(source)):
-        if source[at]["order"] != np.uint64(0):
-            slot = -1 - order_find(target, source[at]["order"], source[at]["market"])
-            _copy(source, at, target, slot)
+def orders_enter(slots: Any, orders: Any, markets: Any, rows: Any) -> Any:
+    """Fill the (empty) `slots` and `markets` from the first `rows` rows."""
+    for row in range(rows):
+        if orders[row]["order"] == np.uint64(0):
+            markets[row] = FREE_MARKET
+            continue
+        markets[row] = orders[row]["run"] >> 1
+        slot_put(slots, tag_of(orders[row]["order"], orders[row]["run"] >> 1), row)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from detector.kernels import kernel
+from detector.kernels.slots import MISSING, slot_drop, slot_put, tag_of
 
 PARTICIPANT = np.dtype(
     [
@@ -38,44 +39,21 @@ PARTICIPANT = np.dtype(
     align=True,
 )
 
-MISSING = -1
 TABLE_FULL = -2  # the dense table or its slots must be grown, then the same call repeated
 
 
 @kernel
-def participant_home(account: Any, market: Any, mask: Any) -> Any:
-    """The slot a participant belongs in."""
-    mixed = (np.uint64(account) ^ (np.uint64(market) * np.uint64(0x9E3779B97F4A7C15))) * np.uint64(0xD6E8FEB86659FD93)
-    return np.int64((mixed >> np.uint64(16)) & np.uint64(mask))
-
-
-@kernel
 def _find(slots: Any, participants: Any, account: Any, market: Any) -> Any:
+    tag = tag_of(account, market)
     mask = len(slots) - 1
-    slot = participant_home(account, market, mask)
-    while slots[slot] >= 0:
-        index = slots[slot]
-        if participants[index]["account"] == np.uint64(account) and participants[index]["market"] == market:
-            return slot
+    slot = np.int64(tag & np.uint64(mask))
+    while slots[slot] != np.uint64(0):
+        if slots[slot] >> np.uint64(32) == tag:
+            index = np.int64(slots[slot] & np.uint64(0xFFFFFFFF)) - 1
+            if participants[index]["account"] == np.uint64(account) and participants[index]["market"] == market:
+                return index
         slot = (slot + 1) & mask
-    return -1 - slot
-
-
-@kernel
-def _forget(slots: Any, participants: Any, slot: Any) -> Any:
-    mask = len(slots) - 1
-    hole = slot
-    at = slot
-    while True:
-        at = (at + 1) & mask
-        if slots[at] < 0:
-            break
-        index = slots[at]
-        home = participant_home(participants[index]["account"], participants[index]["market"], mask)
-        if ((at - home) & mask) >= ((at - hole) & mask):
-            slots[hole] = slots[at]
-            hole = at
-    slots[hole] = -1
+    return np.int64(MISSING)
 
 
 @kernel
@@ -102,7 +80,7 @@ def _prune(slots: Any, participants: Any, use: Any, first: Any, held: Any, marke
         following = participants[index]["next"]
         alone = participants[index]["bid_orders"] + participants[index]["ask_orders"] == 0
         if alone and participants[index]["seat"] < 0 and participants[index]["acted_ns"] <= cut_ns:
-            _forget(slots, participants, _find(slots, participants, participants[index]["account"], market))
+            slot_drop(slots, tag_of(participants[index]["account"], market), np.int64(index))
             if before < 0:
                 first[market] = following
             else:
@@ -127,12 +105,11 @@ def participant_of(
     """
     found = _find(slots, participants, account, market)
     if found >= 0:
-        return np.int64(slots[found])
+        return found
     if held[market] >= quota:
         _prune(slots, participants, use, first, held, market)
         if held[market] >= quota:
             return np.int64(MISSING)
-        found = _find(slots, participants, account, market)
     if use[1] >= 0:
         index = use[1]
         use[1] = np.int64(participants[index]["next"])
@@ -165,17 +142,16 @@ def participant_of(
     place["seat"] = -1
     first[market] = index
     held[market] += 1
-    slots[-1 - found] = index
+    slot_put(slots, tag_of(account, market), np.int64(index))
     return np.int64(index)
 
 
 @kernel
-def participants_rehash(participants: Any, count: Any, slots: Any) -> Any:
-    """Fill the (empty, -1) `slots` with every participant of the dense table."""
+def participants_enter(participants: Any, count: Any, slots: Any) -> Any:
+    """Fill the (empty) `slots` with every participant of the dense table."""
     for index in range(count):
         if participants[index]["account"] != np.uint64(0):
-            at = _find(slots, participants, participants[index]["account"], participants[index]["market"])
-            slots[-1 - at] = index
+            slot_put(slots, tag_of(participants[index]["account"], participants[index]["market"]), index)
 
 
 @kernel

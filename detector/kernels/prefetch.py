@@ -6,9 +6,14 @@ from typing import Any
 
 from detector.kernels import COMPILED, inlined
 
+LINE_BYTES = 64
 
-def _instruction() -> Any:
-    """The processor's own, for row `index` of a one-dimensional array; nothing where nothing is compiled."""
+
+def _instruction(whole: bool) -> Any:
+    """The processor's own, for row `index` of a one-dimensional array; nothing where nothing is compiled.
+
+    whole: every cache line of the row, not just the first.
+    """
     if not COMPILED:
         return lambda array, index: None
 
@@ -30,7 +35,11 @@ def _instruction() -> Any:
             word = ir.IntType(32)
             shape = ir.FunctionType(ir.VoidType(), [address.type, word, word, word])
             llvm = tools.get_or_insert_function(builder.module, shape, "llvm.prefetch.p0")
-            builder.call(llvm, [address, word(0), word(3), word(1)])  # to be read, kept near, data
+            size = context.get_abi_sizeof(context.get_data_type(kind.dtype))
+            # a row lies anywhere: its last byte may be in one line more
+            for start in (*range(0, size, LINE_BYTES), size - 1) if whole else (0,):
+                line = builder.gep(address, [word(start)])
+                builder.call(llvm, [line, word(0), word(3), word(1)])  # to be read, kept near, data
             return context.get_dummy_value()
 
         return told.void(array, told.intp), generate
@@ -38,10 +47,16 @@ def _instruction() -> Any:
     return intrinsic(ask)
 
 
-_ask = _instruction()
+_ask, _ask_whole = _instruction(whole=False), _instruction(whole=True)
 
 
 @inlined
 def prefetch(array: Any, index: Any) -> Any:
     """Row `index` of a one-dimensional array will be touched soon. 0 <= index < len."""
     _ask(array, index)
+
+
+@inlined
+def prefetch_row(array: Any, index: Any) -> Any:
+    """The whole row `index` of a one-dimensional array will be touched soon. 0 <= index < len."""
+    _ask_whole(array, index)

@@ -23,7 +23,7 @@ import zstandard
 from detector.model.state import State, Tree
 
 MAGIC = b"foreshk1"  # the last byte is the format's version
-SCHEMA = 1  # what the tree means to this program; a newer one is refused
+SCHEMA = 2  # what the tree means to this program; a newer one is refused
 DEPTH_MAX = 32  # dicts and lists inside each other
 BODY_BYTES_MAX = 2 << 30  # arrays, uncompressed: also the bound on what a hostile body may expand to
 HEADER_BYTES_MAX = 64 << 20

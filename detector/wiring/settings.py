@@ -57,7 +57,7 @@ class Limits(Section):
     orders_max: int = Field(
         default=1 << 24,
         ge=1024,
-        description="Open orders over all markets, 48 bytes each. Further orders are not booked.",
+        description="Open orders over all markets, 60 to 80 bytes each. Further orders are not booked.",
     )
     levels_max: int = Field(
         default=16384, ge=64, description="Price levels per market and side. An order at one more is not booked."

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from detector.anomaly.second_opinion import load
+from detector.features.tables import Need, grown
 from detector.model.records import pack
 from detector.wiring.build import build_format, build_pipeline
 from detector.wiring.config import Configuration
@@ -36,7 +37,11 @@ def warm(config: Configuration) -> None:
     pipeline.step([replace(rest, payload=rest.payload.copy())])
     pipeline.finish()
     state = pipeline.state()
-    build_pipeline(config, pseudonym_key=KEY, format_name="native").restore(state)
+    twin = build_pipeline(config, pseudonym_key=KEY, format_name="native")
+    twin.restore(state)
+    for need in (Need.LEVELS, Need.PARTICIPANTS):  # or the first table that grows would wait for the compiler
+        twin.shard.tables.need[0] = need
+        twin.shard.tables = grown(twin.shard.tables)
 
 
 def _events() -> Iterator[dict[str, object]]:

@@ -27,12 +27,11 @@ batches = [source.read() for _ in range(90)]
 late.clear()
 for batch in batches:
     pipeline.step([batch])
-print(" ".join(sorted(set(late) - {"levels_move", "orders_move", "participants_rehash", "deepest"})))
+print(" ".join(sorted(set(late) - {"deepest"})))
 """
 
 
 @pytest.mark.slow
 def test_after_warming_the_engine_compiles_nothing_more() -> None:
-    """Tables that grow are moved by kernels of their own, which compile when the first one grows: a moment."""
     done = subprocess.run([sys.executable, "-c", PROGRAM], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
