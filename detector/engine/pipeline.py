@@ -16,6 +16,7 @@ import numpy as np
 
 from detector.anomaly.base import Detector
 from detector.anomaly.second_opinion import SecondOpinion
+from detector.engine.calendar import raised
 from detector.engine.lane import Lane
 from detector.engine.shard import Shard
 from detector.engine.step import Scored, Step
@@ -247,12 +248,14 @@ class Pipeline:
     def _close(self, window: int, idle: bool, scored: list[Scored]) -> tuple[Incident, ...]:
         windows = self.shard.close(window, idle)
         busy = self.correlator.open_markets()
-        learn = windows.calm & windows.fresh & (not idle)
+        learn = windows.normal
         if busy:
             learn &= np.array([market not in busy for market in windows.markets], np.bool_)
         scores: tuple[Score, ...] = ()
         for detector in self.detectors:
             scores = (*scores, detector.score(windows, learn, scores))
+        if windows.busy is not None:
+            scores = raised(scores, windows.busy)
         told = self.correlator.step(windows.close_ns, windows.width_ns, scores, self._context(window))
         if self.second_opinion is not None:
             told = tuple(self._with_opinion(incident, scores) for incident in told)
@@ -283,7 +286,10 @@ class Pipeline:
             told = shard.feeds(shard.index[market])
             return tuple(name for name, bit in ((ACCOUNTS, HAS_ACCOUNTS), (ORDER_IDS, HAS_ORDERS)) if not told & bit)
 
-        return Context(who, self._positions, lacks)
+        def phases(market: str) -> tuple[str, ...]:
+            return shard.calendar.names(market, at_ns - self.settings.width_ns, at_ns)
+
+        return Context(who, self._positions, lacks, phases)
 
     def _positions(self, markets: tuple[str, ...], from_ns: int, to_ns: int) -> tuple[Position, ...]:
         wanted = set(markets)
