@@ -68,6 +68,7 @@ def measure(steps: list[list[RecordBatch]]) -> dict[str, float]:
     watch(pipeline.shard, "fold", "folding: books, and every group's counts", told)
     for name, group in pipeline.shard.groups.items():
         watch(group, "fold", f"- of which group {name}", told)
+    watch(pipeline.early, "look", "early looks into open windows", told)
     watch(pipeline, "_close", "closing windows", told)
     watch(pipeline.shard, "close", "- of which reading the features", told)
     for detector in pipeline.detectors:

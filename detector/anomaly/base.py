@@ -23,8 +23,8 @@ class Detector(ABC):
 
     name: ClassVar[str]
     Params: ClassVar[type[Any]]
-    SHARE: ClassVar[float] = 1.0  # of the budget, against the other detectors' shares, unless the configuration says
     PAGES: ClassVar[bool] = True  # False: it never reaches warning, and takes no part of the budget from those that do
+    GROWS: ClassVar[tuple[str, ...]] = ()  # features whose growth inside an open window is looked at (engine/early.py)
 
     @abstractmethod
     def score(self, windows: Windows, learn: npt.NDArray[np.bool_], before: Sequence[Score]) -> Score:
@@ -32,6 +32,17 @@ class Detector(ABC):
 
         before: what the detectors ahead of this one said of the same window (only `joint` and `drift` read it).
         """
+
+    def early_from(self, markets: int) -> npt.NDArray[np.float64]:
+        """float64 (len(GROWS), M): so much of each in the open windows is worth a closer look."""
+        return np.full((len(self.GROWS), markets), np.inf)
+
+    def early(
+        self, windows: Sequence[Windows], passed: Sequence[float], rows: npt.NDArray[np.int64]
+    ) -> tuple[Score, ...]:
+        """A Score for each market row, as if its open windows (`passed`: the part of each that is over) ended now.
+        Learns nothing and changes nothing."""
+        return ()
 
     @abstractmethod
     def state(self) -> State:

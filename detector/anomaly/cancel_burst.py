@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -41,6 +41,7 @@ class CancelBurst(StreamDetector):
 
     name = "cancel_burst"
     Params = Params
+    GROWS = ("cancels", "fleeting_cancels", "new_cancellers")
     PEAK_PRIOR = (2.4, 2.9)
 
     def __init__(self, params: Any, budgets: npt.NDArray[np.float64]) -> None:
@@ -53,11 +54,26 @@ class CancelBurst(StreamDetector):
         if len(self._trades) < len(trades):
             self._trades = widen(self._trades, 0, len(trades))
         self._trades[: len(trades)] |= trades > 0
-        most = np.where(self._trades[: len(trades)], ACCOUNTS_PER_TRADE * (trades + 1.0), np.inf)
-        values = windows.values.copy()
-        accounts = [feature.name for feature in windows.features].index("acting_accounts")
-        values[:, accounts] = np.minimum(values[:, accounts], most)
-        return super().score(replace(windows, values=values), learn, before)
+        borne_out = self._borne_out(windows.column("acting_accounts"), trades)
+        return super().score(windows.with_column("acting_accounts", borne_out), learn, before)
+
+    def _borne_out(self, accounts: Column, trades: Column) -> Column:
+        """Acting accounts, as far as trading bears them out."""
+        return np.minimum(accounts, np.where(self._trades[: len(trades)], ACCOUNTS_PER_TRADE * (trades + 1.0), np.inf))
+
+    def part(self, rows: npt.NDArray[np.int64]) -> Self:
+        """See StreamDetector.part."""
+        twin = super().part(rows)
+        twin._trades = self._trades[rows]
+        return twin
+
+    def foreseen(self, windows: Windows, passed: float) -> Windows:
+        """See StreamDetector.foreseen. The trades that would bear the accounts out may be still to come."""
+        trades = windows.column("trades")
+        borne_out = self._borne_out(windows.column("acting_accounts"), trades)
+        seen = super().foreseen(windows.with_column("acting_accounts", borne_out), passed)
+        bearing = np.maximum(trades, seen.column("acting_accounts") / ACCOUNTS_PER_TRADE)
+        return seen.with_column("trades", np.where(self._trades, bearing, trades))
 
     def state(self) -> State:
         """See Detector.state."""

@@ -27,6 +27,7 @@ class LeverageSpike(StreamDetector):
 
     name = "leverage_spike"
     Params = Params
+    GROWS = ("raises",)
     PEAK_PRIOR = (1.0, 1.5)
 
     @staticmethod

@@ -10,14 +10,16 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from itertools import combinations
 from math import comb
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from detector.anomaly import early
 from detector.anomaly.base import Detector
 from detector.anomaly.baseline import LAG_WINDOWS, Measure, advance, blank_streams
 from detector.anomaly.budget import blank_peaks, every_s, learn_peaks, levels
@@ -183,6 +185,7 @@ class StreamDetector(Detector):
     def _advance(self, windows: Windows, learn: npt.NDArray[np.bool_], surprises: npt.NDArray[np.float64]) -> None:
         self._at += 1
         self._age[: len(windows.markets)] += windows.fresh
+        said = np.empty(len(windows.markets))  # a column of `surprises` would be another type where there is one market
         for s, stream in enumerate(self.streams):
             past_n, past_a, past_ok = self._past[s]
             # what happens in a halt or an auction is no part of any sum: makers are gone then by rule
@@ -197,8 +200,37 @@ class StreamDetector(Detector):
                 counts,
                 np.ascontiguousarray(stream.activity(windows)),
                 learn,
-                surprises[:, s],
+                said,
             )
+            surprises[:, s] = said
+
+    def part(self, rows: npt.NDArray[np.int64]) -> Self:
+        """A detector of its own that knows of these market rows alone, and of them all that this one knows."""
+        twin = copy(self)
+        twin._tables = [table[rows] for table in self._tables]
+        twin._past = [(n[rows], a[rows], ok[rows]) for n, a, ok in self._past]
+        twin._age, twin._peaks = self._age[rows], self._peaks[rows]
+        twin._room = len(rows)
+        return twin
+
+    def early_from(self, markets: int) -> npt.NDArray[np.float64]:
+        """See Detector.early_from. GROWS are the counts of the first streams, in their order."""
+        floors = np.full((len(self.GROWS), markets), np.inf)
+        known = min(markets, self._room)
+        for row, (table, stream) in enumerate(zip(self._tables[: len(floors)], self.streams, strict=False)):
+            floors[row, :known] = early.floor(table[:known], stream.measure)
+        return floors
+
+    def early(
+        self, windows: Sequence[Windows], passed: Sequence[float], rows: npt.NDArray[np.int64]
+    ) -> tuple[Score, ...]:
+        """See Detector.early."""
+        return early.scores(self.part(rows), windows, passed, rows)
+
+    def foreseen(self, windows: Windows, passed: float) -> Windows:
+        """An open window's counts with the activity it may yet come to. Of a detector that `early` has made."""
+        table, measure = self._tables[0], self.streams[0].measure
+        return early.busier(windows, passed, table["a_sum"] / np.clip(table["windows"], 1.0, measure.scale))
 
     def evidence(self, market: str, index: int, surprises: npt.NDArray[np.float64]) -> tuple[Evidence, ...]:
         """What each stream saw in the last window of market row `index`, sorted by its share of the score."""

@@ -8,7 +8,6 @@ topics carry it, their records are merged by event time inside each window.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -16,9 +15,10 @@ import numpy as np
 
 from detector.anomaly.base import Detector
 from detector.anomaly.second_opinion import SecondOpinion
-from detector.engine.calendar import raised
+from detector.engine.early import Early
 from detector.engine.lane import Lane
 from detector.engine.shard import Shard
+from detector.engine.spans import Partition, Spans
 from detector.engine.step import Scored, Step
 from detector.features.contributors import contributors
 from detector.features.tables import HAS_ACCOUNTS, HAS_ORDERS
@@ -27,12 +27,10 @@ from detector.incidents.correlator import Correlator
 from detector.incidents.settings import ACCOUNTS, ORDER_IDS, Context
 from detector.model.alert import Alert
 from detector.model.events import EventBatch, Reject
-from detector.model.incident import Contributor, Incident, Position, Reason
+from detector.model.incident import Contributor, Incident, Reason
 from detector.model.records import RecordBatch
 from detector.model.score import Score
 from detector.model.state import State, Tree
-
-Partition = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +44,7 @@ class EngineSettings:
     silence_windows_max: int = 900  # a longer silence of everything is jumped over, not walked through
     quiet_windows: int = 5  # nothing at all for this long: time passes, but nothing is scored or learned
     position_windows: int = 900  # how far back an incident's log positions reach
+    early_ns: int = 100_000_000  # open windows are looked into at multiples of it, 0 = never (engine/early.py)
 
 
 class Pipeline:
@@ -70,13 +69,13 @@ class Pipeline:
         self.settings = settings
         self.keep_scored = keep_scored
         self.second_opinion = second_opinion
+        self.early = Early(shard, self.detectors, settings.early_ns)
         self._alert = alert
         self._lanes: dict[Partition, Lane] = {}
         self._assigned: frozenset[Partition] | None = None
         self._open_window = -1  # the next to close
         self._last_window = -1  # newest that any event fell in
-        self._carried: dict[Partition, set[str]] = {}  # markets each lane has brought
-        self._spans: deque[tuple[int, Partition, int, int]] = deque()
+        self._spans = Spans(settings.width_ns, settings.position_windows)
         self._counted: dict[str, int] = {}
 
     def assign(self, partitions: Sequence[Partition]) -> None:
@@ -142,10 +141,8 @@ class Pipeline:
         lane = self._lanes.get(key)
         if lane is None:
             lane = self._lanes[key] = Lane(batch.topic, batch.partition, self.settings.leap_ns)
-            self._carried.setdefault(key, set())
         if len(batch.events):
-            brought = np.flatnonzero(np.bincount(batch.events["market"], minlength=1))
-            self._carried[key].update(batch.markets[met] for met in brought.tolist())
+            self._spans.brought(key, batch)
         lane.put(batch, decoder)
 
     def _waited_for(self) -> list[Lane] | None:
@@ -157,8 +154,7 @@ class Pipeline:
         return [lane for _, lane in sorted(self._lanes.items()) if lane.frontier_ns > 0]
 
     def _advance(self, rejects: list[Reject], counts: dict[str, int], *, ending: bool) -> Step:
-        alerts: list[Alert] = []
-        incidents: list[Incident] = []
+        told: list[Incident] = []
         scored: list[Scored] = []
         lanes = self._waited_for()
         while lanes:
@@ -166,16 +162,14 @@ class Pipeline:
                 self._open_window = min(_first_ns(lane) for lane in lanes) // self.settings.width_ns
             window = self._open_window
             limit_ns = (window + 1) * self.settings.width_ns + self.settings.lateness_ns
-            reached = self._fold(lanes, limit_ns, ending)
+            reached = self._reach(lanes, limit_ns, ending, told)
             if any(lane.stepped_back for lane in lanes):
                 self._step_back(lanes)
                 continue
             if not reached or (ending and window > self._last_window):
                 break
             idle = window > self._last_window + self.settings.quiet_windows
-            told = self._close(window, idle, scored)
-            incidents.extend(told)
-            alerts.extend(self._alert(incident) for incident in told)
+            told.extend(self._close(window, idle, scored))
             self._open_window = self._after(window, lanes, ending)
         totals = self.shard.counts()
         totals["skewed"] = sum(lane.skewed for lane in self._lanes.values())
@@ -183,7 +177,7 @@ class Pipeline:
         for name, total in totals.items():
             _add(counts, name, total - self._counted.get(name, 0))
         self._counted = totals
-        return Step(tuple(alerts), tuple(incidents), tuple(rejects), tuple(scored), counts)
+        return Step(tuple(map(self._alert, told)), tuple(told), tuple(rejects), tuple(scored), counts)
 
     def _after(self, window: int, lanes: list[Lane], ending: bool) -> int:
         """The window after `window`: the next one, or beyond a silence too long to walk through."""
@@ -197,6 +191,16 @@ class Pipeline:
             return int(target)
         return window + 1
 
+    def _reach(self, lanes: list[Lane], limit_ns: int, ending: bool, told: list[Incident]) -> bool:
+        """Fold every lane up to `limit_ns`, with early looks on the way; True when all of them are there."""
+        for at_ns in self.early.stops(self._open_window * self.settings.width_ns, limit_ns):
+            if not self._fold(lanes, at_ns, ending) or any(lane.stepped_back for lane in lanes):
+                return False
+            found = self.early.look(at_ns, self._open_window, self.correlator.critical_markets)
+            if found:
+                told.extend(self.correlator.early(at_ns, self.settings.width_ns, found, self._context(at_ns)))
+        return self._fold(lanes, limit_ns, ending)
+
     def _fold(self, lanes: list[Lane], limit_ns: int, ending: bool) -> bool:
         """Fold every lane up to `limit_ns`; True when all of them are there."""
         topics = {lane.topic for lane in lanes}
@@ -208,7 +212,7 @@ class Pipeline:
             for lane in lanes:
                 while (ready := lane.ready(limit_ns)) is not None:
                     staged, stop = ready
-                    self._note(lane, staged.batch.events["offset"], staged.at, stop)
+                    self._spans.note(self._open_window, lane, staged.batch.events["offset"], staged.at, stop)
                     self._seen(staged.clocks[stop - 1])
                     self.shard.fold(staged.batch.events, staged.at, stop, staged.batch.markets, self._open_window)
                     lane.folded(staged, stop)
@@ -224,7 +228,7 @@ class Pipeline:
                 parts.append(staged.batch.events[staged.at : stop])
                 names = max(names, staged.batch.markets, key=len)
                 clocks.append(staged.clocks[staged.at : stop])
-                self._note(lane, staged.batch.events["offset"], staged.at, stop)
+                self._spans.note(self._open_window, lane, staged.batch.events["offset"], staged.at, stop)
                 lane.folded(staged, stop)
         if not parts:
             return
@@ -237,32 +241,22 @@ class Pipeline:
     def _seen(self, clock_ns: np.int64) -> None:
         self._last_window = max(self._last_window, int(clock_ns) // self.settings.width_ns)
 
-    def _note(self, lane: Lane, offsets: np.ndarray[tuple[int], np.dtype[np.int64]], start: int, stop: int) -> None:
-        """Remember which offsets a window's fold took, for the positions of incidents."""
-        key = (lane.topic, lane.partition)
-        first, last = int(offsets[start]), int(offsets[stop - 1])
-        if self._spans and self._spans[-1][:2] == (self._open_window, key):
-            first = self._spans.pop()[2]
-        self._spans.append((self._open_window, key, first, last))
-
     def _close(self, window: int, idle: bool, scored: list[Scored]) -> tuple[Incident, ...]:
         windows = self.shard.close(window, idle)
         busy = self.correlator.open_markets()
-        learn = windows.normal
+        learn = windows.calm & windows.fresh & (not idle)
         if busy:
             learn &= np.array([market not in busy for market in windows.markets], np.bool_)
         scores: tuple[Score, ...] = ()
         for detector in self.detectors:
             scores = (*scores, detector.score(windows, learn, scores))
-        if windows.busy is not None:
-            scores = raised(scores, windows.busy)
-        told = self.correlator.step(windows.close_ns, windows.width_ns, scores, self._context(window))
+        told = self.correlator.step(windows.close_ns, windows.width_ns, scores, self._context(windows.close_ns))
         if self.second_opinion is not None:
             told = tuple(self._with_opinion(incident, scores) for incident in told)
             self.second_opinion.note(scores, learn)
         self.shard.freeze(window, learn)
-        while self._spans and self._spans[0][0] < window - self.settings.position_windows:
-            self._spans.popleft()
+        self.early.closed()
+        self._spans.forget(window)
         if self.keep_scored:
             scored.append(Scored(windows, scores))
         return told
@@ -275,9 +269,8 @@ class Pipeline:
         index = self.shard.index[incident.evidence[0].market]
         return replace(incident, second_opinion=self.second_opinion.ask(index, scores))
 
-    def _context(self, window: int) -> Context:
+    def _context(self, at_ns: int) -> Context:
         shard = self.shard
-        at_ns = (window + 1) * self.settings.width_ns
 
         def who(market: str, detector: str) -> tuple[Contributor, ...]:
             return contributors(shard.tables, shard.index[market], detector, at_ns)
@@ -286,21 +279,7 @@ class Pipeline:
             told = shard.feeds(shard.index[market])
             return tuple(name for name, bit in ((ACCOUNTS, HAS_ACCOUNTS), (ORDER_IDS, HAS_ORDERS)) if not told & bit)
 
-        def phases(market: str) -> tuple[str, ...]:
-            return shard.calendar.names(market, at_ns - self.settings.width_ns, at_ns)
-
-        return Context(who, self._positions, lacks, phases)
-
-    def _positions(self, markets: tuple[str, ...], from_ns: int, to_ns: int) -> tuple[Position, ...]:
-        wanted = set(markets)
-        found: dict[Partition, tuple[int, int]] = {}
-        for window, key, first, last in self._spans:
-            start_ns = window * self.settings.width_ns
-            if start_ns < from_ns - self.settings.width_ns or start_ns > to_ns or not wanted & self._carried[key]:
-                continue
-            low, high = found.get(key, (first, last))
-            found[key] = (min(low, first), max(high, last))
-        return tuple(Position(topic, partition, *found[topic, partition]) for topic, partition in sorted(found))
+        return Context(who, self._spans.positions, lacks)
 
     def _step_back(self, lanes: list[Lane]) -> None:
         """A lane's log went on at an earlier time for good: windows begin again there."""
@@ -309,6 +288,7 @@ class Pipeline:
         self._open_window = -1
         self._last_window = -1
         self.shard.step_back()
+        self.early.begin_again()
 
     def state(self) -> State:
         """Everything that matters, at `positions()`."""
@@ -319,8 +299,8 @@ class Pipeline:
             "open_window": self._open_window,
             "last_window": self._last_window,
             "lanes": lanes,
-            "carried": [[*key, *sorted(markets)] for key, markets in sorted(self._carried.items())],
-            "spans": [[window, *key, first, last] for window, key, first, last in self._spans],
+            **self._spans.state(),
+            "early": dict(self.early.state()),
             "decoder": dict(self._decoder_state()),
             "shard": dict(self.shard.state()),
             "detectors": {detector.name: dict(detector.state()) for detector in self.detectors},
@@ -346,10 +326,9 @@ class Pipeline:
             if state[name] != getattr(self.settings, name):
                 raise ValueError(f"the saved state was made with another {name}; move it aside to start anew")
         shard, decoder, correlator, saved = (state[n] for n in ("shard", "decoder", "correlator", "detectors"))
-        lanes, carried, spans = (state[n] for n in ("lanes", "carried", "spans"))
+        lanes = state["lanes"]
         assert isinstance(shard, dict) and isinstance(decoder, dict) and isinstance(correlator, dict)
         assert isinstance(saved, dict) and isinstance(lanes, list)
-        assert isinstance(carried, list) and isinstance(spans, list)
         self.shard.restore(shard)
         self.decoder.restore(decoder)
         self.correlator.restore(correlator)
@@ -365,18 +344,13 @@ class Pipeline:
             key = (str(entry["topic"]), int(str(entry["partition"])))
             self._lanes[key] = Lane(*key, self.settings.leap_ns)
             self._lanes[key].restore(entry)
-        for row in carried:
-            assert isinstance(row, list)
-            self._carried[(str(row[0]), int(str(row[1])))] = {str(market) for market in row[2:]}
-        self._spans = deque(_span(row) for row in spans)
+        self._spans.restore(state)
+        looked = state.get("early")
+        if isinstance(looked, dict):
+            self.early.restore(looked)
         self._open_window = int(str(state["open_window"]))
         self._last_window = int(str(state["last_window"]))
         self._counted = self.shard.counts()
-
-
-def _span(row: Tree) -> tuple[int, Partition, int, int]:
-    assert isinstance(row, list)
-    return int(str(row[0])), (str(row[1]), int(str(row[2]))), int(str(row[3])), int(str(row[4]))
 
 
 def _first_ns(lane: Lane) -> int:

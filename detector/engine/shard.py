@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from detector.engine.calendar import Calendar
 from detector.features.base import Group
 from detector.features.fold import fold, sample_due
 from detector.features.tables import Count, Limits, Need, from_state, grown, make, to_state, with_markets
@@ -21,19 +20,17 @@ from detector.model.windows import Feature, Windows
 class Shard:
     """Folds applied in log order; windows closed in time order. R = windows open at once."""
 
-    def __init__(
-        self, groups: dict[str, Group], limits: Limits, ring: int, width_ns: int, calendar: Calendar | None = None
-    ) -> None:
+    def __init__(self, groups: dict[str, Group], limits: Limits, ring: int, width_ns: int) -> None:
         assert 1 <= ring <= 60, f"{ring} open windows: keep input.lateness below 60 windows"
         self.groups = groups
         self.limits = limits
         self.ring = ring
         self.width_ns = width_ns
-        self.calendar = calendar or Calendar()
         self.tables = make(limits, ring, width_ns)
         self.markets: tuple[str, ...] = ()
         self.index: dict[str, int] = {}
         self._market_of = np.full(64, -1, np.int32)  # the decoder's index of a market -> ours
+        self._growing = {feature: group for group in groups.values() for feature in group.GROWS}
         self.features: tuple[Feature, ...] = tuple(f for group in groups.values() for f in group.FEATURES)
 
     def market(self, name: str) -> int:
@@ -79,21 +76,48 @@ class Shard:
         values = np.concatenate([g.read(self.tables, slot, count) for g in self.groups.values()], axis=1)
         for group in self.groups.values():
             group.clear(slot)
-        markets = self.tables.markets[:count]
+        return self._windows(window, values, idle)
+
+    def grown(self, features: Sequence[str], windows: range) -> npt.NDArray[np.float64]:
+        """float64 (len(features), M): counts that only grow (Group.GROWS), over windows that are open."""
+        totals = np.zeros((len(features), len(self.markets)))
+        for total, feature in zip(totals, features, strict=True):
+            group = self._growing[feature]
+            counts = group.counts[group.GROWS[feature]]
+            for window in windows:
+                total += counts[window % self.ring, : len(total)]
+        return totals
+
+    def so_far(self, window: int) -> Windows:
+        """An open window as it stands: what groups of counts say, NaN for all others."""
+        count = len(self.markets)
+        values = [
+            group.read(self.tables, window % self.ring, count)
+            if group.COUNTS
+            else np.full((count, len(group.FEATURES)), np.nan)
+            for group in self.groups.values()
+        ]
+        return self._windows(window, np.concatenate(values, axis=1), idle=False)
+
+    @property
+    def folded(self) -> int:
+        """Events folded since the log began."""
+        return int(self.tables.counts[Count.EVENTS])
+
+    def _windows(self, window: int, values: npt.NDArray[np.float64], idle: bool) -> Windows:
+        markets = self.tables.markets[: len(self.markets)]
         close_ns = (window + 1) * self.width_ns
         planned = (markets["status"] == StatusCode.HALTED) | (markets["status"] == StatusCode.AUCTION)
         seen = markets["first_window"] >= 0
-        busy, closed = self.calendar.within(close_ns - self.width_ns, close_ns, self.markets)
         return Windows(
             close_ns=close_ns,
             width_ns=self.width_ns,
             markets=self.markets,
             features=self.features,
             values=values,
-            calm=~planned & ~closed & (markets["restless_ns"] < close_ns),
+            calm=~planned & (markets["restless_ns"] < close_ns),
             fresh=seen & (markets["first_window"] < window),
             idle=idle,
-            busy=busy,
         )
 
     def freeze(self, window: int, learn: npt.NDArray[np.bool_]) -> None:

@@ -25,6 +25,7 @@ class Accounts(Group):
     One account can inflate counts of orders and cancels; it cannot inflate the count of accounts.
     """
 
+    COUNTS = True
     STATE = np.dtype([("accounts", "<f8"), ("cancels", "<f8"), ("most_cancels", "<f8")], align=True)
     FEATURES = (
         Feature("acting_accounts", "accounts", "distinct accounts that did something"),

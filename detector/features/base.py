@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -23,6 +24,8 @@ class Group(ABC):
 
     STATE: ClassVar[np.dtype[np.void]]
     FEATURES: ClassVar[tuple[Feature, ...]]
+    COUNTS: ClassVar[bool] = False  # what it says of an open window is what it has counted so far: `read` may be asked
+    GROWS: ClassVar[Mapping[str, str]] = {}  # features that only grow in a window, and their column (engine/early.py)
 
     def __init__(self, ring: int) -> None:
         self.counts: Any = np.zeros((ring, 16), self.STATE)

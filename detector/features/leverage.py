@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import erfc, log, sqrt
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +38,8 @@ class Leverage(Group):
     when it is above the market's usual leverage.
     """
 
+    COUNTS = True
+    GROWS: ClassVar[Mapping[str, str]] = {"raises": "raises"}
     STATE = np.dtype([("raises", "<f8"), ("cuts", "<f8"), ("surprise", "<f8"), ("notional", "<f8")], align=True)
     FEATURES = (
         Feature("raises", "per window", "accounts raising their leverage"),

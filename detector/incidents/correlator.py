@@ -21,10 +21,10 @@ What joins others spends no budget of its own: an incident opens by a crossing t
 budget has paid for, companions never open one, and over however many markets it is one page. So correlation can only
 lower the number of pages, and the budget needs no share for it.
 
-A drift keeps to itself: it joins drifts, and nobody else joins it; so does a dead feed. Incidents are never merged
-afterwards: an id once told stays. How often one is told is bounded: severity rises twice at most each time it opens;
-each reopening doubles how long it must be quiet, until nothing can reopen it; the first update waits until `together`
-has passed, so that a shock is told twice and not once a second; later ones come `update` apart; `updates_max` in all.
+A drift keeps to itself: it joins drifts, and nobody else joins it. Incidents are never merged afterwards: an id once
+told stays. How often one is told is bounded: severity rises twice at most each time it opens; each reopening doubles
+how long it must be quiet, until nothing can reopen it; the first update waits until `together` has passed, so that a
+shock is told twice and not once a second; later ones come `update` apart; `updates_max` in all.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from typing import cast
 
 import numpy as np
 
-from detector.incidents.crossings import DRIFT, FEED, Crossing, by_market, companions, family, near, rank
+from detector.incidents.crossings import DRIFT, Crossing, beyond_doubt, by_market, companions, near, rank
 from detector.incidents.episode import Episode, from_state
 from detector.incidents.identity import incident_id
 from detector.incidents.kinship import SHARED_MIN, WAVE_MARKETS, akin, shared
@@ -46,7 +46,6 @@ from detector.model.state import State, Tree
 
 COMPANIONS_FALSE = 0.5  # markets that join a shock by chance alone, at most, on average
 CONTRIBUTING_MAX = 8  # members whose accounts are asked for when an incident is told
-FAMILIES = ("", FEED, DRIFT)
 COUNTS = ("opened", "updated", "escalated", "resolved", "reopened", "not_opened", "not_listed", "went_back")
 
 
@@ -82,6 +81,20 @@ class Correlator:
                 told.append(self._tell(episode, reason, close_ns, crossing, context))
         return tuple(told)
 
+    def early(self, at_ns: int, width_ns: int, scores: Sequence[Score], context: Context) -> tuple[Incident, ...]:
+        """What cannot wait for its window's close: an incident opens, or rises, where a score is so far beyond critical
+        that nothing yet to come in the window takes it back. The close then finds the incident open."""
+        crossing = by_market([score for score in scores if beyond_doubt(score)])
+        if not crossing:
+            return ()
+        self._place(crossing, at_ns, width_ns, context)
+        reasons = [(episode, self._worse(episode)) for episode in sorted(self._open.values(), key=_age)]
+        return tuple(self._tell(episode, why, at_ns, crossing, context) for episode, why in reasons if why is not None)
+
+    def critical_markets(self) -> frozenset[str]:
+        """Markets in an incident that was told as critical: there is nothing graver to tell."""
+        return frozenset(m for m, episode in self._owner.items() if episode.told_severity == Severity.CRITICAL)
+
     def open_markets(self) -> frozenset[str]:
         """Markets that are in an open incident now: nothing normal is learned there."""
         return frozenset(self._owner)
@@ -94,18 +107,18 @@ class Correlator:
         for market in [market for market in crossing if market not in fresh]:
             self._take(self._owner[market], crossing[market], close_ns)
         by_age = sorted(self._open.values(), key=_age)
-        alike = {kept: [e for e in by_age if e.family == kept] for kept in FAMILIES}
+        alike = {drifting: [e for e in by_age if e.drifting is drifting] for drifting in (False, True)}
         # found before anything joins, so that no market's place depends on another's of the same window
         places = {
-            market: self._neighbour(found, alike[_family(found)], close_ns, width_ns, len(fresh), context)
+            market: self._neighbour(found, alike[_drifting(found)], close_ns, width_ns, len(fresh), context)
             for market, found in ((market, crossing[market]) for market in fresh)
         }
         for market, episode in places.items():
             if episode is not None:
                 self._take(episode, crossing[market], close_ns)
         left = [market for market in fresh if places[market] is None]
-        for kept in FAMILIES:
-            group = [market for market in left if _family(crossing[market]) == kept]
+        for drifting in (False, True):
+            group = [market for market in left if _drifting(crossing[market]) is drifting]
             if group:
                 self._open_for(group, crossing, close_ns, width_ns)
 
@@ -115,7 +128,7 @@ class Correlator:
         if owner is None:
             return True
         graver = max(crossing.severity for crossing in found) > Severity.INFO >= owner.severity
-        return graver and owner.family != DRIFT and close_ns - owner.last_ns > together_ns
+        return graver and not owner.drifting and close_ns - owner.last_ns > together_ns
 
     def _accompany(
         self, crossing: dict[str, list[Crossing]], close_ns: int, width_ns: int, scores: Sequence[Score]
@@ -127,7 +140,7 @@ class Correlator:
             for episode in sorted(self._open.values(), key=_age)
             if close_ns - max(episode.opened_ns, episode.risen_ns) <= together_ns
             and episode.severity >= Severity.WARNING
-            and not episode.family
+            and not episode.drifting
         ]
         if not shocks:
             return
@@ -174,7 +187,7 @@ class Correlator:
     ) -> None:
         """Rules 4 and 5, for the markets of one window that belong nowhere yet (by name)."""
         severity = max(found.severity for market in group for found in crossing[market])
-        episode = self._reopenable(group, close_ns, _family(crossing[group[0]]))
+        episode = self._reopenable(group, close_ns, _drifting(crossing[group[0]]))
         if not self._room(severity):
             self.counts["not_opened"] += 1
             return
@@ -183,7 +196,8 @@ class Correlator:
             episode.reopen(close_ns)
         else:
             anchor = crossing[group[0]][0]
-            started_ns = close_ns - width_ns
+            # of an early look: the first of the open windows that is unusual
+            started_ns = min(found.score.close_ns for market in group for found in crossing[market]) - width_ns
             episode = Episode(
                 incident_id=incident_id(
                     self.settings.venue, anchor.detector, self.settings.rule_rev, anchor.market, started_ns
@@ -199,13 +213,13 @@ class Correlator:
         for market in group:
             self._take(episode, crossing[market], close_ns)
 
-    def _reopenable(self, group: Sequence[str], close_ns: int, kept: str) -> Episode | None:
+    def _reopenable(self, group: Sequence[str], close_ns: int, drifting: bool) -> Episode | None:
         """The lately resolved incident that at least half of these markets were in."""
         for gone in [i for i, e in self._closed.items() if close_ns - e.last_ns > self.settings.join_ns]:
             del self._closed[gone]
         best: tuple[int, int, str] | None = None
         for name, episode in self._closed.items():
-            if episode.family != kept:
+            if episode.drifting is not drifting:
                 continue
             known = sum(close_ns - episode.markets.get(m, -(1 << 62)) <= self.settings.join_ns for m in group)
             if 2 * known >= len(group):
@@ -220,10 +234,8 @@ class Correlator:
     # when it is told
 
     def _due(self, episode: Episode, close_ns: int, scores: Sequence[Score]) -> Reason | None:
-        if episode.told_severity == 0:
-            return Reason.OPENED
-        if episode.severity > episode.told_severity:
-            return Reason.ESCALATED
+        if (worse := self._worse(episode)) is not None:
+            return worse
         if self._over(episode, close_ns, scores):
             return Reason.RESOLVED
         due_ns = episode.told_ns + self.settings.update_ns
@@ -232,6 +244,11 @@ class Correlator:
         if episode.news and close_ns >= due_ns and episode.updates < self.settings.updates_max:
             return Reason.UPDATED
         return None
+
+    def _worse(self, episode: Episode) -> Reason | None:
+        if episode.told_severity == 0:
+            return Reason.OPENED
+        return Reason.ESCALATED if episode.severity > episode.told_severity else None
 
     def _over(self, episode: Episode, close_ns: int, scores: Sequence[Score]) -> bool:
         """Quiet for `hold`, and seen to be quiet: where scores cannot say, only `join` without a crossing ends it."""
@@ -267,9 +284,6 @@ class Correlator:
         episode.position = context.positions(markets, episode.started_ns, max(episode.last_ns, episode.started_ns))
         lacking = {name for market in markets for name in context.lacks(market)}
         episode.lacks = tuple(sorted(lacking))
-        if found:
-            planned = {name for crossing in found for name in context.phases(crossing.market)}
-            episode.phases = tuple(sorted(planned))
         episode.seq += 1
         episode.told_ns, episode.told_severity, episode.news = close_ns, episode.severity, False
         incident = episode.incident(reason, close_ns, episode.explain(close_ns, found, self.settings))
@@ -347,8 +361,8 @@ def _age(episode: Episode) -> tuple[int, str]:
     return (episode.started_ns, episode.incident_id)
 
 
-def _family(found: Sequence[Crossing]) -> str:
-    return family(crossing.detector for crossing in found)
+def _drifting(found: Sequence[Crossing]) -> bool:
+    return all(crossing.detector == DRIFT for crossing in found)
 
 
 def _saved(episodes: Iterable[Episode]) -> list[Tree]:

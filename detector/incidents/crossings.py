@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
 
@@ -13,8 +13,8 @@ from detector.model.score import Evidence, Score
 
 EVERY_S_MAX = 1e15  # rarer than this is said as this
 SCORE_MAX = 300.0  # a tail probability below the smallest double is this rare and no rarer
+EARLY_MARGIN = 0.5  # an open window is beyond doubt when it is three times as rare as critical asks for
 DRIFT = "drift"  # tells that normal has moved: never more than info, and no part of anybody else's incident
-FEED = "feed"  # tells of what is not seen: no part of what is
 JOINT = "joint"  # adds up all streams: leads an incident only where no detector of its own kind does
 
 
@@ -42,16 +42,6 @@ class Crossing:
 def rank(detector: str) -> int:
     """Who leads: a detector of a kind of trouble before the sum of all, that before a drift."""
     return {JOINT: 1, DRIFT: 2}.get(detector, 0)
-
-
-def family(detectors: Iterable[str]) -> str:
-    """Whom an incident takes in: drifts take drifts, dead feeds take dead feeds, all else takes all else ("").
-
-    >>> [family(names) for names in (("drift", "drift"), ("feed",), ("feed", "joint"), ())]
-    ['drift', 'feed', '', '']
-    """
-    names = sorted(dict.fromkeys(detectors))
-    return names[0] if len(names) == 1 and names[0] in (DRIFT, FEED) else ""
 
 
 def by_market(scores: Sequence[Score]) -> dict[str, list[Crossing]]:
@@ -82,6 +72,11 @@ def companions(scores: Sequence[Score], level: float) -> dict[str, list[Crossing
             found = Crossing(market, score.detector, value, 0.0, Severity.INFO, every_s, warming, score, index)
             markets.setdefault(market, []).append(found)
     return {market: sorted(markets[market], key=lambda found: -found.value) for market in sorted(markets)}
+
+
+def beyond_doubt(score: Score) -> bool:
+    """Of one market's score of a window that is still open."""
+    return bool((score.values >= score.levels[-1] + EARLY_MARGIN).any())
 
 
 def near(score: Score, margin: float) -> Iterator[str]:

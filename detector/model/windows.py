@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +27,6 @@ class Windows:
     idle     nothing came from the whole source: time passed, nobody acted, so nothing is scored
     calm     bool (M), False while the market is in a planned phase (halt, auction, grace after re-open)
     fresh    bool (M), the market was seen before this window began (its first window is half seen)
-    busy     bool (M), in a planned phase that brings bursts: nothing is learned, and more is needed to tell of it
     """
 
     close_ns: int
@@ -38,13 +37,6 @@ class Windows:
     calm: npt.NDArray[np.bool_]
     fresh: npt.NDArray[np.bool_]
     idle: bool = False
-    busy: npt.NDArray[np.bool_] | None = None
-
-    @property
-    def normal(self) -> npt.NDArray[np.bool_]:
-        """bool (M): nothing that is known beforehand speaks against learning from it."""
-        normal = self.calm & self.fresh & (not self.idle)
-        return normal if self.busy is None else normal & ~self.busy
 
     def column(self, name: str) -> npt.NDArray[np.float64]:
         """float64 (M): one feature over the markets. KeyError when no group makes it."""
@@ -52,3 +44,19 @@ class Windows:
             if feature.name == name:
                 return self.values[:, index]
         raise KeyError(name)
+
+    def with_column(self, name: str, column: npt.NDArray[np.float64]) -> Windows:
+        """The same with one feature replaced. KeyError when no group makes it."""
+        values = self.values.copy()
+        values[:, [feature.name for feature in self.features].index(name)] = column
+        return replace(self, values=values)
+
+    def rows(self, rows: npt.NDArray[np.int64]) -> Windows:
+        """The same of some markets only."""
+        return replace(
+            self,
+            markets=tuple(self.markets[row] for row in rows.tolist()),
+            values=self.values[rows],
+            calm=self.calm[rows],
+            fresh=self.fresh[rows],
+        )

@@ -20,7 +20,6 @@ from detector.incidents.alerting import Alerting
 from detector.incidents.correlator import Correlator
 from detector.incidents.settings import IncidentSettings
 from detector.wiring import plugins
-from detector.wiring.calendar_section import build_calendar
 from detector.wiring.config import Configuration
 
 LAST = ("joint", "drift")  # they read what the other detectors said of the same window
@@ -112,6 +111,7 @@ def build_pipeline(
     engine = EngineSettings(
         width_ns=told.windows.width.ns,
         lateness_ns=told.input.lateness.ns,
+        early_ns=told.input.early.ns,
         leap_ns=told.input.time_jump_max.ns,
         staged_rows_max=told.limits.staged_events_max,
         silence_windows_max=told.windows.silence_max,
@@ -134,7 +134,7 @@ def build_pipeline(
     )
     return Pipeline(
         build_format(config, format_name or told.input.format, digest_key(pseudonym_key)),
-        Shard(build_groups(ring), limits, ring, engine.width_ns, build_calendar(told.calendar)),
+        Shard(build_groups(ring), limits, ring, engine.width_ns),
         build_detectors(config),
         Correlator(incidents),
         alerting.alert,

@@ -12,7 +12,6 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import NoDecode
 
-from detector.wiring.calendar_section import Calendar
 from detector.wiring.destination_section import AnyDestination
 from detector.wiring.kafka_section import Kafka
 from detector.wiring.section import HostPort, Link, Name, Section, listed, one_of
@@ -26,6 +25,11 @@ class Input(Section):
     lateness: Duration = Field(
         default=Duration.of("500ms"),
         description="An event this much older than the newest is still counted; all alerts wait as long.",
+    )
+    early: Duration = Field(
+        default=Duration.of("100ms"),
+        description="Open windows are looked into this often in event time: a burst beyond doubt is told before its "
+        "window ends. 0s: never.",
     )
     time_jump_max: Duration = Field(
         default=Duration.of("5s"),
@@ -222,7 +226,6 @@ class Settings(Section):
     limits: Limits = Limits()
     budget: Budget = Budget()
     incidents: Incidents = Incidents()
-    calendar: Calendar = Calendar()
     detectors: dict[str, dict[str, Any]] = Field(
         default={},
         description="A table each; by name of a file in detector/anomaly. One that is not named runs as it ships.",

@@ -31,9 +31,9 @@ KEY = (7, 11)
 BUDGETS = np.array([50.0, 10.0, 2.0])  # generous: the laws want incidents to compare
 
 
-def pipeline(limits: Limits | None = None, *, lateness_ns: int = 500_000_000) -> Pipeline:
+def pipeline(limits: Limits | None = None, *, lateness_ns: int = 500_000_000, early_ns: int = 100_000_000) -> Pipeline:
     """A whole engine, as wiring builds it, that keeps every scored window."""
-    settings = EngineSettings(lateness_ns=lateness_ns)
+    settings = EngineSettings(lateness_ns=lateness_ns, early_ns=early_ns)
     ring = 2 + max(0, lateness_ns - 1) // settings.width_ns
     groups: dict[str, Group] = build_groups(ring)
     detectors = [
@@ -117,13 +117,15 @@ class Story:
                     self.say(market, at_s, type="cancel", order_id="nobody-knows", account=account)
         return self
 
-    def burst(self, market: str, at_s: float, orders: int, account: str = "burster") -> Story:
-        """Order and cancel pairs that live a millisecond."""
+    def burst(
+        self, market: str, at_s: float, orders: int, account: str = "burster", *, every_s: float = 0.002
+    ) -> Story:
+        """Order and cancel pairs that live half as long as it takes until the next."""
         for i in range(orders):
-            when = at_s + i * 0.002
+            when = at_s + i * every_s
             name = self.order(market, when, account)
             self.live[market].remove(name)
-            self.say(market, when + 0.001, type="cancel", order_id=name, account=account)
+            self.say(market, when + every_s / 2, type="cancel", order_id=name, account=account)
         return self
 
     def batches(self, sizes: Sequence[int]) -> Iterator[RecordBatch]:
