@@ -106,7 +106,7 @@ class Tally:
         """One window and what was said of it."""
         if windows.close_ns > self._scenario.start_ns + SETTLED_NS:
             for score in scores:
-                if score.detector != "drift":
+                if score.detector not in ("drift", "feed"):
                     kept = self._waiting.setdefault(score.detector, [])
                     kept.append(score.values)
                     if len(kept) >= FLUSH_WINDOWS:

@@ -24,9 +24,11 @@ import numpy as np
 import numpy.typing as npt
 
 from detector.anomaly.base import Detector
+from detector.engine.calendar import raised
 from detector.incidents.settings import Context
 from detector.model.windows import Feature, Windows
 from detector.wiring.build import build_detectors, build_pipeline, open_windows
+from detector.wiring.calendar_section import build_calendar
 from detector.wiring.config import of
 from replay.exchange import Exchange
 from replay.laboratory import KINDS, SIZES, Job, jobs, scenario_of
@@ -159,18 +161,21 @@ def rescore(
     budgets.setdefault("drift", np.ones(3))
     shipped = config.settings.budget.warning
     correlator = Shadowed(config, [p for p in promises if p != shipped], budgets)
+    calendar = build_calendar(config.settings.calendar)
     callers = Callers()
     result = Run(job.kind, job.seed, scenario, recording.labels, {})
     tally = Tally(result, scenario, sampled=sampled)
     context = Context(lambda market, detector: (), lambda markets, first, last: (), lambda market: ())
     for windows in recording.windows():
-        learn = windows.calm & windows.fresh & (not windows.idle)
+        planned, _ = calendar.within(windows.close_ns - windows.width_ns, windows.close_ns, windows.markets)
+        learn = windows.normal & ~planned
         busy = correlator.open_markets()
         if busy:
             learn &= np.array([market not in busy for market in windows.markets], np.bool_)
         scores: tuple[Any, ...] = ()
         for one in chosen:
             scores = (*scores, one.score(windows, learn, scores))
+        scores = raised(scores, planned)
         callers.take(correlator.step(windows.close_ns, windows.width_ns, scores, context))
         tally.take(windows, scores)
     tally.done()

@@ -23,6 +23,7 @@ class Detector(ABC):
 
     name: ClassVar[str]
     Params: ClassVar[type[Any]]
+    SHARE: ClassVar[float] = 1.0  # of the budget, against the other detectors' shares, unless the configuration says
     PAGES: ClassVar[bool] = True  # False: it never reaches warning, and takes no part of the budget from those that do
     GROWS: ClassVar[tuple[str, ...]] = ()  # features whose growth inside an open window is looked at (engine/early.py)
 

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from detector.anomaly.base import Detector
+from detector.engine.calendar import raised
 from detector.engine.shard import Shard
 from detector.model.score import Score
 from detector.model.state import State
@@ -58,7 +59,11 @@ class Early:
             return ()
         so_far = [shard.so_far(window) for window in windows]
         passed = [min(1.0, (at_ns - window * width_ns) / width_ns) for window in windows]
-        return tuple(score for detector, rows in suspects for score in detector.early(so_far, passed, rows))
+        found = [score for detector, rows in suspects for score in detector.early(so_far, passed, rows)]
+        busy = so_far[-1].busy
+        if busy is None:
+            return tuple(found)
+        return tuple(one for score in found for one in raised((score,), busy[[shard.index[score.markets[0]]]]))
 
     def closed(self) -> None:
         """A window closed: what is usual may have moved, and counts have left."""

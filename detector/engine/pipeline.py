@@ -15,6 +15,7 @@ import numpy as np
 
 from detector.anomaly.base import Detector
 from detector.anomaly.second_opinion import SecondOpinion
+from detector.engine.calendar import raised
 from detector.engine.early import Early
 from detector.engine.lane import Lane
 from detector.engine.shard import Shard
@@ -244,12 +245,14 @@ class Pipeline:
     def _close(self, window: int, idle: bool, scored: list[Scored]) -> tuple[Incident, ...]:
         windows = self.shard.close(window, idle)
         busy = self.correlator.open_markets()
-        learn = windows.calm & windows.fresh & (not idle)
+        learn = windows.normal
         if busy:
             learn &= np.array([market not in busy for market in windows.markets], np.bool_)
         scores: tuple[Score, ...] = ()
         for detector in self.detectors:
             scores = (*scores, detector.score(windows, learn, scores))
+        if windows.busy is not None:
+            scores = raised(scores, windows.busy)
         told = self.correlator.step(windows.close_ns, windows.width_ns, scores, self._context(windows.close_ns))
         if self.second_opinion is not None:
             told = tuple(self._with_opinion(incident, scores) for incident in told)
@@ -279,7 +282,10 @@ class Pipeline:
             told = shard.feeds(shard.index[market])
             return tuple(name for name, bit in ((ACCOUNTS, HAS_ACCOUNTS), (ORDER_IDS, HAS_ORDERS)) if not told & bit)
 
-        return Context(who, self._spans.positions, lacks)
+        def phases(market: str) -> tuple[str, ...]:
+            return shard.calendar.names(market, at_ns - self.settings.width_ns, at_ns)
+
+        return Context(who, self._spans.positions, lacks, phases)
 
     def _step_back(self, lanes: list[Lane]) -> None:
         """A lane's log went on at an earlier time for good: windows begin again there."""

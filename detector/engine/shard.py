@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from detector.engine.calendar import Calendar
 from detector.features.base import Group
 from detector.features.fold import fold, sample_due
 from detector.features.tables import Count, Limits, Need, from_state, grown, make, to_state, with_markets
@@ -20,12 +21,15 @@ from detector.model.windows import Feature, Windows
 class Shard:
     """Folds applied in log order; windows closed in time order. R = windows open at once."""
 
-    def __init__(self, groups: dict[str, Group], limits: Limits, ring: int, width_ns: int) -> None:
+    def __init__(
+        self, groups: dict[str, Group], limits: Limits, ring: int, width_ns: int, calendar: Calendar | None = None
+    ) -> None:
         assert 1 <= ring <= 60, f"{ring} open windows: keep input.lateness below 60 windows"
         self.groups = groups
         self.limits = limits
         self.ring = ring
         self.width_ns = width_ns
+        self.calendar = calendar or Calendar()
         self.tables = make(limits, ring, width_ns)
         self.markets: tuple[str, ...] = ()
         self.index: dict[str, int] = {}
@@ -109,15 +113,17 @@ class Shard:
         close_ns = (window + 1) * self.width_ns
         planned = (markets["status"] == StatusCode.HALTED) | (markets["status"] == StatusCode.AUCTION)
         seen = markets["first_window"] >= 0
+        busy, closed = self.calendar.within(close_ns - self.width_ns, close_ns, self.markets)
         return Windows(
             close_ns=close_ns,
             width_ns=self.width_ns,
             markets=self.markets,
             features=self.features,
             values=values,
-            calm=~planned & (markets["restless_ns"] < close_ns),
+            calm=~planned & ~closed & (markets["restless_ns"] < close_ns),
             fresh=seen & (markets["first_window"] < window),
             idle=idle,
+            busy=busy,
         )
 
     def freeze(self, window: int, learn: npt.NDArray[np.bool_]) -> None:

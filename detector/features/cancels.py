@@ -13,17 +13,22 @@ from detector.features.ledger import CANCELLED, LATE
 from detector.features.scale import worth
 from detector.features.tables import HAS_ACCOUNTS, HAS_ORDERS, Tables
 from detector.kernels import kernel
-from detector.model.events import Kind
+from detector.model.arrays import widen
+from detector.model.events import Flag, Kind
+from detector.model.state import State
 from detector.model.windows import Feature
 
 FLEETING_NS = 50_000_000
 FIRST_TIME_NS = 10_000_000_000  # an account that has not cancelled for this long cancels for the first time
 RECENT_NS = 10e9  # decay of an account's own count, for naming contributors
-_TRADE = int(Kind.TRADE)
+_TRADE, _AFTER_GAP = int(Kind.TRADE), int(Flag.AFTER_GAP)
+# the market's last cancel, and the span before the last gap or snapshot in which cancels may have been missed
+BLIND = np.dtype([("cancel_ns", "<i8"), ("from_ns", "<i8"), ("to_ns", "<i8")], align=True)
 
 
 class Cancels(Group):
     """Quantity taken off the book without a trade. On feeds without order ids: level decreases that no trade explains.
+    Whether an account cancels for the first time in a while is counted without the time in which nothing was heard.
 
     Wrong when a feed hides trades: then every fill looks like a cancel.
     """
@@ -44,9 +49,18 @@ class Cancels(Group):
         Feature("cancelled_notional", "quote", "value of what was taken back"),
     )
 
+    def __init__(self, ring: int) -> None:
+        super().__init__(ring)
+        self.blind: Any = np.zeros(16, BLIND)
+
+    def make_room(self, markets: int) -> None:
+        """See Group.make_room."""
+        super().make_room(markets)
+        self.blind = widen(self.blind, 0, self.counts.shape[1])
+
     def fold(self, tables: Tables, events: Any, start: int, stop: int) -> None:
         """See Group.fold; also keeps each account's recent cancels."""
-        fold_cancels(tables.markets, tables.participants, self.counts, events, start, stop)
+        fold_cancels(tables.markets, tables.participants, self.blind, self.counts, events, start, stop)
 
     def read(self, tables: Tables, slot: int, markets: int) -> npt.NDArray[np.float64]:
         """See Group.read."""
@@ -59,14 +73,27 @@ class Cancels(Group):
         values[:, 3] = counts["notional"]
         return values
 
+    def state(self) -> State:
+        """See Group.state."""
+        return {**super().state(), "blind": self.blind}
+
+    def restore(self, state: State) -> None:
+        """See Group.restore."""
+        super().restore(state)
+        self.blind = np.array(state["blind"])
+
 
 @kernel
-def fold_cancels(markets: Any, participants: Any, counts: Any, events: Any, start: Any, stop: Any) -> Any:
+def fold_cancels(markets: Any, participants: Any, blind: Any, counts: Any, events: Any, start: Any, stop: Any) -> Any:
     """One loop over applied events; see Cancels."""
     for i in range(start, stop):
         event = events[i]
         if event["window"] == LATE:
             continue
+        unseen = blind[event["market"]]
+        if (event["flags"] & _AFTER_GAP) != 0:
+            unseen["from_ns"] = unseen["cancel_ns"]
+            unseen["to_ns"] = event["event_ns"]
         count = counts[event["window"], event["market"]]
         if event["kind"] == _TRADE and event["code"] == 1:
             count["cancels"] -= 1.0  # the level decrease just before was this trade after all
@@ -74,6 +101,7 @@ def fold_cancels(markets: Any, participants: Any, counts: Any, events: Any, star
         if event["effect"] != CANCELLED:
             continue
         place = markets[event["market"]]
+        unseen["cancel_ns"] = event["event_ns"]
         count["cancels"] += 1.0
         count["notional"] += worth(event, event["moved_lots"])
         if (place["has"] & 2) != 0 and event["age_ns"] < FLEETING_NS:
@@ -81,8 +109,13 @@ def fold_cancels(markets: Any, participants: Any, counts: Any, events: Any, star
         if event["participant"] < 0:
             continue
         who = participants[event["participant"]]
-        if event["event_ns"] - who["cancel_ns"] >= FIRST_TIME_NS:
-            count["new_cancellers"] += 1.0
+        quiet_ns = event["event_ns"] - who["cancel_ns"]
+        if quiet_ns >= FIRST_TIME_NS:
+            if unseen["to_ns"] > who["cancel_ns"]:  # it may have cancelled while nothing was heard
+                later = who["cancel_ns"] > unseen["from_ns"]
+                quiet_ns -= unseen["to_ns"] - (who["cancel_ns"] if later else unseen["from_ns"])
+            if quiet_ns >= FIRST_TIME_NS:
+                count["new_cancellers"] += 1.0
         who["cancel_ns"] = max(who["cancel_ns"], event["event_ns"])
         gone_ns = max(0.0, float(event["event_ns"] - who["cancels_ns"]))
         who["cancels_recent"] = who["cancels_recent"] * np.exp(-gone_ns / RECENT_NS) + 1.0

@@ -17,6 +17,8 @@ RAISES_NS = 300e9
 
 def contributors(tables: Tables, market: int, detector: str, at_ns: int) -> tuple[Contributor, ...]:
     """At most CONTRIBUTORS_MAX accounts of a market by their share of recent cancels, raises or missing quotes."""
+    if detector == "feed":
+        return ()  # nobody is behind a silence
     if detector == "thin_book":
         makers = tables.makers[market]
         seated = makers[makers["participant"] >= 0]

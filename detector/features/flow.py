@@ -30,6 +30,7 @@ class Flow(Group):
             ("bought", "<f8"),
             ("sold", "<f8"),
             ("forced", "<f8"),
+            ("events", "<f8"),
         ],
         align=True,
     )
@@ -39,6 +40,7 @@ class Flow(Group):
         Feature("taken_by_buyers", "quote", "value that aggressive buyers took"),
         Feature("taken_by_sellers", "quote", "value that aggressive sellers took"),
         Feature("forced", "quote", "value traded by liquidations"),
+        Feature("events", "per window", "messages of any kind"),
     )
 
     def fold(self, tables: Tables, events: Any, start: int, stop: int) -> None:
@@ -48,7 +50,7 @@ class Flow(Group):
     def read(self, tables: Tables, slot: int, markets: int) -> npt.NDArray[np.float64]:
         """See Group.read."""
         counts = self.counts[slot, :markets]
-        return np.stack([counts[name] for name in ("orders", "trades", "bought", "sold", "forced")], axis=1)
+        return np.stack([counts[name] for name in self.STATE.names or ()], axis=1)
 
 
 @kernel
@@ -56,9 +58,12 @@ def fold_flow(counts: Any, events: Any, start: Any, stop: Any) -> Any:
     """One loop over applied events; see Flow."""
     for i in range(start, stop):
         event = events[i]
-        if event["window"] == LATE or event["effect"] == STALE or (event["flags"] & _SNAPSHOT) != 0:
+        if event["window"] == LATE:
             continue
         count = counts[event["window"], event["market"]]
+        count["events"] += 1.0
+        if event["effect"] == STALE or (event["flags"] & _SNAPSHOT) != 0:
+            continue
         kind = event["kind"]
         if event["effect"] == PLACED or event["effect"] == AMENDED:
             count["orders"] += 1.0

@@ -24,7 +24,7 @@ _LEVEL, _TRADE, _BOOK, _MARK, _LIQUIDATION, _STATUS = (int(k) for k in (6, 7, 8,
 assert (_ORDER, _FILL, _LEVEL, _STATUS) == (Kind.ORDER, Kind.FILL, Kind.LEVEL, Kind.STATUS)
 PLACED, AMENDED, CANCELLED, FILLED = int(Effect.PLACED), int(Effect.AMENDED), int(Effect.CANCELLED), int(Effect.FILLED)
 UNKNOWN, REFUSED, STALE = int(Effect.UNKNOWN), int(Effect.REFUSED), int(Effect.STALE)
-FLAG_ALL, FLAG_SNAPSHOT = int(Flag.ALL), int(Flag.SNAPSHOT)
+FLAG_ALL, FLAG_SNAPSHOT, FLAG_AFTER_GAP = int(Flag.ALL), int(Flag.SNAPSHOT), int(Flag.AFTER_GAP)
 _OPEN, _RESUMED = int(StatusCode.OPEN), int(StatusCode.RESUMED)
 _UNKNOWN_ORDER, _CROSSED = int(Count.UNKNOWN_ORDER), int(Count.CROSSED)
 _SCALE, _ORDERS_FULL = int(Count.OUT_OF_SCALE), int(Count.ORDERS_FULL)
@@ -354,6 +354,7 @@ def apply(tables: Any, event: Any, market: Any) -> Any:
                 event["previous"] = known
             tables.participants[participant]["leverage"] = event["leverage"]
     elif kind == _BOOK:
+        event["flags"] |= FLAG_AFTER_GAP
         _clear_book(tables, market)
     elif kind == _MARK:
         tables.markets[market]["mark"] = float(event["price_ticks"]) / tables.markets[market]["price_scale"]

@@ -13,10 +13,11 @@ import numpy as np
 
 from detector.features.tables import SEEN_BITS, Count
 from detector.kernels import kernel
-from detector.model.events import Kind
+from detector.model.events import Flag, Kind
 
 _DUPLICATE, _GAP = int(Count.DUPLICATE), int(Count.SEQUENCE_GAP)
 _BOOK, _LEVEL = int(Kind.BOOK), int(Kind.LEVEL)
+_AFTER_GAP = int(Flag.AFTER_GAP)
 _WORD = 64
 
 
@@ -61,6 +62,7 @@ def in_sequence(markets: Any, counts: Any, event: Any, market: Any) -> Any:
         if last >= 0:
             if event["first_seq"] > last + 1:
                 counts[_GAP] += 1
+                event["flags"] |= _AFTER_GAP
             for passed in range(max(last + 1, seq - SEEN_BITS + 1), seq):
                 _unsee(place, passed)
         else:

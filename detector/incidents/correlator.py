@@ -21,10 +21,10 @@ What joins others spends no budget of its own: an incident opens by a crossing t
 budget has paid for, companions never open one, and over however many markets it is one page. So correlation can only
 lower the number of pages, and the budget needs no share for it.
 
-A drift keeps to itself: it joins drifts, and nobody else joins it. Incidents are never merged afterwards: an id once
-told stays. How often one is told is bounded: severity rises twice at most each time it opens; each reopening doubles
-how long it must be quiet, until nothing can reopen it; the first update waits until `together` has passed, so that a
-shock is told twice and not once a second; later ones come `update` apart; `updates_max` in all.
+A drift keeps to itself: it joins drifts, and nobody else joins it; so does a dead feed. Incidents are never merged
+afterwards: an id once told stays. How often one is told is bounded: severity rises twice at most each time it opens;
+each reopening doubles how long it must be quiet, until nothing can reopen it; the first update waits until `together`
+has passed, so that a shock is told twice and not once a second; later ones come `update` apart; `updates_max` in all.
 """
 
 from __future__ import annotations
@@ -35,7 +35,17 @@ from typing import cast
 
 import numpy as np
 
-from detector.incidents.crossings import DRIFT, Crossing, beyond_doubt, by_market, companions, near, rank
+from detector.incidents.crossings import (
+    DRIFT,
+    FEED,
+    Crossing,
+    beyond_doubt,
+    by_market,
+    companions,
+    family,
+    near,
+    rank,
+)
 from detector.incidents.episode import Episode, from_state
 from detector.incidents.identity import incident_id
 from detector.incidents.kinship import SHARED_MIN, WAVE_MARKETS, akin, shared
@@ -46,6 +56,7 @@ from detector.model.state import State, Tree
 
 COMPANIONS_FALSE = 0.5  # markets that join a shock by chance alone, at most, on average
 CONTRIBUTING_MAX = 8  # members whose accounts are asked for when an incident is told
+FAMILIES = ("", FEED, DRIFT)
 COUNTS = ("opened", "updated", "escalated", "resolved", "reopened", "not_opened", "not_listed", "went_back")
 
 
@@ -107,18 +118,18 @@ class Correlator:
         for market in [market for market in crossing if market not in fresh]:
             self._take(self._owner[market], crossing[market], close_ns)
         by_age = sorted(self._open.values(), key=_age)
-        alike = {drifting: [e for e in by_age if e.drifting is drifting] for drifting in (False, True)}
+        alike = {kept: [e for e in by_age if e.family == kept] for kept in FAMILIES}
         # found before anything joins, so that no market's place depends on another's of the same window
         places = {
-            market: self._neighbour(found, alike[_drifting(found)], close_ns, width_ns, len(fresh), context)
+            market: self._neighbour(found, alike[_family(found)], close_ns, width_ns, len(fresh), context)
             for market, found in ((market, crossing[market]) for market in fresh)
         }
         for market, episode in places.items():
             if episode is not None:
                 self._take(episode, crossing[market], close_ns)
         left = [market for market in fresh if places[market] is None]
-        for drifting in (False, True):
-            group = [market for market in left if _drifting(crossing[market]) is drifting]
+        for kept in FAMILIES:
+            group = [market for market in left if _family(crossing[market]) == kept]
             if group:
                 self._open_for(group, crossing, close_ns, width_ns)
 
@@ -128,7 +139,7 @@ class Correlator:
         if owner is None:
             return True
         graver = max(crossing.severity for crossing in found) > Severity.INFO >= owner.severity
-        return graver and not owner.drifting and close_ns - owner.last_ns > together_ns
+        return graver and owner.family != DRIFT and close_ns - owner.last_ns > together_ns
 
     def _accompany(
         self, crossing: dict[str, list[Crossing]], close_ns: int, width_ns: int, scores: Sequence[Score]
@@ -140,7 +151,7 @@ class Correlator:
             for episode in sorted(self._open.values(), key=_age)
             if close_ns - max(episode.opened_ns, episode.risen_ns) <= together_ns
             and episode.severity >= Severity.WARNING
-            and not episode.drifting
+            and not episode.family
         ]
         if not shocks:
             return
@@ -187,7 +198,7 @@ class Correlator:
     ) -> None:
         """Rules 4 and 5, for the markets of one window that belong nowhere yet (by name)."""
         severity = max(found.severity for market in group for found in crossing[market])
-        episode = self._reopenable(group, close_ns, _drifting(crossing[group[0]]))
+        episode = self._reopenable(group, close_ns, _family(crossing[group[0]]))
         if not self._room(severity):
             self.counts["not_opened"] += 1
             return
@@ -213,13 +224,13 @@ class Correlator:
         for market in group:
             self._take(episode, crossing[market], close_ns)
 
-    def _reopenable(self, group: Sequence[str], close_ns: int, drifting: bool) -> Episode | None:
+    def _reopenable(self, group: Sequence[str], close_ns: int, kept: str) -> Episode | None:
         """The lately resolved incident that at least half of these markets were in."""
         for gone in [i for i, e in self._closed.items() if close_ns - e.last_ns > self.settings.join_ns]:
             del self._closed[gone]
         best: tuple[int, int, str] | None = None
         for name, episode in self._closed.items():
-            if episode.drifting is not drifting:
+            if episode.family != kept:
                 continue
             known = sum(close_ns - episode.markets.get(m, -(1 << 62)) <= self.settings.join_ns for m in group)
             if 2 * known >= len(group):
@@ -284,6 +295,9 @@ class Correlator:
         episode.position = context.positions(markets, episode.started_ns, max(episode.last_ns, episode.started_ns))
         lacking = {name for market in markets for name in context.lacks(market)}
         episode.lacks = tuple(sorted(lacking))
+        if found:
+            planned = {name for crossing in found for name in context.phases(crossing.market)}
+            episode.phases = tuple(sorted(planned))
         episode.seq += 1
         episode.told_ns, episode.told_severity, episode.news = close_ns, episode.severity, False
         incident = episode.incident(reason, close_ns, episode.explain(close_ns, found, self.settings))
@@ -361,8 +375,8 @@ def _age(episode: Episode) -> tuple[int, str]:
     return (episode.started_ns, episode.incident_id)
 
 
-def _drifting(found: Sequence[Crossing]) -> bool:
-    return all(crossing.detector == DRIFT for crossing in found)
+def _family(found: Sequence[Crossing]) -> str:
+    return family(crossing.detector for crossing in found)
 
 
 def _saved(episodes: Iterable[Episode]) -> list[Tree]:

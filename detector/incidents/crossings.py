@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
 
@@ -15,6 +15,7 @@ EVERY_S_MAX = 1e15  # rarer than this is said as this
 SCORE_MAX = 300.0  # a tail probability below the smallest double is this rare and no rarer
 EARLY_MARGIN = 0.5  # an open window is beyond doubt when it is three times as rare as critical asks for
 DRIFT = "drift"  # tells that normal has moved: never more than info, and no part of anybody else's incident
+FEED = "feed"  # tells of what is not seen: no part of what is
 JOINT = "joint"  # adds up all streams: leads an incident only where no detector of its own kind does
 
 
@@ -42,6 +43,16 @@ class Crossing:
 def rank(detector: str) -> int:
     """Who leads: a detector of a kind of trouble before the sum of all, that before a drift."""
     return {JOINT: 1, DRIFT: 2}.get(detector, 0)
+
+
+def family(detectors: Iterable[str]) -> str:
+    """Whom an incident takes in: drifts take drifts, dead feeds take dead feeds, all else takes all else ("").
+
+    >>> [family(names) for names in (("drift", "drift"), ("feed",), ("feed", "joint"), ())]
+    ['drift', 'feed', '', '']
+    """
+    names = sorted(dict.fromkeys(detectors))
+    return names[0] if len(names) == 1 and names[0] in (DRIFT, FEED) else ""
 
 
 def by_market(scores: Sequence[Score]) -> dict[str, list[Crossing]]:

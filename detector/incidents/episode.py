@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
-from detector.incidents.crossings import DRIFT, Crossing, rank
+from detector.incidents.crossings import Crossing, family, rank
 from detector.incidents.settings import IncidentSettings
 from detector.model.incident import Contributor, Incident, Lead, Moment, Position, Reason, Severity
 from detector.model.score import Evidence
@@ -65,6 +65,7 @@ class Episode:
     news: bool = False
     warming: bool = False
     lacks: tuple[str, ...] = ()
+    phases: tuple[str, ...] = ()
     markets: dict[str, int] = field(default_factory=dict)
     members: dict[tuple[str, str], Member] = field(default_factory=dict)
     timeline: list[Moment] = field(default_factory=list)
@@ -72,9 +73,9 @@ class Episode:
     position: tuple[Position, ...] = ()
 
     @property
-    def drifting(self) -> bool:
-        """Only what is normal has moved; nobody else's crossing belongs here."""
-        return all(detector == DRIFT for _, detector in self.members)
+    def family(self) -> str:
+        """DRIFT: only what is normal has moved; FEED: nothing is heard; "": all else (crossings.family)."""
+        return family(detector for _, detector in self.members)
 
     def take(self, found: Sequence[Crossing], close_ns: int, settings: IncidentSettings) -> int:
         """One market's crossings of this window. Returns how many were not listed, for want of room."""
@@ -172,7 +173,7 @@ class Episode:
         """As it is told now."""
         leading = sorted(self.members.values(), key=Member.order)
         kind = leading[0].detector
-        if len(self.markets) > 1 and kind != DRIFT:
+        if len(self.markets) > 1 and not self.family:
             kind = "correlated"
         return Incident(
             incident_id=self.incident_id,
@@ -194,6 +195,7 @@ class Episode:
             position=self.position,
             warming=self.warming,
             lacks=self.lacks,
+            phases=self.phases,
             every_s=self.every_s,
             led_by=self.led_by(),
         )
@@ -213,6 +215,7 @@ class Episode:
             "members": members,
             "timeline": [[m.at_ns, m.market, m.detector, m.score] for m in self.timeline],
             "lacks": list(self.lacks),
+            "phases": list(self.phases),
             "contributors": [[c.account, c.share] for c in self.contributors],
             "position": [[p.topic, p.partition, p.first_offset, p.last_offset] for p in self.position],
         }
@@ -235,6 +238,7 @@ def from_state(state: State) -> Episode:
         member.evidence = tuple(Evidence(*row) for row in _rows(evidence))  # type: ignore[arg-type]  # likewise
         episode.members[member.market, member.detector] = member
     episode.lacks = tuple(cast("list[str]", state["lacks"]))
+    episode.phases = tuple(cast("list[str]", state["phases"]))
     episode.timeline = [Moment(*row) for row in _rows(state["timeline"])]  # type: ignore[arg-type]  # likewise
     episode.contributors = tuple(Contributor(*row) for row in _rows(state["contributors"]))  # type: ignore[arg-type]
     episode.position = tuple(Position(*row) for row in _rows(state["position"]))  # type: ignore[arg-type]  # likewise

@@ -53,7 +53,8 @@ def title(incident: Incident) -> str:
         if row is not None and row.market != incident.markets[0]:
             what = f"{what} in {_name(row.market)}"
     lacking = f" (feed without {listed(incident.lacks)})" if incident.lacks else ""
-    return _cut(f"{where}: {what}{lacking}", TITLE_MAX)
+    phase = f" during {listed([plain(name) for name in incident.phases])}" if incident.phases else ""
+    return _cut(f"{where}: {what}{phase}{lacking}", TITLE_MAX)
 
 
 def summary(incident: Incident, pseudonym: Callable[[int], str]) -> str:
@@ -73,6 +74,9 @@ def summary(incident: Incident, pseudonym: Callable[[int], str]) -> str:
         unseen = listed([part for name in incident.lacks for part in UNSEEN.get(name, (f"what {name} would tell",))])
         given = f"The feed gives no {' and no '.join(incident.lacks)}"
         sentences.append(f"{given}: {unseen} cannot be seen, and the rest less sharply.")
+    if incident.phases:
+        planned = listed([plain(name) for name in incident.phases])
+        sentences.append(f"It falls in a planned phase ({planned}), in which more is needed to be told.")
     if incident.warming:
         sentences.append("It is still learning what is normal here.")
     return _cut(" ".join(sentences), SUMMARY_MAX)
@@ -140,6 +144,8 @@ def _departure(row: Evidence, *, verb: bool = False) -> str:
     whose = "their" if known.plural else "its"
     if rank(row.detector) == 1:
         return f"several weak signs{' rise' if verb else ''} at once, {known.title} most"
+    if known.fact and isfinite(row.observed):
+        return f"{known.fact} {quantity(row.observed, row.unit)}"
     return f"{known.title}{word} {_times(row)} {whose} normal"
 
 
@@ -227,8 +233,8 @@ def _who(incident: Incident, pseudonym: Callable[[int], str]) -> str:
 def _counterfactual(incident: Incident) -> list[str]:
     """Whether what is spoken of was needed: its detector's score without it, and the level that was crossed."""
     row = _chosen(incident)
-    if row is None or not row.level > 0:
-        return []
+    if row is None or not row.level > 0 or row.share >= 1.0:
+        return []  # a detector's only feature was needed, of course
     known = phrase(plain(row.feature), plain(row.meaning))
     even, where = ("Even without", "above") if row.without >= row.level else ("Without", "below")
     score = f"the {_named(row.detector)} score would be {row.without:.1f}"
@@ -236,7 +242,11 @@ def _counterfactual(incident: Incident) -> list[str]:
 
 
 def _less(row: Evidence) -> str:
-    return f", which would be {row.without:.1f} without it ({row.level:.1f} needed)" if row.level > 0 else ""
+    return (
+        f", which would be {row.without:.1f} without it ({row.level:.1f} needed)"
+        if row.level > 0 and row.share < 1.0
+        else ""
+    )
 
 
 def _advice(incident: Incident) -> str:

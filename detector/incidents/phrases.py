@@ -12,6 +12,7 @@ from dataclasses import dataclass
 class Phrase:
     """`title`: the subject of "... 13 x their normal"; `said`: the words before "412/s where 31/s is normal".
 
+    fact: what the title says before the observed number, where a multiple of the normal says less
     counted: the observed number of it makes sense to a person; not so, only how far it is from normal is said
     plural: "cancels ... their normal" against "spread ... its normal"
     """
@@ -20,6 +21,7 @@ class Phrase:
     said: str
     plural: bool = True
     counted: bool = True
+    fact: str = ""
 
 
 PHRASES: dict[str, Phrase] = {
@@ -44,6 +46,13 @@ PHRASES: dict[str, Phrase] = {
     "gap_bps": Phrase("widest hole in the book", "the widest hole in the book stands at", plural=False),
     "levels": Phrase("occupied price levels", "occupied price levels stand at"),
     "thin_levels": Phrase("thin price levels", "thin price levels stand at"),
+    "silence": Phrase("silence", "its silence is past belief:", plural=False, fact="silent for"),
+    "source_silence": Phrase(
+        "silence of the whole source",
+        "the silence of the whole source is past belief:",
+        plural=False,
+        fact="the whole source is silent for",
+    ),
     "fall_to_cascade": Phrase(
         "fall needed for a cascade", "the fall that would start a cascade stands at", plural=False
     ),

@@ -40,3 +40,4 @@ class Context:
     contributors: Callable[[str, str], tuple[Contributor, ...]]  # (market, detector)
     positions: Callable[[tuple[str, ...], int, int], tuple[Position, ...]]  # (markets, from_ns, to_ns)
     lacks: Callable[[str], tuple[str, ...]]  # market: what its feed does not tell (ACCOUNTS, ORDER_IDS)
+    phases: Callable[[str], tuple[str, ...]] = lambda market: ()  # market: planned phases it is in

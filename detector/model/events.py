@@ -67,6 +67,7 @@ class Flag(IntEnum):
     CROSS = 4  # margin mode cross
     ISOLATED = 8  # margin mode isolated
     ALL = 16  # a cancel without a quantity: whatever is left
+    AFTER_GAP = 32  # written by the book: what came just before it may not have been heard
 
 
 class Effect(IntEnum):

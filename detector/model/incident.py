@@ -101,6 +101,7 @@ class Incident:
     position: tuple[Position, ...] = ()
     warming: bool = False
     lacks: tuple[str, ...] = ()  # what the feed of one of its markets does not tell: "accounts", "order ids"
+    phases: tuple[str, ...] = ()  # planned phases that its markets were in when evidence was last taken
     second_opinion: Opinion | None = None
     every_s: float = 0.0  # seconds of market time between two such peaks in normal times, 0 = not known
     led_by: Lead | None = None  # None: one market, or several moved first

@@ -27,6 +27,7 @@ class Windows:
     idle     nothing came from the whole source: time passed, nobody acted, so nothing is scored
     calm     bool (M), False while the market is in a planned phase (halt, auction, grace after re-open)
     fresh    bool (M), the market was seen before this window began (its first window is half seen)
+    busy     bool (M), in a planned phase that brings bursts: nothing is learned, and more is needed to tell of it
     """
 
     close_ns: int
@@ -37,6 +38,13 @@ class Windows:
     calm: npt.NDArray[np.bool_]
     fresh: npt.NDArray[np.bool_]
     idle: bool = False
+    busy: npt.NDArray[np.bool_] | None = None
+
+    @property
+    def normal(self) -> npt.NDArray[np.bool_]:
+        """bool (M): nothing that is known beforehand speaks against learning from it."""
+        normal = self.calm & self.fresh & (not self.idle)
+        return normal if self.busy is None else normal & ~self.busy
 
     def column(self, name: str) -> npt.NDArray[np.float64]:
         """float64 (M): one feature over the markets. KeyError when no group makes it."""
@@ -59,4 +67,5 @@ class Windows:
             values=self.values[rows],
             calm=self.calm[rows],
             fresh=self.fresh[rows],
+            busy=None if self.busy is None else self.busy[rows],
         )

@@ -20,6 +20,7 @@ from detector.incidents.alerting import Alerting
 from detector.incidents.correlator import Correlator
 from detector.incidents.settings import IncidentSettings
 from detector.wiring import plugins
+from detector.wiring.calendar_section import build_calendar
 from detector.wiring.config import Configuration
 
 LAST = ("joint", "drift")  # they read what the other detectors said of the same window
@@ -134,7 +135,7 @@ def build_pipeline(
     )
     return Pipeline(
         build_format(config, format_name or told.input.format, digest_key(pseudonym_key)),
-        Shard(build_groups(ring), limits, ring, engine.width_ns),
+        Shard(build_groups(ring), limits, ring, engine.width_ns, build_calendar(told.calendar)),
         build_detectors(config),
         Correlator(incidents),
         alerting.alert,

@@ -22,6 +22,7 @@ from pydantic import BaseModel, Field, SecretStr, ValidationError, create_model
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict, SettingsError
 
 from detector.wiring import plugins
+from detector.wiring.calendar_section import PlannedPhase
 from detector.wiring.destination_section import AnyDestination
 from detector.wiring.section import Section
 from detector.wiring.settings import Settings
@@ -88,7 +89,7 @@ class Configuration:
         settings["limits"].pop("staged_events_max")  # changes when something is read, not what is found
         for link in ("page_link", "runbook_link"):
             settings["incidents"].pop(link)
-        relevant = {key: settings[key] for key in ("input", "windows", "limits", "budget", "incidents")}
+        relevant = {key: settings[key] for key in ("input", "windows", "limits", "budget", "incidents", "calendar")}
         relevant["detectors"] = [asdict(d) for d in self.detectors if d.enabled]
         return blake2b(json.dumps(relevant, sort_keys=True).encode(), digest_size=8).hexdigest()
 
@@ -221,6 +222,8 @@ def _detector_model(name: str) -> type[DetectorSection]:
         key: (type(default), Field(default=default, description=text))
         for key, default, text in plugins.described(params)
     }
+    share = DetectorSection.model_fields["budget_share"]
+    columns["budget_share"] = (float, Field(default=detector.SHARE, gt=0, le=100, description=share.description))
     return create_model(f"Detector_{name}", __base__=DetectorSection, __doc__=inspect.getdoc(detector), **columns)
 
 
@@ -276,6 +279,8 @@ def _siblings(tree: Mapping[str, Any], model: type[BaseModel], path: list[str]) 
         return tuple(_destinations()[kind].model_fields)
     if path[0] == "detectors":
         return tuple(model.model_fields)
+    if path[:2] == ["calendar", "phases"]:
+        return tuple(PlannedPhase.model_fields)
     for part in path[:-1]:
         below = model.model_fields[part].annotation
         if not (isinstance(below, type) and issubclass(below, BaseModel)):

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import NoDecode
 
+from detector.wiring.calendar_section import Calendar
 from detector.wiring.destination_section import AnyDestination
 from detector.wiring.kafka_section import Kafka
 from detector.wiring.section import HostPort, Link, Name, Section, listed, one_of
@@ -226,6 +227,7 @@ class Settings(Section):
     limits: Limits = Limits()
     budget: Budget = Budget()
     incidents: Incidents = Incidents()
+    calendar: Calendar = Calendar()
     detectors: dict[str, dict[str, Any]] = Field(
         default={},
         description="A table each; by name of a file in detector/anomaly. One that is not named runs as it ships.",

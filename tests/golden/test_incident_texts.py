@@ -32,6 +32,7 @@ BARE = (
     Evidence("BTCUSDT", "thin_book", "taken", "% of depth", 310.0, 1.2, 0.0, 9.5, 1.0),
 )
 DRIFT = Evidence(BTC, "drift", "cancels", "1/s", 48.0, 31.0, 22.0, 40.0, 1.0)
+SILENT = Evidence(BTC, "feed", "silence", "s", 48.0, 0.32, 0.0, 1.9, 1.0, level=8.6)
 OTHER = Evidence(BTC, "queue", "queue_age", "s", 0.4, 6.0, 2.0, 15.0, 1.0, "age of the first order in the queue")
 
 
@@ -71,10 +72,16 @@ INCIDENTS = {
     "cancel_burst_then_thin_book": made(
         "cancel_burst", CANCELS, FLEETING, replace(MISSING, market=BTC), replace(MOVED, market=BTC), at_s=(0, 41)
     ),
+    "during_funding": made("cancel_burst", CANCELS, FLEETING, phases=("funding",)),
     "thin_book": made("thin_book", MISSING, MOVED, contributors=(Contributor(7, 0.61),)),
     "leverage_spike": made("leverage_spike", SURPRISE, RAISES, every_s=5 * 86_400, severity=Severity.WARNING),
     "joint": made("joint", *JOINT, severity=Severity.INFO, every_s=30_000, contributors=(Contributor(7, 0.04),)),
     "drift": made("drift", DRIFT, severity=Severity.INFO, contributors=(), warming=True),
+    "feed": made("feed", SILENT, contributors=(), severity=Severity.WARNING),
+    "source": made(
+        "feed", *(replace(SILENT, market=market, feature="source_silence") for market in (BTC, ETH, SOL)),
+        contributors=(),
+    ),
     "unknown_detector": made("queue", OTHER, contributors=()),
     "without_names": made("cancel_burst", *BARE, contributors=(), lacks=("accounts", "order ids"), at_s=(0, 4)),
     "three_markets": made(

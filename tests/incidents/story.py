@@ -94,7 +94,12 @@ def context(who: Callable[[str, str], tuple[Contributor, ...]] = nobody) -> Cont
     def positions(markets: tuple[str, ...], from_ns: int, to_ns: int) -> tuple[Position, ...]:
         return (Position("orders", 0, (from_ns - START_NS) // SECOND_NS + 100, (to_ns - START_NS) // SECOND_NS + 100),)
 
-    return Context(who, positions, lambda market: ("accounts", "order ids") if market.startswith("BARE") else ())
+    return Context(
+        who,
+        positions,
+        lambda market: ("accounts", "order ids") if market.startswith("BARE") else (),
+        lambda market: ("funding",) if market.startswith("PAID") else (),
+    )
 
 
 QUIET_WINDOWS = Quiet()

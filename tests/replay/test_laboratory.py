@@ -54,7 +54,7 @@ def test_the_levels_of_the_shipped_promise_are_the_engines_own() -> None:
     shadowed = Shadowed(of({}), (), budgets)
     steps = [engine.take([({}, batch)]) for batch in batches_of(Exchange(scenario_of("clean", 3, SMALL), 3))]
     for score in steps[-1].scored[-1].scores:
-        np.testing.assert_allclose(shadowed.at(score, 1.0).levels, score.levels)
+        np.testing.assert_allclose(shadowed.at(score, 1.0).levels, score.levels, rtol=1e-5)
 
 
 def _run(label: dict[str, object]) -> Run:
