@@ -26,10 +26,11 @@ class Accounts(Group):
     """
 
     COUNTS = True
-    STATE = np.dtype([("accounts", "<f8"), ("cancels", "<f8"), ("most_cancels", "<f8")], align=True)
+    STATE = np.dtype([("accounts", "<f8"), ("cancels", "<f8"), ("most_cancels", "<f8"), ("squares", "<f8")], align=True)
     FEATURES = (
         Feature("acting_accounts", "accounts", "distinct accounts that did something"),
         Feature("top_canceller", "share", "share of the cancels that the account with most of them made"),
+        Feature("canceller_concentration", "share", "how much of the cancels few accounts made (HHI)"),
         Feature("top_maker", "share", "share of the makers' resting quantity that the largest of them holds"),
     )
 
@@ -40,11 +41,12 @@ class Accounts(Group):
     def read(self, tables: Tables, slot: int, markets: int) -> npt.NDArray[np.float64]:
         """See Group.read. The makers' shares are as of the closing, up to `lateness` after the window's end."""
         counts = self.counts[slot, :markets]
-        values = np.full((markets, 3), np.nan)
+        values = np.full((markets, 4), np.nan)
         named = (tables.markets["has"][:markets] & HAS_ACCOUNTS) != 0
         values[named, 0] = counts["accounts"][named]
         cancelled = named & (counts["cancels"] > 0)
         values[cancelled, 1] = counts["most_cancels"][cancelled] / counts["cancels"][cancelled]
+        values[cancelled, 2] = counts["squares"][cancelled] / counts["cancels"][cancelled] ** 2
         seats = tables.makers["participant"][:markets]
         seated = seats >= 0
         index = seats[seated]  # one column of the few rows that matter: the table is long and wide
@@ -52,7 +54,7 @@ class Accounts(Group):
         resting[seated] = tables.participants["bid_lots"][index] + tables.participants["ask_lots"][index]
         total = resting.sum(axis=1)
         held = total > 0
-        values[held, 2] = resting.max(axis=1)[held] / total[held]
+        values[held, 3] = resting.max(axis=1)[held] / total[held]
         return values
 
 
@@ -76,4 +78,5 @@ def fold_accounts(participants: Any, span: Any, counts: Any, events: Any, start:
                 who["counted_cancels"] = 0
             who["counted_cancels"] += 1
             count["cancels"] += 1.0
+            count["squares"] += 2.0 * float(who["counted_cancels"]) - 1.0
             count["most_cancels"] = max(count["most_cancels"], float(who["counted_cancels"]))
