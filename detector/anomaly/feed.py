@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import log10
 from typing import Any
 
 import numpy as np
@@ -80,26 +81,24 @@ class Feed(Detector):
         self._closed_ns = windows.close_ns
         due = windows.calm & windows.fresh
         listen(feeds, source, events, due, passed)
-        silence, source_silence = self._surprise(feeds), self._surprise(source)
-        whole = bool(source_silence[0] > 0.0)
-        told = source if whole else feeds
-        values = np.where(due & (feeds["age"] >= FIRST_WINDOWS), source_silence if whole else silence, np.nan)
+        whole = source[0]["silent"] >= self.params.reconnect_windows and source[0]["age"] >= FIRST_WINDOWS
+        values, per_week, every = np.empty(count), np.empty(count), np.empty(count)
+        width_s = windows.width_ns / 1e9
+        shortest, longest = float(self.params.reconnect_windows), float(self.params.give_up_windows)
+        judge(feeds, source, whole, due, shortest, longest, width_s, values, per_week, every)
         if not windows.idle:
             learn_rates(feeds, source, events, learn, float(self.params.memory_windows))
-        width_s = windows.width_ns / 1e9
-        per_week = np.broadcast_to(np.maximum(told["rate"] * WEEK_S / width_s, 1.0), count)
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            every = np.where(per_week > 0, WEEK_S / per_week * 10.0 ** np.minimum(np.nan_to_num(values), 300.0), 0.0)
 
         def explain(market: int) -> tuple[Evidence, ...]:
-            return (self._evidence(windows.markets[market], source[0] if whole else feeds[market], width_s, whole),)
+            feed = source[0] if whole else feeds[market]
+            return (self._evidence(windows.markets[market], feed, width_s, whole=whole),)
 
         return Score(
             detector=self.name,
             close_ns=windows.close_ns,
             markets=windows.markets,
             values=values,
-            levels=np.log10(per_week[None, :] / self.budgets[:, None]),
+            levels=np.log10(per_week)[None, :] - np.log10(self.budgets)[:, None],
             every_s=every,
             warming=feeds["age"] < FIRST_WINDOWS,
             surprises=np.zeros((count, 0)),
@@ -108,16 +107,9 @@ class Feed(Detector):
             explain=explain,
         )
 
-    def _surprise(self, feeds: Any) -> npt.NDArray[np.float64]:
-        """-log10 of the chance of so long a silence; 0 where it is short, or so long that it was given up."""
-        silent = feeds["silent"]
-        counts = (silent >= self.params.reconnect_windows) & (silent < self.params.give_up_windows)
-        d = _dispersion(feeds)
-        return np.where(counts & (feeds["age"] >= FIRST_WINDOWS), np.log10(1.0 + d * feeds["rate"] * silent) / d, 0.0)
-
-    def _evidence(self, market: str, feed: Any, width_s: float, whole: bool) -> Evidence:
+    def _evidence(self, market: str, feed: Any, width_s: float, *, whole: bool) -> Evidence:
         rate = max(float(feed["rate"]), 1e-9)
-        d = float(_dispersion(feed))
+        d = float(dispersion(feed))
         return Evidence(
             market=market,
             detector=self.name,
@@ -141,10 +133,50 @@ class Feed(Detector):
         self._closed_ns = int(str(state["closed_ns"]))
 
 
-def _dispersion(feeds: Any) -> Any:
-    prior = DISPERSION_BLOCKS * (BLOCK_WINDOWS * feeds["rate"]) ** 2
-    learned = (DISPERSION * prior + feeds["spread_n"]) / np.maximum(prior + feeds["spread_d"], 1e-12)
-    return np.clip(learned, DISPERSION_MIN, DISPERSION_MAX)
+@kernel
+def dispersion(feed: Any) -> Any:
+    """Of the rate: what was learned of blocks, shrunk to what is shipped."""
+    mean = BLOCK_WINDOWS * feed["rate"]
+    prior = DISPERSION_BLOCKS * mean * mean
+    weight = prior + feed["spread_d"]
+    learned = (DISPERSION * prior + feed["spread_n"]) / weight if weight > 0.0 else DISPERSION
+    return min(max(learned, DISPERSION_MIN), DISPERSION_MAX)
+
+
+@kernel
+def surprise(feed: Any, shortest: Any, longest: Any) -> Any:
+    """-log10 of the chance of so long a silence; 0 where it is short, or so long that it was given up."""
+    if feed["silent"] < shortest or feed["silent"] >= longest or feed["age"] < FIRST_WINDOWS:
+        return 0.0
+    d = dispersion(feed)
+    return log10(1.0 + d * feed["rate"] * feed["silent"]) / d
+
+
+@kernel
+def judge(
+    feeds: Any,
+    source: Any,
+    whole: Any,
+    due: Any,
+    shortest: Any,
+    longest: Any,
+    width_s: Any,
+    values: Any,
+    per_week: Any,
+    every: Any,
+) -> Any:
+    """float64 (M), written: the score (NaN = cannot say), how many silences begin in a week, seconds between two such.
+    whole: the source is silent, and every market tells of that."""
+    together = surprise(source[0], shortest, longest)
+    for m in range(len(feeds)):
+        rate = source[0]["rate"] if whole else feeds[m]["rate"]
+        per_week[m] = max(1.0, rate * WEEK_S / width_s)
+        known = due[m] and feeds[m]["age"] >= FIRST_WINDOWS
+        values[m] = np.nan
+        every[m] = 0.0
+        if known:
+            values[m] = together if whole else surprise(feeds[m], shortest, longest)
+            every[m] = WEEK_S / per_week[m] * 10.0 ** min(values[m], 300.0)
 
 
 @kernel
@@ -191,10 +223,7 @@ def _learn(feed: Any, count: Any, memory: Any) -> Any:
     if feed["block_windows"] < BLOCK_WINDOWS:
         return
     mean = BLOCK_WINDOWS * feed["rate"]
-    prior = DISPERSION_BLOCKS * mean * mean
-    weight = prior + feed["spread_d"]
-    d = (DISPERSION * prior + feed["spread_n"]) / weight if weight > 0.0 else DISPERSION
-    d = min(max(d, DISPERSION_MIN), DISPERSION_MAX)
+    d = dispersion(feed)
     error = min((feed["block"] - mean) * (feed["block"] - mean), WINSOR * WINSOR * (mean + d * mean * mean))
     keep = 0.5 ** (BLOCK_WINDOWS / memory)
     feed["spread_n"] = keep * feed["spread_n"] + error - mean

@@ -31,7 +31,16 @@ BINS = 8  # of leverage: below 2, 4, 8, ... 128 x, and above
 LATELY_NS, DAY_NS = 300e9, 86400e9
 SHRINK = 4.0  # changes that the usual distribution weighs against those of lately
 FIRST_TIME_NS = 60_000_000_000
-TAKEN = np.dtype([("at_ns", "<i8"), ("lately", "<f8", (BINS,)), ("usual", "<f8", (BINS,))], align=True)  # decaying
+TAKEN = np.dtype(
+    [
+        ("at_ns", "<i8"),
+        ("lately", "<f8", (BINS,)),  # decaying counts
+        ("usual", "<f8", (BINS,)),
+        ("shift", "<f8"),  # KL divergence of the one from the other
+        ("changed", "<i8"),  # since `shift` was worked out
+    ],
+    align=True,
+)
 SIZES = np.dtype([("count", "<f8"), ("mean", "<f8"), ("spread2", "<f8"), ("level", "<f8")], align=True)
 
 
@@ -94,7 +103,8 @@ class Leverage(Group):
         """See Group.read."""
         counts = self.counts[slot, :markets]
         columns = [counts[name] for name in self.STATE.names or ()]
-        values = np.stack([*columns, _shift(self.taken[:markets])], axis=1)
+        shift_all(self.taken[:markets])
+        values = np.stack([*columns, self.taken["shift"][:markets]], axis=1)
         values[(tables.markets["has"][:markets] & HAS_LEVERAGE) == 0] = np.nan
         return values
 
@@ -109,14 +119,24 @@ class Leverage(Group):
         self.taken = np.array(state["taken"])
 
 
-def _shift(taken: Any) -> npt.NDArray[np.float64]:
-    """float64 (M): KL divergence of what was taken lately from what was taken in a day; few are shrunk towards it."""
-    usual = taken["usual"] + 0.5
-    q = usual / usual.sum(axis=1, keepdims=True)
-    lately = taken["lately"] + SHRINK * q
-    p = lately / lately.sum(axis=1, keepdims=True)
-    shift: npt.NDArray[np.float64] = (p * np.log(p / q)).sum(axis=1)
-    return shift
+@kernel
+def shift_all(taken: Any) -> Any:
+    """KL divergence of what was taken lately from what was taken in a day; few changes are shrunk towards the day's."""
+    for m in range(len(taken)):
+        if taken[m]["changed"] == 0:
+            continue
+        lately = 0.0
+        usual = 0.0
+        for place in range(BINS):
+            lately += taken[m]["lately"][place]
+            usual += taken[m]["usual"][place] + 0.5
+        shift = 0.0
+        for place in range(BINS):
+            q = (taken[m]["usual"][place] + 0.5) / usual
+            p = (taken[m]["lately"][place] + SHRINK * q) / (lately + SHRINK)
+            shift += p * log(p / q)
+        taken[m]["shift"] = shift
+        taken[m]["changed"] = 0
 
 
 @kernel
@@ -158,6 +178,7 @@ def note_taken(taken: Any, leverage: Any, event_ns: Any) -> Any:
     taken["lately"][place] += 1.0
     taken["usual"][place] += 1.0
     taken["at_ns"] = event_ns
+    taken["changed"] = 1
 
 
 @kernel
