@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bench.machine import machine
 from bench.peers import compare
-from replay.laboratory import SIZES, conditions, investigate
+from replay.laboratory_investigate import conditions, investigate
 from replay.laboratory_report import markdown, terminal
 
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "detection.md"
@@ -32,14 +32,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--docs", action="store_true", help="write docs/detection.md")
     chosen = parser.parse_args(arguments)
-    size = SIZES[chosen.size]
     told = investigate(
-        size,
+        chosen.size,
         held_out=not chosen.tuning,
         peers=None if chosen.no_peers else compare,
         say=lambda line: print(line, file=sys.stderr, flush=True),
     )
-    lines = [*conditions(size, held_out=not chosen.tuning), machine("numpy", "numba", "river", "pyod")]
+    lines = [*conditions(chosen.size, held_out=not chosen.tuning), machine("numpy", "numba", "river", "pyod")]
     if chosen.docs:
         DOCS.write_text(markdown(told, lines), encoding="utf-8")
     print(json.dumps(told, indent=1) if chosen.json else terminal(told, lines))

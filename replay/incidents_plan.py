@@ -20,6 +20,7 @@ from replay.scenario import Planted, Scenario, ScenarioError
 
 SECOND_NS = 1_000_000_000
 FOREVER_S = 1e9
+CHANGE_S = 1800.0
 GRACE_S = 900.0  # drawn incidents keep this far from what was planted before on the same market
 OVERLAP_SHARE = 0.15  # of drawn incidents may fall into a confounder: a burst inside a benign burst
 TOGETHER_SHARE = 0.1  # of drawn incidents hit 3 to 6 markets within SPREAD_S
@@ -44,8 +45,9 @@ class Recipe:
 CLASSES = {
     "cancel_burst": Recipe("cancel_burst", "cancels, x the market's normal rate", (4, 60), (0, 0), (1, 20)),
     "fleeting": Recipe("cancel_burst", "cancels of orders that lived 15 us to 1 ms, x", (2, 30), (0, 0), (5, 30)),
+    # they do not come back: an hour later others begin to take their place, or the next one would find nobody
     "withdrawal": Recipe(
-        "thin_book", "share of the makers' quotes that leave", (0.2, 0.95), (5, 1200), (300, 300), 120
+        "thin_book", "share of the makers' quotes that leave", (0.2, 0.95), (5, 1200), (3600, 3600), 3600
     ),
     "clusters": Recipe("thin_book", "share of quotes regrouped behind a hole", (0.2, 0.95), (5, 1200), (300, 300), 60),
     "crowd": Recipe("leverage_spike", "leverage raises by 300, x the base rate", (3, 80), (120, 900), (60, 60), 30),
@@ -91,7 +93,7 @@ def plan(scenario: Scenario, seed: int) -> Plan:
             at_ns = scenario.start_ns + round((planted.at_s + start_s) * SECOND_NS)
             for cells in _effects(planted, sign):
                 rows.append(_row(scenario.names.index(market), at_ns, account_seed, **cells))
-        labels.append(_label(scenario, planted, account_seed, max(starts)))
+        labels.append(_label(scenario, planted, account_seed, starts))
     effects = np.array(rows, EFFECT) if rows else np.zeros(0, EFFECT)
     effects = effects[np.lexsort((effects["start_ns"], effects["market"]))]
     _check_together(scenario, effects)
@@ -207,13 +209,13 @@ def _row(
     )
 
 
-def _label(scenario: Scenario, planted: Planted, account_seed: int, spread_s: float) -> dict[str, Any]:
-    """A label of LABELS.json with what a judge may want besides: all times in ns."""
+def _label(scenario: Scenario, planted: Planted, account_seed: int, starts: Sequence[float]) -> dict[str, Any]:
+    """A label of LABELS.json with what a judge may want besides: all times in ns. starts: s, of each market."""
     recipe = CLASSES[planted.name]
     start_ns = scenario.start_ns + round(planted.at_s * SECOND_NS)
     climax_ns = start_ns + round((planted.ramp_s + (0.0 if planted.ramp_s else min(planted.hold_s, 1e6))) * SECOND_NS)
     length_s = planted.ramp_s + planted.hold_s + (recipe.fall_s if planted.name != "foreshock" else CASCADE_FALL_S)
-    end_ns = start_ns + round(min(length_s + spread_s, scenario.duration_s - planted.at_s) * SECOND_NS)
+    end_ns = start_ns + round(min(length_s + max(starts), scenario.duration_s - planted.at_s) * SECOND_NS)
     kind = "correlated" if recipe.kind != "benign" and len(planted.markets) > 1 else recipe.kind
     told = planted.accounts if not planted.resting else 0  # a mass cancel of resting orders is by whoever owns them
     names = {
@@ -231,6 +233,8 @@ def _label(scenario: Scenario, planted: Planted, account_seed: int, spread_s: fl
         "third": third(planted.name, planted.amplitude),
         "climax": climax_ns,
         "ramp_s": planted.ramp_s,
+        "hold_s": planted.hold_s,
+        "starts": [start_ns + round(start_s * SECOND_NS) for start_s in starts],  # of each market
         "accounts": sorted(names)[:ACCOUNTS_TOLD_MAX],
         "confounder": recipe.kind == "benign",
         "synthetic": True,
@@ -250,7 +254,7 @@ def _draw(scenario: Scenario, named: Sequence[Planted], dice: np.random.Generato
     """What the scenario's rates per market-day let the dice plant. Confounders first, incidents around them."""
     draw = scenario.draw
     incidents = draw.classes or tuple(name for name, recipe in CLASSES.items() if recipe.kind != "benign")
-    confounders = draw.confounders or ("news", "burst", "funding", "halt", "gap", "disorder")
+    confounders = draw.confounders or tuple(name for name, recipe in CLASSES.items() if recipe.kind == "benign")
     taken: dict[str, list[tuple[float, float, bool]]] = {name: [] for name in scenario.names}
     for planted in named:
         _take(taken, planted)
@@ -287,7 +291,9 @@ def _draw_one(scenario: Scenario, name: str, dice: np.random.Generator) -> Plant
 
 
 def _length_s(planted: Planted) -> float:
-    return min(planted.ramp_s + planted.hold_s, 1e6) + CLASSES[planted.name].fall_s + planted.spread_s
+    """How long others keep away. What changes for good is new for CHANGE_S, and then the way things are."""
+    lasting_s = planted.hold_s if planted.hold_s < FOREVER_S else CHANGE_S
+    return planted.ramp_s + lasting_s + CLASSES[planted.name].fall_s + planted.spread_s
 
 
 def _take(taken: dict[str, list[tuple[float, float, bool]]], planted: Planted) -> None:

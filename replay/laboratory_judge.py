@@ -1,123 +1,22 @@
-"""From runs to figures: false pages with exact intervals, recall before the climax, lead, delay, first cause. Pure.
-
-A page is an incident reaching warning. It answers a label as in replay/judge.py (same market, from the label's start to
-ten minutes after its end); recall counts only answers at or before the climax. Never point-adjusted.
-"""
+"""From runs to figures: false pages with exact intervals, recall before the climax, lead, delay, first cause. Pure."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from replay.instant import SECOND_NS
-from replay.judge import GRACE_NS, exposure_ns
-from replay.labels import Label
 from replay.laboratory_run import PROMISES
-from replay.laboratory_tally import CALIBRATION, Call, Run
+from replay.laboratory_tally import CALIBRATION, Run
+from replay.laboratory_verdicts import Verdict, false_pages, verdicts_of, weeks
 from replay.poisson import poisson_interval
 
-WEEK_NS = 7 * 86_400 * SECOND_NS
-DAY_NS = 86_400 * SECOND_NS
-_CANCEL = frozenset(("cancels", "new_cancellers", "fleeting_cancels", "cancels_unnamed", "cancels_net"))
-_QUOTES = frozenset(("quotes_missing", "quotes_missing_long", "quotes_moved", "taken"))
-_RAISES = frozenset(("raises", "raise_surprise"))
-CAUSES = {
-    "cancel_burst": _CANCEL,
-    "fleeting": _CANCEL,
-    "withdrawal": _QUOTES,
-    "clusters": _QUOTES,
-    "crowd": _RAISES,
-    "whales": _RAISES,
-    "foreshock": _CANCEL | _QUOTES | _RAISES,
-    "drift": _CANCEL | _QUOTES | _RAISES,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What became of one planted incident. early: called at or before the climax; caught: at all; lead_s: of the first
-    call to the climax; delay_s: from the onset; hit: the first row of evidence belongs to the class."""
-
-    name: str
-    third: str
-    deep: bool
-    events_per_s: float
-    amplitude: float
-    ramp_s: float
-    seed: int
-    market: str
-    at_s: float
-    early: bool
-    caught: bool
-    lead_s: float
-    delay_s: float
-    hit: bool
-    feature: str
-
-
-def real_labels(run: Run) -> list[Label]:
-    """The planted incidents, without confounders."""
-    return [
-        Label(row["start"], row["end"], tuple(row["markets"]), row["kind"], row["name"])
-        for row in run.labels
-        if not row["confounder"]
-    ]
-
-
-def verdicts_of(run: Run, calls: Sequence[Call]) -> list[Verdict]:
-    """One for each planted incident."""
-    specs = {spec.name: spec for spec in run.scenario.markets}
-    found = []
-    for row in run.labels:
-        if row["confounder"]:
-            continue
-        label = Label(row["start"], row["end"], tuple(row["markets"]), row["kind"], row["name"])
-        answers = [call for call in calls if _answers(call, label)]
-        first = min(answers, key=lambda call: call.at_ns) if answers else None
-        spec = specs[row["markets"][0]]
-        found.append(
-            Verdict(
-                row["class"],
-                row["third"],
-                spec.depth > 1.0,
-                spec.events_per_s,
-                row["amplitude"],
-                row["ramp_s"],
-                run.seed,
-                row["markets"][0],
-                (row["start"] - run.scenario.start_ns) / SECOND_NS,
-                first is not None and first.at_ns <= row["climax"],
-                first is not None,
-                (row["climax"] - first.at_ns) / SECOND_NS if first else float("nan"),
-                (first.at_ns - row["start"]) / SECOND_NS if first else float("nan"),
-                first is not None and first.feature in CAUSES[row["class"]],
-                first.feature if first else "",
-            )
-        )
-    return found
-
-
-def _answers(call: Call, label: Label) -> bool:
-    return label.start_ns <= call.at_ns <= label.end_ns + GRACE_NS and label.touches(call.markets)
-
-
-def false_pages(run: Run, calls: Sequence[Call]) -> list[Call]:
-    """Pages none of whose incident's calls answers a planted incident."""
-    labels = real_labels(run)
-    answered = {call.incident_id for call in calls for label in labels if _answers(call, label)}
-    return [call for call in calls if call.page and call.incident_id not in answered]
-
-
-def weeks(run: Run, from_s: float = 0.0, to_s: float = float("inf")) -> float:
-    """Market-weeks of a run apart from its planted incidents."""
-    start_ns = run.scenario.start_ns
-    span = (start_ns + int(from_s * SECOND_NS), start_ns + int(min(to_s, run.scenario.duration_s) * SECOND_NS))
-    observed = dict.fromkeys(run.scenario.names, span)
-    return exposure_ns(observed, real_labels(run), 0, GRACE_NS) / WEEK_NS
+DAY_S = 86_400.0
+BASE_RATES = (8.0, 20.0, 200.0)
+CONFOUNDED_NS = 3600 * SECOND_NS  # a page this long after a lasting change began is not laid at its door
 
 
 def rate_row(runs: Iterable[Run], promise: float, *, from_s: float = 0.0, to_s: float = float("inf")) -> dict[str, Any]:
@@ -148,7 +47,8 @@ def rate_row(runs: Iterable[Run], promise: float, *, from_s: float = 0.0, to_s: 
 
 
 def recall_row(found: Sequence[Verdict], **names: Any) -> dict[str, Any]:
-    """Counts and shares over some verdicts; lead in s over those early."""
+    """Counts and shares over some verdicts; lead in s over those early. account_1, accounts: the largest
+    contributor was planted, and how many of those told were, where accounts were planted."""
     leads = np.array([one.lead_s for one in found if one.early])
     delays = np.array([one.delay_s for one in found if one.caught])
     caught = [one for one in found if one.caught]
@@ -162,6 +62,8 @@ def recall_row(found: Sequence[Verdict], **names: Any) -> dict[str, Any]:
         "delay_median_s": _quantile(delays, 0.5),
         "delay_p90_s": _quantile(delays, 0.9),
         "hit_1": _share([one.hit for one in caught]),
+        "account_1": _mean([one.first_named for one in caught]),
+        "accounts": _mean([one.named for one in caught]),
     }
 
 
@@ -194,41 +96,88 @@ def calibration_rows(runs: Iterable[Run]) -> list[dict[str, Any]]:
 
 def summary(runs: Sequence[Run]) -> dict[str, Any]:
     """Everything the laboratory says of the product."""
-    by_kind = {kind: [run for run in runs if run.kind == kind] for kind in ("clean", "dirty", "planted")}
+    by_kind = {
+        kind: [run for run in runs if run.kind == kind] for kind in ("clean", "dirty", "planted", "wide", "cold")
+    }
     planted = by_kind["planted"]
     found = [one for run in planted for one in verdicts_of(run, run.calls[1.0])]
+    wide = [one for run in by_kind["wide"] for one in verdicts_of(run, run.calls[1.0])]
     told: dict[str, Any] = {"false": {}, "first_day": {}, "later": {}}
     for kind, group in by_kind.items():
         if group:
             told["false"][kind] = [rate_row(group, promise) for promise in PROMISES]
-            told["first_day"][kind] = rate_row(group, 1.0, to_s=86_400.0)
-            told["later"][kind] = rate_row(group, 1.0, from_s=86_400.0)
+            told["first_day"][kind] = rate_row(group, 1.0, to_s=DAY_S)
+            told["later"][kind] = rate_row(group, 1.0, from_s=DAY_S)
+    name, third, setting = (
+        ("class", lambda v: v.name),
+        ("third", lambda v: v.third),
+        ("setting", lambda v: v.setting),
+    )
     told["recall"] = recall_row(found)
-    told["by_third"] = recall_rows(found, [("third", lambda v: v.third)])
-    told["by_class"] = recall_rows(found, [("class", lambda v: v.name)])
-    told["by_class_third"] = recall_rows(found, [("class", lambda v: v.name), ("third", lambda v: v.third)])
+    told["by_third"] = recall_rows(found, [third])
+    told["by_class"] = recall_rows(found, [name])
+    told["by_class_third"] = recall_rows(found, [name, third])
+    told["by_setting"] = recall_rows(found, [setting, ("class", lambda v: v.name if v.setting != "alone" else "all")])
     told["by_depth"] = recall_rows(found, [("book", lambda v: "deep" if v.deep else "thin")])
-    told["by_rate"] = recall_rows(found, [("events_per_s", lambda v: "< 8" if v.events_per_s < 8 else ">= 8")])
-    told["by_ramp"] = recall_rows(found, [("ramp", lambda v: ramp_of(v.ramp_s))])
+    told["by_rate"] = recall_rows(found + wide, [("events_per_s", lambda v: base_rate(v.events_per_s))])
+    told["by_ramp"] = recall_rows(found, [("ramp", lambda v: ramp_of(v.ramp_s, v.hold_s))])
     told["at_promise"] = [
         recall_row([one for run in planted for one in verdicts_of(run, run.calls[promise])], promised=promise)
         for promise in PROMISES
     ]
     told["calibration"] = calibration_rows(by_kind["clean"])
+    told["confounders"] = confounder_rows(by_kind["dirty"] + planted)
+    told["cold"] = cold_rows(by_kind["cold"])
     return told
 
 
-def ramp_of(ramp_s: float) -> str:
-    """The grid's ramps, in words."""
-    for limit_s, name in (
-        (1.0, "0 sudden"),
-        (60.0, "1 under 1 min"),
-        (300.0, "2 1 to 5 min"),
-        (900.0, "3 5 to 15 min"),
-    ):
+def confounder_rows(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """Of each kind of confounder: how many there were, and into how many a false page fell."""
+    labels: Counter[str] = Counter()
+    fired: Counter[str] = Counter()
+    for run in runs:
+        false = false_pages(run, run.calls[1.0])
+        for row in run.labels:
+            if row["confounder"]:
+                labels[row["class"]] += 1
+                last_ns = min(row["end"], row["start"] + CONFOUNDED_NS)
+                fired[row["class"]] += any(
+                    row["start"] <= call.at_ns <= last_ns and set(row["markets"]) & set(call.markets) for call in false
+                )
+    return [{"confounder": name, "labels": count, "paged": fired[name]} for name, count in sorted(labels.items())]
+
+
+def cold_rows(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """From an empty state: of the bursts three minutes in by amplitude, and of the other classes within 20 minutes."""
+    found = [one for run in runs for one in verdicts_of(run, run.calls[1.0])]
+    bursts = [one for one in found if one.name == "cancel_burst"]
+    others = [one for one in found if one.name != "cancel_burst"]
+    return [
+        *recall_rows(bursts, [("class", lambda v: v.name), ("third", lambda v: f"x{v.amplitude:g}")]),
+        *recall_rows(others, [("class", lambda v: v.name), ("third", lambda v: v.third)]),
+    ]
+
+
+def base_rate(events_per_s: float) -> str:
+    """The market's base rate, in words that sort."""
+    low = [limit for limit in BASE_RATES if events_per_s >= limit]
+    names = ("2 to 8", "8 to 20", "20 to 200", "200 to 2,000")
+    return f"{len(low)}: {names[len(low)]}"
+
+
+def ramp_of(ramp_s: float, hold_s: float) -> str:
+    """The grid's ramps, in words that sort; a sudden burst that is over within two windows is told apart."""
+    if ramp_s < 1.0:
+        return "0 sudden, under 2 s" if hold_s < 2.0 else "1 sudden"
+    for limit_s, name in ((60.0, "2 under 1 min"), (300.0, "3 1 to 5 min"), (900.0, "4 5 to 15 min")):
         if ramp_s < limit_s:
             return name
-    return "4 longer"
+    return "5 15 min to 20 min" if ramp_s <= 1200.0 else "6 hours"
+
+
+def _mean(values: Sequence[float]) -> float:
+    said = [value for value in values if value == value]
+    return round(float(np.mean(said)), 3) if said else float("nan")
 
 
 def _share(values: Sequence[bool]) -> float:

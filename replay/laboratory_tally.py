@@ -22,8 +22,11 @@ FLUSH_WINDOWS = 120
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Somebody is called: an incident that opened at warning or above, or rose. `page`: for the first time since it
-    opened; `feature`: the first row of its evidence; `accounts`: digests of its contributors, the largest first."""
+    """Somebody is called: an incident that opened at warning or above, or rose.
+
+    page: for the first time since it opened; feature: the first row of its evidence; accounts: digests of its
+    contributors, the largest first; led_by: the market that moved first, where one did
+    """
 
     at_ns: int
     incident_id: str
@@ -33,13 +36,17 @@ class Call:
     markets: tuple[str, ...]
     feature: str
     accounts: tuple[int, ...] = ()
+    led_by: str = ""
 
 
 @dataclass(slots=True)
 class Run:
-    """What one stream came to. calls: by promise. observed, beyond: per detector, windows with something to say and
-    those at each CALIBRATION score. samples float32 (samples, M, F) of `features`, residuals the same of the detectors'
-    `streams`, both closing at sample_ns and empty where nobody asked for them."""
+    """What one stream came to.
+
+    calls: by promise; observed, beyond: per detector, windows with something to say and those at each CALIBRATION score
+    samples float32 (samples, M, F) of `features`, residuals the same of the detectors' `streams`, margins float32
+    (samples, M) the largest score over its warning level: all closing at sample_ns, None where nobody asked for them
+    """
 
     kind: str
     seed: int
@@ -51,6 +58,7 @@ class Run:
     beyond: dict[str, list[int]] = field(default_factory=dict)
     samples: Any = None
     residuals: Any = None
+    margins: Any = None
     sample_ns: Any = None
     features: tuple[str, ...] = ()
     streams: tuple[str, ...] = ()
@@ -87,6 +95,7 @@ class Callers:
                     incident.markets,
                     first.rpartition(".")[2],
                     tuple(who.account for who in incident.contributors),
+                    incident.led_by.market if incident.led_by is not None else "",
                 )
             )
             self._paged.add(incident.incident_id)
@@ -101,6 +110,7 @@ class Tally:
         self._waiting: dict[str, list[npt.NDArray[np.float64]]] = {}
         self._features = Sampler(scenario.names) if sampled else None
         self._residuals = Sampler(scenario.names) if sampled else None
+        self._margins = Sampler(scenario.names, largest=True) if sampled else None
 
     def take(self, windows: Windows, scores: Sequence[Score]) -> None:
         """One window and what was said of it."""
@@ -111,11 +121,15 @@ class Tally:
                     kept.append(score.values)
                     if len(kept) >= FLUSH_WINDOWS:
                         self._flush(score.detector)
-        if self._features is None or self._residuals is None or len(windows.markets) != len(self._scenario.names):
+        if self._features is None or self._residuals is None or self._margins is None:
+            return
+        if len(windows.markets) != len(self._scenario.names):
             return
         usable = windows.calm & windows.fresh
         self._features.take(windows, windows.values, usable)
         self._residuals.take(windows, np.concatenate([score.residuals for score in scores], axis=1), usable)
+        margins = np.stack([score.values - score.levels[1] for score in scores])
+        self._margins.take(windows, np.fmax.reduce(margins)[:, None], usable)
         self._result.features = tuple(feature.name for feature in windows.features)
         self._result.streams = tuple(stream for score in scores for stream in score.streams)
 
@@ -123,9 +137,10 @@ class Tally:
         """The stream is over."""
         for detector in tuple(self._waiting):
             self._flush(detector)
-        if self._features is not None and self._residuals is not None:
+        if self._features is not None and self._residuals is not None and self._margins is not None:
             self._result.samples, self._result.sample_ns = self._features.done()
             self._result.residuals, _ = self._residuals.done()
+            self._result.margins = self._margins.done()[0][:, :, 0]
 
     def _flush(self, detector: str) -> None:
         values = np.concatenate(self._waiting[detector] or [np.zeros(0)])
@@ -137,10 +152,11 @@ class Tally:
 
 
 class Sampler:
-    """Means over SAMPLE_WINDOWS windows; NaN where a market was in a planned phase or unseen."""
+    """Means over SAMPLE_WINDOWS windows, or the largest; NaN where a market was in a planned phase or unseen."""
 
-    def __init__(self, names: tuple[str, ...]) -> None:
+    def __init__(self, names: tuple[str, ...], *, largest: bool = False) -> None:
         self._names = names
+        self._largest = largest
         self._sum: Any = None
         self._count = 0
         self._rows: list[npt.NDArray[np.float32]] = []
@@ -151,13 +167,16 @@ class Sampler:
         """float64 (M, F) of one window, all markets there."""
         if self._order is None:
             self._order = [windows.markets.index(name) for name in self._names]
-            self._sum = np.zeros(values.shape)
-        self._sum += np.where(usable[:, None], values, np.nan)
+        said = np.where(usable[:, None], values, np.nan)
+        if self._count == 0:
+            self._sum = said
+        else:
+            self._sum = np.fmax(self._sum, said) if self._largest else self._sum + said
         self._count += 1
         if self._count == SAMPLE_WINDOWS:
-            self._rows.append((self._sum[self._order] / SAMPLE_WINDOWS).astype(np.float32))
+            row = self._sum[self._order]
+            self._rows.append((row if self._largest else row / SAMPLE_WINDOWS).astype(np.float32))
             self._ns.append(windows.close_ns)
-            self._sum[:] = 0.0
             self._count = 0
 
     def done(self) -> tuple[Any, Any]:

@@ -23,7 +23,7 @@ def bench() -> None:
 @app.command()
 def detection(
     quick: Annotated[bool, typer.Option("--quick", help="A few minutes, small counts.")] = False,
-    full: Annotated[bool, typer.Option("--full", help="More than 30 market-weeks.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="More than 100 market-weeks.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Everything, as JSON.")] = False,
     docs: Annotated[Path | None, typer.Option(help="Also write the tables to this Markdown file.")] = None,
     peers: Annotated[bool, typer.Option("--peers/--no-peers", help="Compare peers (needs a source checkout).")] = True,
@@ -31,10 +31,10 @@ def detection(
     """Recall before the climax at a promised budget of false pages, on simulated order streams. All synthetic."""
     if quick and full:
         raise Refusal(Exit.USAGE, "--quick and --full: choose one")
-    from replay.laboratory import SIZES, conditions, investigate
+    from replay.laboratory_investigate import conditions, investigate
     from replay.laboratory_report import markdown, terminal
 
-    size = SIZES["quick" if quick else "full" if full else "default"]
+    size = "quick" if quick else "full" if full else "default"
     told = investigate(
         size, held_out=True, peers=_peers() if peers else None, say=lambda line: typer.echo(line, err=True)
     )

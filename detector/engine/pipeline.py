@@ -9,12 +9,12 @@ topics carry it, their records are merged by event time inside each window.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from detector.anomaly.base import Detector
-from detector.engine.beside import Beside
+from detector.anomaly.second_opinion import SecondOpinion
 from detector.engine.calendar import raised
 from detector.engine.early import Early
 from detector.engine.lane import Lane
@@ -61,7 +61,7 @@ class Pipeline:
         settings: EngineSettings,
         *,
         keep_scored: bool = False,
-        beside: Beside | None = None,
+        second_opinion: SecondOpinion | None = None,
     ) -> None:
         self.decoder = decoder
         self.shard = shard
@@ -69,7 +69,7 @@ class Pipeline:
         self.correlator = correlator
         self.settings = settings
         self.keep_scored = keep_scored
-        self.beside = beside or Beside()
+        self.second_opinion = second_opinion
         self.early = Early(shard, self.detectors, settings.early_ns)
         self._alert = alert
         self._lanes: dict[Partition, Lane] = {}
@@ -244,7 +244,6 @@ class Pipeline:
 
     def _close(self, window: int, idle: bool, scored: list[Scored]) -> tuple[Incident, ...]:
         windows = self.shard.close(window, idle)
-        self.beside.see(windows)
         busy = self.correlator.open_markets()
         learn = windows.normal
         if busy:
@@ -255,8 +254,9 @@ class Pipeline:
         if windows.busy is not None:
             scores = raised(scores, windows.busy)
         told = self.correlator.step(windows.close_ns, windows.width_ns, scores, self._context(windows.close_ns))
-        told = tuple(self._with_more(incident, scores) for incident in told)
-        self.beside.learn(scores, learn)
+        if self.second_opinion is not None:
+            told = tuple(self._with_opinion(incident, scores) for incident in told)
+            self.second_opinion.note(scores, learn)
         self.shard.freeze(window, learn)
         self.early.closed()
         self._spans.forget(window)
@@ -264,11 +264,13 @@ class Pipeline:
             scored.append(Scored(windows, scores))
         return told
 
-    def _with_more(self, incident: Incident, scores: tuple[Score, ...]) -> Incident:
-        """The incident with what stands beside the evidence of its strongest market, while it goes on."""
-        if incident.reason is Reason.RESOLVED or not incident.evidence:
+    def _with_opinion(self, incident: Incident, scores: tuple[Score, ...]) -> Incident:
+        """The incident with another method's view of its strongest market, where it is news."""
+        assert self.second_opinion is not None
+        if incident.reason not in (Reason.OPENED, Reason.ESCALATED) or not incident.evidence:
             return incident
-        return self.beside.more(incident, self.shard.index[incident.evidence[0].market], scores)
+        index = self.shard.index[incident.evidence[0].market]
+        return replace(incident, second_opinion=self.second_opinion.ask(index, scores))
 
     def _context(self, at_ns: int) -> Context:
         shard = self.shard
@@ -309,7 +311,7 @@ class Pipeline:
             "shard": dict(self.shard.state()),
             "detectors": {detector.name: dict(detector.state()) for detector in self.detectors},
             "correlator": dict(self.correlator.state()),
-            "beside": dict(self.beside.state()),
+            "second_opinion": dict(self.second_opinion.state()) if self.second_opinion is not None else None,
         }
 
     def _decoder_state(self) -> State:
@@ -340,9 +342,9 @@ class Pipeline:
             own = saved.get(detector.name)
             if isinstance(own, dict):
                 detector.restore(own)
-        beside = state.get("beside")
-        if isinstance(beside, dict):
-            self.beside.restore(beside)
+        opinion = state.get("second_opinion")
+        if self.second_opinion is not None and isinstance(opinion, dict):
+            self.second_opinion.restore(opinion)
         for entry in lanes:
             assert isinstance(entry, dict)
             key = (str(entry["topic"]), int(str(entry["partition"])))

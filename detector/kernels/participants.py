@@ -35,7 +35,6 @@ PARTICIPANT = np.dtype(
         ("bid_orders", "<i4"),
         ("ask_orders", "<i4"),
         ("seat", "<i4"),  # place among the market's makers, -1 = none
-        ("cancel_side", "i1"),  # of its last cancel
     ],
     align=True,
 )
@@ -141,7 +140,6 @@ def participant_of(
     place["bid_orders"] = 0
     place["ask_orders"] = 0
     place["seat"] = -1
-    place["cancel_side"] = 0
     first[market] = index
     held[market] += 1
     slot_put(slots, tag_of(account, market), np.int64(index))

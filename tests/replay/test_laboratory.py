@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from detector.wiring.build import build_pipeline
 from detector.wiring.config import of
-from replay.balanced import INCIDENTS, THIRDS, deal, markets
+from replay.balanced import APART_S, CONFOUNDERS, INCIDENTS, SUDDEN, THIRDS, WARM_UP_S, deal, markets
 from replay.exchange import Exchange
 from replay.feed import batches
 from replay.incidents_plan import plan, third
 from replay.laboratory import HELD_OUT, SIZES, Size, jobs, scenario_of
-from replay.laboratory_judge import false_pages, rate_row, verdicts_of, weeks
+from replay.laboratory_judge import rate_row
 from replay.laboratory_run import KEY, Shadowed, batches_of
 from replay.laboratory_tally import Call, Run
+from replay.laboratory_verdicts import false_pages, verdicts_of, weeks
 from replay.scenario import Scenario
 
 SMALL = Size(1, 2, 0.04)
@@ -37,15 +39,37 @@ def test_rows_handed_over_directly_make_the_same_windows_and_scores_as_their_jso
 
 
 def test_classes_and_thirds_are_dealt_alike_to_thin_and_deep_markets() -> None:
-    scenario = deal(Scenario("dealt", markets(24, (4.0, 16.0)), duration_s=48 * 3600.0), 7)
+    scenario = deal(Scenario("dealt", markets(48, (4.0, 16.0)), duration_s=72 * 3600.0), 7)
     depth = {market.name: market.depth for market in scenario.markets}
+    bursts = [p for p in scenario.planted if p.name == "burst"]
+    inside = [
+        p for p in scenario.planted
+        if any(p.markets == b.markets and b.at_s + b.ramp_s < p.at_s < b.at_s + b.ramp_s + b.hold_s for b in bursts)
+    ]  # fmt: skip
+    assert len(inside) == len(bursts) > 10 and {p.name for p in inside} == set(SUDDEN)
+    alone = [p for p in scenario.planted if len(p.markets) == 1 and p not in inside and p not in bursts]
     for deep in (False, True):
-        dealt = Counter(
-            (p.name, third(p.name, p.amplitude)) for p in scenario.planted if (depth[p.markets[0]] > 1) is deep
-        )
+        dealt = Counter((p.name, third(p.name, p.amplitude)) for p in alone if (depth[p.markets[0]] > 1) is deep)
         assert set(dealt) == {(name, part) for name in INCIDENTS for part in THIRDS}
         assert max(dealt.values()) - min(dealt.values()) <= 1
+    together = [p for p in scenario.planted if len(p.markets) > 1]
+    assert {p.name for p in together} == set(INCIDENTS) and {len(p.markets) for p in together} == {3, 4, 5, 6}
+    assert all(p.spread_s == 30.0 for p in together)
     assert len(plan(scenario, 7).labels) == len(scenario.planted)
+
+
+def test_what_is_dealt_keeps_apart_on_every_market() -> None:
+    scenario = deal(Scenario("dealt", markets(12, (4.0, 16.0)), duration_s=48 * 3600.0), 8)
+    for name in scenario.names:
+        own = sorted((p for p in scenario.planted if name in p.markets and p.name != "burst"), key=lambda p: p.at_s)
+        assert own[0].at_s >= WARM_UP_S
+        for before, after in pairwise(own):
+            assert after.at_s - (before.at_s + before.ramp_s + before.hold_s + before.spread_s) >= APART_S
+
+
+def test_every_kind_of_confounder_is_drawn() -> None:
+    drawn = {label["class"] for label in plan(scenario_of("dirty", 9, Size(1, 32, 48.0)), 9).labels}
+    assert drawn == set(CONFOUNDERS)
 
 
 def test_the_levels_of_the_shipped_promise_are_the_engines_own() -> None:
@@ -66,6 +90,7 @@ def _label(scenario: Scenario) -> dict[str, object]:
     return {
         "start": 10**12, "end": 2 * 10**12, "markets": [scenario.names[0]], "kind": "cancel_burst", "name": "one",
         "class": "cancel_burst", "amplitude": 9.0, "third": "subtle", "climax": 15 * 10**11, "ramp_s": 0.0,
+        "hold_s": 500.0, "accounts": [],
         "confounder": False,
     }  # fmt: skip
 

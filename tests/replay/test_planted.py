@@ -42,11 +42,14 @@ def rate_between(exchange: Exchange, events: EventColumn, kind: Kind, from_s: fl
 def maker_orders(exchange: Exchange, events: EventColumn, until_s: float) -> dict[int, int]:
     """Orders of makers that rest at `until_s`: order number to price."""
     resting: dict[int, int] = {}
+    left: dict[int, int] = {}
     for event in events[at_s(exchange, events) < until_s]:
         order = int(event["order"])
         if event["kind"] == Kind.ORDER and event["account"] <= 1000:
-            resting[order] = int(event["price_ticks"])
-        elif event["kind"] == Kind.CANCEL:
+            resting[order], left[order] = int(event["price_ticks"]), int(event["qty_lots"])
+        elif event["kind"] == Kind.FILL and order in left:
+            left[order] -= int(event["qty_lots"])
+        if event["kind"] == Kind.CANCEL or left.get(order, 1) <= 0:
             resting.pop(order, None)
     return resting
 
@@ -98,14 +101,12 @@ def test_fleeting_orders_live_as_short_as_planted(life_ms: float) -> None:
 
 
 @pytest.mark.parametrize("share", [0.3, 0.9])
-def test_makers_who_withdraw_leave_their_share_of_quotes_and_come_back_after_it(share: float) -> None:
-    planted = Planted("withdrawal", 40.0, NAMES[:1], amplitude=share, ramp_s=20.0, hold_s=40.0)
-    exchange, events = run(planted, seconds=300.0)
+def test_makers_who_withdraw_leave_their_share_of_quotes_and_do_not_come_back(share: float) -> None:
+    planted = Planted("withdrawal", 40.0, NAMES[:1], amplitude=share, ramp_s=20.0)
+    exchange, events = run(planted, seconds=900.0)
     before = len(maker_orders(exchange, events, 40.0))
-    during = len(maker_orders(exchange, events, 95.0))
-    after = len(maker_orders(exchange, events, 299.0))
-    assert during / before == pytest.approx(1 - share, abs=0.15)
-    assert after > 0.85 * before
+    assert len(maker_orders(exchange, events, 95.0)) / before == pytest.approx(1 - share, abs=0.15)
+    assert len(maker_orders(exchange, events, 899.0)) / before == pytest.approx(1 - share, abs=0.15)
 
 
 def test_quotes_regroup_behind_a_hole_at_a_constant_count() -> None:

@@ -1,0 +1,154 @@
+"""Investigate: every stream of the laboratory run and judged; the rows of replay/laboratory_report.py's tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from replay.balanced import INCIDENTS
+from replay.laboratory import (
+    CONFOUNDERS_PER_MARKET_DAY,
+    EVENTS_PER_S,
+    KINDS,
+    SIZES,
+    WIDE,
+    WIDE_EVENTS_PER_S,
+    Job,
+    extra_jobs,
+    jobs,
+    run_all,
+)
+from replay.laboratory_cold import COLD_HOURS, COLD_MARKETS
+from replay.laboratory_correlation import correlation_rows, together_row
+from replay.laboratory_judge import recall_row, summary
+from replay.laboratory_matched import curve, matched
+from replay.laboratory_oracle import Ceilings
+from replay.laboratory_surface import vus_pr
+from replay.laboratory_tally import Run
+from replay.laboratory_verdicts import false_pages, verdicts_of, weeks
+from replay.laboratory_windows import recorded
+
+Peers = Callable[[Sequence[Run], int, Callable[[str], None]], list[dict[str, Any]]]  # runs, false pages, what to tell
+
+PEER_MARKETS = 4  # peers are given one pair of markets in so many
+
+
+def investigate(
+    name: str, *, held_out: bool, peers: Peers | None, say: Callable[[str], None], processes: int = 2
+) -> dict[str, Any]:
+    """All of it, at the size called `name`. peers: of bench/peers.py, where there is a source checkout."""
+    main = jobs(SIZES[name], held_out=held_out, sampled=True)
+
+    def done(one: Run) -> None:
+        say(f"{one.kind}, seed {one.seed}: {one.events:,} events in {one.cpu_s:.0f} s of CPU")
+
+    runs = run_all([*main, *extra_jobs(name, held_out=held_out)], processes, done)
+    told = summary(runs)
+    warm = [one for one in runs if one.kind in KINDS]
+    told["cost"] = cost_row(warm)
+    say("correlation")
+    told["correlation"] = [*correlation_rows(held_out=held_out), together_row([r for r in runs if r.kind == "planted"])]
+    say("ceilings")
+    told["ceilings"] = ceiling_rows(main, told)
+    say("curve")
+    margins = [one.margins for one in warm]
+    told["curve"] = curve(warm, margins)
+    if peers is not None:
+        told["peers"] = peer_rows(warm, peers, say)
+    return told
+
+
+def ceiling_rows(main: Sequence[Job], told: dict[str, Any]) -> list[dict[str, Any]]:
+    """Beside each class and third: the oracle's recall, and ours as a share of it."""
+    clean = [recorded(job) for job in main if job.kind == "clean"]
+    planted = [recorded(job) for job in main if job.kind == "planted"]
+    ours = {(row["class"], row["third"]): row for row in told["by_class_third"]}
+    rows = Ceilings(clean, planted).rows()
+    for row in rows:
+        early = ours.get((row["class"], row["third"]), {}).get("early", float("nan"))
+        row["ours"] = early
+        row["of_ceiling"] = round(early / row["ceiling"], 3) if row["ceiling"] > 0 else float("nan")
+    return rows
+
+
+def peer_rows(runs: Sequence[Run], peers: Peers, say: Callable[[str], None]) -> list[dict[str, Any]]:
+    """Ours as shipped, ours in the peers' harness, and each peer, all at the same number of false pages, on every
+    PEER_MARKETS-th market: some peers take a thousand times our time."""
+    some = [part(one, PEER_MARKETS) for one in runs]
+    pages = sum(len(false_pages(one, one.calls[1.0])) for one in some)
+    found = [v for one in some for v in verdicts_of(one, one.calls[1.0])]
+    shipped = {"peer": "foreshock, its own thresholds", "input": "", "false_pages": pages, **recall_row(found)}
+    margins = [one.margins for one in some]
+    # with none at all a peer's threshold would be the largest clean score, which says little: one in four market-weeks
+    allowed = max(pages, 1, round(0.25 * sum(weeks(one) for one in some)))
+    reached, judged = matched(some, margins, allowed)
+    harness = {
+        "peer": "foreshock, an oracle's threshold",
+        "input": "",
+        "false_pages": reached,
+        "vus_pr": round(vus_pr(some, margins), 3),
+        **recall_row(judged),
+    }
+    return [shipped, harness, *peers(some, allowed, say)]
+
+
+def part(run: Run, every: int) -> Run:
+    """The run as if only each `every`-th pair of markets were there (a thin and a deep one)."""
+    keep = [i for i in range(len(run.scenario.markets)) if (i // 2) % every == 0]
+    specs = tuple(run.scenario.markets[i] for i in keep)
+    names = {spec.name for spec in specs}
+    labels = [
+        {**row, "markets": [name for name in row["markets"] if name in names]}
+        for row in run.labels
+        if names & set(row["markets"])
+    ]
+    calls = {
+        promise: [
+            replace(call, markets=tuple(name for name in call.markets if name in names))
+            for call in told
+            if names & set(call.markets)
+        ]
+        for promise, told in run.calls.items()
+    }
+    return replace(
+        run,
+        scenario=replace(run.scenario, markets=specs, planted=()),
+        labels=labels,
+        calls=calls,
+        samples=run.samples[:, keep],
+        residuals=run.residuals[:, keep],
+        margins=run.margins[:, keep],
+    )
+
+
+def cost_row(runs: Sequence[Run]) -> dict[str, Any]:
+    """CPU of generation, engine and judge together."""
+    cpu_s = sum(one.cpu_s for one in runs)
+    windows = sum(len(one.scenario.markets) * one.scenario.duration_s for one in runs)
+    return {
+        "market_weeks": round(windows / 604_800.0, 1),
+        "cpu_s": round(cpu_s),
+        "us_per_market_second": cpu_s / windows * 1e6,
+    }
+
+
+def conditions(name: str, *, held_out: bool) -> list[str]:
+    """How it was run, in sentences."""
+    size = SIZES[name]
+    todo = [*jobs(size, held_out=held_out, sampled=False), *extra_jobs(name, held_out=held_out)]
+    kinds = (*KINDS, "wide", "cold")
+    seeds = "; ".join(f"{kind}: {', '.join(str(job.seed) for job in todo if job.kind == kind)}" for kind in kinds)
+    low, high = EVENTS_PER_S[held_out]
+    wide = WIDE[name]
+    rates = ", ".join(f"{kind} {rate:g}" for kind, rate in CONFOUNDERS_PER_MARKET_DAY.items())
+    return [
+        f"{size.streams} streams of each kind, {size.markets} markets, {size.hours:g} hours each: "
+        f"{size.market_weeks:.1f} market-weeks at order level, {low:g} to {high:g} events a second and market, "
+        "thin and deep books in turn",
+        f"beside them a wide stream: {wide.markets} markets of {WIDE_EVENTS_PER_S[0]:g} to {WIDE_EVENTS_PER_S[1]:g} "
+        f"events a second, {wide.hours:g} hours; and a cold one: {COLD_MARKETS} markets, {COLD_HOURS:g} hours",
+        f"{'held-out' if held_out else 'TUNING'} seeds: {seeds}",
+        f"confounders a market-day: {rates} (of every kind); incidents: {', '.join(INCIDENTS)}, every class and third "
+        "alike; some on 3 to 6 markets within 30 s, some inside a benign burst",
+    ]
