@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import log10
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from detector.anomaly.base import Detector
+from detector.kernels import kernel
 from detector.model.score import Evidence, Score
 from detector.model.state import State
 from detector.model.windows import Windows
@@ -72,37 +74,31 @@ class Feed(Detector):
             size = max(16, count, 2 * len(self._markets))
             self._markets = np.concatenate((self._markets, np.zeros(size - len(self._markets), FEED)))
         feeds, source = self._markets[:count], self._source
-        events = np.nan_to_num(windows.column("events"))
-        heard = events > 0
+        events = np.ascontiguousarray(windows.column("events"))
         passed = 1.0
         if self._closed_ns and windows.close_ns > self._closed_ns:
             passed = (windows.close_ns - self._closed_ns) / windows.width_ns  # a long silence is jumped over
         self._closed_ns = windows.close_ns
         due = windows.calm & windows.fresh
-        feeds["silent"] = np.where(heard | ~due, 0.0, feeds["silent"] + bool(heard.any()))
-        source["silent"] = 0.0 if heard.any() or not due.any() else source["silent"] + passed
-        silence, source_silence = self._surprise(feeds), self._surprise(source)
-        whole = bool(source_silence[0] > 0.0)
-        told = source if whole else feeds
-        values = np.where(due & (feeds["age"] >= FIRST_WINDOWS), source_silence if whole else silence, np.nan)
-        if not windows.idle:
-            _learn(feeds, events, learn, self.params.memory_windows)
-            together = np.array([events[learn].sum()])
-            _learn(source, together, np.array([bool(learn.any())]), self.params.memory_windows)
+        listen(feeds, source, events, due, passed)
+        whole = source[0]["silent"] >= self.params.reconnect_windows and source[0]["age"] >= FIRST_WINDOWS
+        values, per_week, every = np.empty(count), np.empty(count), np.empty(count)
         width_s = windows.width_ns / 1e9
-        per_week = np.broadcast_to(np.maximum(told["rate"] * WEEK_S / width_s, 1.0), count)
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            every = np.where(per_week > 0, WEEK_S / per_week * 10.0 ** np.minimum(np.nan_to_num(values), 300.0), 0.0)
+        shortest, longest = float(self.params.reconnect_windows), float(self.params.give_up_windows)
+        judge(feeds, source, whole, due, shortest, longest, width_s, values, per_week, every)
+        if not windows.idle:
+            learn_rates(feeds, source, events, learn, float(self.params.memory_windows))
 
         def explain(market: int) -> tuple[Evidence, ...]:
-            return (self._evidence(windows.markets[market], source[0] if whole else feeds[market], width_s, whole),)
+            feed = source[0] if whole else feeds[market]
+            return (self._evidence(windows.markets[market], feed, width_s, whole=whole),)
 
         return Score(
             detector=self.name,
             close_ns=windows.close_ns,
             markets=windows.markets,
             values=values,
-            levels=np.log10(per_week[None, :] / self.budgets[:, None]),
+            levels=np.log10(per_week)[None, :] - np.log10(self.budgets)[:, None],
             every_s=every,
             warming=feeds["age"] < FIRST_WINDOWS,
             surprises=np.zeros((count, 0)),
@@ -111,16 +107,9 @@ class Feed(Detector):
             explain=explain,
         )
 
-    def _surprise(self, feeds: Any) -> npt.NDArray[np.float64]:
-        """-log10 of the chance of so long a silence; 0 where it is short, or so long that it was given up."""
-        silent = feeds["silent"]
-        counts = (silent >= self.params.reconnect_windows) & (silent < self.params.give_up_windows)
-        d = _dispersion(feeds)
-        return np.where(counts & (feeds["age"] >= FIRST_WINDOWS), np.log10(1.0 + d * feeds["rate"] * silent) / d, 0.0)
-
-    def _evidence(self, market: str, feed: Any, width_s: float, whole: bool) -> Evidence:
+    def _evidence(self, market: str, feed: Any, width_s: float, *, whole: bool) -> Evidence:
         rate = max(float(feed["rate"]), 1e-9)
-        d = float(_dispersion(feed))
+        d = float(dispersion(feed))
         return Evidence(
             market=market,
             detector=self.name,
@@ -144,29 +133,100 @@ class Feed(Detector):
         self._closed_ns = int(str(state["closed_ns"]))
 
 
-def _dispersion(feeds: Any) -> Any:
-    prior = DISPERSION_BLOCKS * (BLOCK_WINDOWS * feeds["rate"]) ** 2
-    learned = (DISPERSION * prior + feeds["spread_n"]) / np.maximum(prior + feeds["spread_d"], 1e-12)
-    return np.clip(learned, DISPERSION_MIN, DISPERSION_MAX)
+@kernel
+def dispersion(feed: Any) -> Any:
+    """Of the rate: what was learned of blocks, shrunk to what is shipped."""
+    mean = BLOCK_WINDOWS * feed["rate"]
+    prior = DISPERSION_BLOCKS * mean * mean
+    weight = prior + feed["spread_d"]
+    learned = (DISPERSION * prior + feed["spread_n"]) / weight if weight > 0.0 else DISPERSION
+    return min(max(learned, DISPERSION_MIN), DISPERSION_MAX)
 
 
-def _learn(feeds: Any, events: npt.NDArray[np.float64], learn: npt.NDArray[np.bool_], memory: int) -> None:
-    """One more window of those that may learn: the rate at once, its dispersion a block at a time."""
-    taught = np.minimum(events, WINSOR * (feeds["rate"] + 1.0))
-    young = feeds["age"] < FIRST_WINDOWS
-    gain = np.maximum(1.0 - 0.5 ** (1.0 / memory), 1.0 / (feeds["age"] + 1.0))
-    feeds["rate"] += np.where(learn, gain * (np.where(young, events, taught) - feeds["rate"]), 0.0)
-    feeds["age"] += learn
-    feeds["block"] += np.where(learn, events, 0.0)
-    feeds["block_windows"] += learn
-    due = feeds["block_windows"] >= BLOCK_WINDOWS
-    if not due.any():
+@kernel
+def surprise(feed: Any, shortest: Any, longest: Any) -> Any:
+    """-log10 of the chance of so long a silence; 0 where it is short, or so long that it was given up."""
+    if feed["silent"] < shortest or feed["silent"] >= longest or feed["age"] < FIRST_WINDOWS:
+        return 0.0
+    d = dispersion(feed)
+    return log10(1.0 + d * feed["rate"] * feed["silent"]) / d
+
+
+@kernel
+def judge(
+    feeds: Any,
+    source: Any,
+    whole: Any,
+    due: Any,
+    shortest: Any,
+    longest: Any,
+    width_s: Any,
+    values: Any,
+    per_week: Any,
+    every: Any,
+) -> Any:
+    """float64 (M), written: the score (NaN = cannot say), how many silences begin in a week, seconds between two such.
+    whole: the source is silent, and every market tells of that."""
+    together = surprise(source[0], shortest, longest)
+    for m in range(len(feeds)):
+        rate = source[0]["rate"] if whole else feeds[m]["rate"]
+        per_week[m] = max(1.0, rate * WEEK_S / width_s)
+        known = due[m] and feeds[m]["age"] >= FIRST_WINDOWS
+        values[m] = np.nan
+        every[m] = 0.0
+        if known:
+            values[m] = together if whole else surprise(feeds[m], shortest, longest)
+            every[m] = WEEK_S / per_week[m] * 10.0 ** min(values[m], 300.0)
+
+
+@kernel
+def listen(feeds: Any, source: Any, events: Any, due: Any, passed: Any) -> Any:
+    """Who was heard in this window. feeds FEED (M), source FEED (1); events float64 (M), NaN = none; due bool (M);
+    passed: windows since the last one."""
+    anybody = False
+    anybody_due = False
+    for m in range(len(feeds)):
+        anybody = anybody or events[m] > 0.0
+        anybody_due = anybody_due or due[m]
+    for m in range(len(feeds)):
+        if events[m] > 0.0 or not due[m]:
+            feeds[m]["silent"] = 0.0
+        elif anybody:
+            feeds[m]["silent"] += 1.0
+    source[0]["silent"] = 0.0 if anybody or not anybody_due else source[0]["silent"] + passed
+
+
+@kernel
+def learn_rates(feeds: Any, source: Any, events: Any, learn: Any, memory: Any) -> Any:
+    """One more window of those that may learn (learn bool (M)); of the source, what those said together."""
+    together = 0.0
+    anybody = False
+    for m in range(len(feeds)):
+        if learn[m]:
+            count = events[m] if events[m] > 0.0 else 0.0
+            together += count
+            anybody = True
+            _learn(feeds[m], count, memory)
+    if anybody:
+        _learn(source[0], together, memory)
+
+
+@kernel
+def _learn(feed: Any, count: Any, memory: Any) -> Any:
+    """The rate at once, its dispersion a block at a time."""
+    taught = count if feed["age"] < FIRST_WINDOWS else min(count, WINSOR * (feed["rate"] + 1.0))
+    gain = max(1.0 - 0.5 ** (1.0 / memory), 1.0 / (feed["age"] + 1.0))
+    feed["rate"] += gain * (taught - feed["rate"])
+    feed["age"] += 1.0
+    feed["block"] += count
+    feed["block_windows"] += 1.0
+    if feed["block_windows"] < BLOCK_WINDOWS:
         return
+    mean = BLOCK_WINDOWS * feed["rate"]
+    d = dispersion(feed)
+    error = min((feed["block"] - mean) * (feed["block"] - mean), WINSOR * WINSOR * (mean + d * mean * mean))
     keep = 0.5 ** (BLOCK_WINDOWS / memory)
-    mean = BLOCK_WINDOWS * feeds["rate"]
-    most = WINSOR**2 * (mean + _dispersion(feeds) * mean**2)
-    error = np.minimum((feeds["block"] - mean) ** 2, most) - mean
-    feeds["spread_n"] = np.where(due, keep * feeds["spread_n"] + error, feeds["spread_n"])
-    feeds["spread_d"] = np.where(due, keep * feeds["spread_d"] + mean**2, feeds["spread_d"])
-    feeds["block"] = np.where(due, 0.0, feeds["block"])
-    feeds["block_windows"] = np.where(due, 0.0, feeds["block_windows"])
+    feed["spread_n"] = keep * feed["spread_n"] + error - mean
+    feed["spread_d"] = keep * feed["spread_d"] + mean * mean
+    feed["block"] = 0.0
+    feed["block_windows"] = 0.0

@@ -9,12 +9,12 @@ topics carry it, their records are merged by event time inside each window.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from detector.anomaly.base import Detector
-from detector.anomaly.second_opinion import SecondOpinion
+from detector.engine.beside import Beside
 from detector.engine.calendar import raised
 from detector.engine.early import Early
 from detector.engine.lane import Lane
@@ -61,7 +61,7 @@ class Pipeline:
         settings: EngineSettings,
         *,
         keep_scored: bool = False,
-        second_opinion: SecondOpinion | None = None,
+        beside: Beside | None = None,
     ) -> None:
         self.decoder = decoder
         self.shard = shard
@@ -69,7 +69,7 @@ class Pipeline:
         self.correlator = correlator
         self.settings = settings
         self.keep_scored = keep_scored
-        self.second_opinion = second_opinion
+        self.beside = beside or Beside()
         self.early = Early(shard, self.detectors, settings.early_ns)
         self._alert = alert
         self._lanes: dict[Partition, Lane] = {}
@@ -244,6 +244,7 @@ class Pipeline:
 
     def _close(self, window: int, idle: bool, scored: list[Scored]) -> tuple[Incident, ...]:
         windows = self.shard.close(window, idle)
+        self.beside.see(windows)
         busy = self.correlator.open_markets()
         learn = windows.normal
         if busy:
@@ -254,9 +255,8 @@ class Pipeline:
         if windows.busy is not None:
             scores = raised(scores, windows.busy)
         told = self.correlator.step(windows.close_ns, windows.width_ns, scores, self._context(windows.close_ns))
-        if self.second_opinion is not None:
-            told = tuple(self._with_opinion(incident, scores) for incident in told)
-            self.second_opinion.note(scores, learn)
+        told = tuple(self._with_more(incident, scores) for incident in told)
+        self.beside.learn(scores, learn)
         self.shard.freeze(window, learn)
         self.early.closed()
         self._spans.forget(window)
@@ -264,13 +264,11 @@ class Pipeline:
             scored.append(Scored(windows, scores))
         return told
 
-    def _with_opinion(self, incident: Incident, scores: tuple[Score, ...]) -> Incident:
-        """The incident with another method's view of its strongest market, where it is news."""
-        assert self.second_opinion is not None
-        if incident.reason not in (Reason.OPENED, Reason.ESCALATED) or not incident.evidence:
+    def _with_more(self, incident: Incident, scores: tuple[Score, ...]) -> Incident:
+        """The incident with what stands beside the evidence of its strongest market, while it goes on."""
+        if incident.reason is Reason.RESOLVED or not incident.evidence:
             return incident
-        index = self.shard.index[incident.evidence[0].market]
-        return replace(incident, second_opinion=self.second_opinion.ask(index, scores))
+        return self.beside.more(incident, self.shard.index[incident.evidence[0].market], scores)
 
     def _context(self, at_ns: int) -> Context:
         shard = self.shard
@@ -311,7 +309,7 @@ class Pipeline:
             "shard": dict(self.shard.state()),
             "detectors": {detector.name: dict(detector.state()) for detector in self.detectors},
             "correlator": dict(self.correlator.state()),
-            "second_opinion": dict(self.second_opinion.state()) if self.second_opinion is not None else None,
+            "beside": dict(self.beside.state()),
         }
 
     def _decoder_state(self) -> State:
@@ -342,9 +340,9 @@ class Pipeline:
             own = saved.get(detector.name)
             if isinstance(own, dict):
                 detector.restore(own)
-        opinion = state.get("second_opinion")
-        if self.second_opinion is not None and isinstance(opinion, dict):
-            self.second_opinion.restore(opinion)
+        beside = state.get("beside")
+        if isinstance(beside, dict):
+            self.beside.restore(beside)
         for entry in lanes:
             assert isinstance(entry, dict)
             key = (str(entry["topic"]), int(str(entry["partition"])))

@@ -16,6 +16,7 @@ from detector.model.events import Flag
 from detector.model.windows import Feature
 
 _SNAPSHOT = int(Flag.SNAPSHOT)
+_ACCOUNTS = int(HAS_ACCOUNTS)
 
 
 class Accounts(Group):
@@ -26,10 +27,11 @@ class Accounts(Group):
     """
 
     COUNTS = True
-    STATE = np.dtype([("accounts", "<f8"), ("cancels", "<f8"), ("most_cancels", "<f8")], align=True)
+    STATE = np.dtype([("accounts", "<f8"), ("cancels", "<f8"), ("most_cancels", "<f8"), ("squares", "<f8")], align=True)
     FEATURES = (
         Feature("acting_accounts", "accounts", "distinct accounts that did something"),
         Feature("top_canceller", "share", "share of the cancels that the account with most of them made"),
+        Feature("canceller_concentration", "share", "how much of the cancels few accounts made (HHI)"),
         Feature("top_maker", "share", "share of the makers' resting quantity that the largest of them holds"),
     )
 
@@ -39,21 +41,31 @@ class Accounts(Group):
 
     def read(self, tables: Tables, slot: int, markets: int) -> npt.NDArray[np.float64]:
         """See Group.read. The makers' shares are as of the closing, up to `lateness` after the window's end."""
-        counts = self.counts[slot, :markets]
-        values = np.full((markets, 3), np.nan)
-        named = (tables.markets["has"][:markets] & HAS_ACCOUNTS) != 0
-        values[named, 0] = counts["accounts"][named]
-        cancelled = named & (counts["cancels"] > 0)
-        values[cancelled, 1] = counts["most_cancels"][cancelled] / counts["cancels"][cancelled]
-        seats = tables.makers["participant"][:markets]
-        seated = seats >= 0
-        index = seats[seated]  # one column of the few rows that matter: the table is long and wide
-        resting = np.zeros(seats.shape)
-        resting[seated] = tables.participants["bid_lots"][index] + tables.participants["ask_lots"][index]
-        total = resting.sum(axis=1)
-        held = total > 0
-        values[held, 2] = resting.max(axis=1)[held] / total[held]
+        values = np.full((markets, len(self.FEATURES)), np.nan)
+        read_accounts(tables.markets, tables.participants, tables.makers, self.counts[slot], values)
         return values
+
+
+@kernel
+def read_accounts(markets: Any, participants: Any, makers: Any, counts: Any, values: Any) -> Any:
+    """FEATURES of each market into values float64 (M, F), which is NaN before."""
+    for m in range(len(values)):
+        if (markets[m]["has"] & _ACCOUNTS) != 0:
+            count = counts[m]
+            values[m, 0] = count["accounts"]
+            if count["cancels"] > 0.0:
+                values[m, 1] = count["most_cancels"] / count["cancels"]
+                values[m, 2] = count["squares"] / (count["cancels"] * count["cancels"])
+        total = 0.0
+        most = 0.0
+        for k in range(makers.shape[1]):
+            seated = makers[m, k]["participant"]
+            if seated >= 0:
+                lots = float(participants[seated]["bid_lots"] + participants[seated]["ask_lots"])
+                total += lots
+                most = max(most, lots)
+        if total > 0.0:
+            values[m, 3] = most / total
 
 
 @kernel
@@ -76,4 +88,5 @@ def fold_accounts(participants: Any, span: Any, counts: Any, events: Any, start:
                 who["counted_cancels"] = 0
             who["counted_cancels"] += 1
             count["cancels"] += 1.0
+            count["squares"] += 2.0 * float(who["counted_cancels"]) - 1.0
             count["most_cancels"] = max(count["most_cancels"], float(who["counted_cancels"]))

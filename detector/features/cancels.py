@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detector.features.base import Group
-from detector.features.ledger import CANCELLED, LATE
+from detector.features.ledger import CANCELLED, LATE, PLACED
 from detector.features.scale import worth
 from detector.features.tables import HAS_ACCOUNTS, HAS_ORDERS, Tables
 from detector.kernels import kernel
@@ -20,10 +20,17 @@ from detector.model.windows import Feature
 
 FLEETING_NS = 50_000_000
 FIRST_TIME_NS = 10_000_000_000  # an account that has not cancelled for this long cancels for the first time
+REPLACED_NS = 100_000_000  # an order so soon after a cancel replaces it
+PEAK_NS = 100_000_000
+NEAR_BPS = 10.0
+LIFE_STEP = 1.05  # the running median moves by this factor towards each new life
 RECENT_NS = 10e9  # decay of an account's own count, for naming contributors
 _TRADE, _AFTER_GAP = int(Kind.TRADE), int(Flag.AFTER_GAP)
 # the market's last cancel, and the span before the last gap or snapshot in which cancels may have been missed
-BLIND = np.dtype([("cancel_ns", "<i8"), ("from_ns", "<i8"), ("to_ns", "<i8")], align=True)
+BLIND = np.dtype(
+    [("cancel_ns", "<i8"), ("from_ns", "<i8"), ("to_ns", "<i8"), ("life_ns", "<f8")],  # running median, 0 = none yet
+    align=True,
+)
 
 
 class Cancels(Group):
@@ -40,13 +47,30 @@ class Cancels(Group):
         "new_cancellers": "new_cancellers",
     }
     STATE = np.dtype(
-        [("cancels", "<f8"), ("fleeting", "<f8"), ("new_cancellers", "<f8"), ("notional", "<f8")], align=True
+        [
+            ("cancels", "<f8"),
+            ("fleeting", "<f8"),
+            ("new_cancellers", "<f8"),
+            ("notional", "<f8"),
+            ("near", "<f8"),
+            ("bids", "<f8"),
+            ("replaced", "<f8"),
+            ("peak", "<f8"),
+            ("run", "<f8"),  # cancels since run_ns, for `peak`
+            ("run_ns", "<i8"),
+        ],
+        align=True,
     )
     FEATURES = (
         Feature("cancels", "per window", "orders taken back without a trade"),
         Feature("fleeting_cancels", "per window", "orders taken back within 50 ms of being placed"),
         Feature("new_cancellers", "accounts", "accounts that cancel after 10 s or more without a cancel"),
         Feature("cancelled_notional", "quote", "value of what was taken back"),
+        Feature("cancelled_near", "quote", "value of what was taken back within 10 bps of the mid"),
+        Feature("cancelled_bids", "per window", "orders taken back from the bid side"),
+        Feature("replaced", "per window", "orders placed within 100 ms of the same account's cancel on the same side"),
+        Feature("cancel_peak", "per 100 ms", "most orders taken back within 100 ms"),
+        Feature("cancel_life", "s", "how long orders taken back had rested, median of the last hundred or so"),
     )
 
     def __init__(self, ring: int) -> None:
@@ -66,11 +90,17 @@ class Cancels(Group):
         """See Group.read."""
         counts = self.counts[slot, :markets]
         has = tables.markets["has"][:markets]
-        values = np.empty((markets, 4))
+        values = np.empty((markets, 9))
         values[:, 0] = np.maximum(counts["cancels"], 0.0)
         values[:, 1] = np.where(has & HAS_ORDERS, counts["fleeting"], np.nan)
         values[:, 2] = np.where(has & HAS_ACCOUNTS, counts["new_cancellers"], np.nan)
         values[:, 3] = counts["notional"]
+        values[:, 4] = counts["near"]
+        values[:, 5] = counts["bids"]
+        values[:, 6] = np.where(has & HAS_ACCOUNTS, counts["replaced"], np.nan)
+        values[:, 7] = counts["peak"]
+        life_ns = self.blind["life_ns"][:markets]
+        values[:, 8] = np.where(life_ns > 0, life_ns / 1e9, np.nan)
         return values
 
     def state(self) -> State:
@@ -98,14 +128,37 @@ def fold_cancels(markets: Any, participants: Any, blind: Any, counts: Any, event
         if event["kind"] == _TRADE and event["code"] == 1:
             count["cancels"] -= 1.0  # the level decrease just before was this trade after all
             continue
+        if event["effect"] == PLACED and event["participant"] >= 0:
+            who = participants[event["participant"]]
+            since_ns = event["event_ns"] - who["cancel_ns"]
+            if 0 <= since_ns <= REPLACED_NS and who["cancel_side"] == event["side"]:
+                count["replaced"] += 1.0
+            continue
         if event["effect"] != CANCELLED:
             continue
         place = markets[event["market"]]
         unseen["cancel_ns"] = event["event_ns"]
         count["cancels"] += 1.0
-        count["notional"] += worth(event, event["moved_lots"])
-        if (place["has"] & 2) != 0 and event["age_ns"] < FLEETING_NS:
-            count["fleeting"] += 1.0
+        notional = worth(event, event["moved_lots"])
+        count["notional"] += notional
+        if event["distance_bps"] <= NEAR_BPS:  # NaN is not
+            count["near"] += notional
+        if event["side"] > 0:
+            count["bids"] += 1.0
+        if event["event_ns"] - count["run_ns"] >= PEAK_NS:
+            count["run_ns"] = event["event_ns"]
+            count["run"] = 0.0
+        count["run"] += 1.0
+        count["peak"] = max(count["peak"], count["run"])
+        if (place["has"] & 2) != 0:
+            age_ns = float(event["age_ns"])
+            if age_ns < FLEETING_NS:
+                count["fleeting"] += 1.0
+            life_ns = unseen["life_ns"]
+            if life_ns <= 0.0:
+                unseen["life_ns"] = max(1.0, age_ns)
+            else:
+                unseen["life_ns"] = life_ns * LIFE_STEP if age_ns > life_ns else max(1.0, life_ns / LIFE_STEP)
         if event["participant"] < 0:
             continue
         who = participants[event["participant"]]
@@ -117,6 +170,7 @@ def fold_cancels(markets: Any, participants: Any, blind: Any, counts: Any, event
             if quiet_ns >= FIRST_TIME_NS:
                 count["new_cancellers"] += 1.0
         who["cancel_ns"] = max(who["cancel_ns"], event["event_ns"])
+        who["cancel_side"] = event["side"]
         gone_ns = max(0.0, float(event["event_ns"] - who["cancels_ns"]))
         who["cancels_recent"] = who["cancels_recent"] * np.exp(-gone_ns / RECENT_NS) + 1.0
         who["cancels_ns"] = event["event_ns"]

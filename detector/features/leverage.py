@@ -27,6 +27,20 @@ PRIOR_SPREAD = 2.0  # of ln(notional)
 STEP_MAX = 3.0  # spreads: a size further out teaches no more than one this far (winsorised)
 _LEVERAGE = int(Kind.LEVERAGE)
 
+BINS = 8  # of leverage: below 2, 4, 8, ... 128 x, and above
+LATELY_NS, DAY_NS = 300e9, 86400e9
+SHRINK = 4.0  # changes that the usual distribution weighs against those of lately
+FIRST_TIME_NS = 60_000_000_000
+TAKEN = np.dtype(
+    [
+        ("at_ns", "<i8"),
+        ("lately", "<f8", (BINS,)),  # decaying counts
+        ("usual", "<f8", (BINS,)),
+        ("shift", "<f8"),  # KL divergence of the one from the other
+        ("changed", "<i8"),  # since `shift` was worked out
+    ],
+    align=True,
+)
 SIZES = np.dtype([("count", "<f8"), ("mean", "<f8"), ("spread2", "<f8"), ("level", "<f8")], align=True)
 
 
@@ -40,43 +54,89 @@ class Leverage(Group):
 
     COUNTS = True
     GROWS: ClassVar[Mapping[str, str]] = {"raises": "raises"}
-    STATE = np.dtype([("raises", "<f8"), ("cuts", "<f8"), ("surprise", "<f8"), ("notional", "<f8")], align=True)
+    STATE = np.dtype(
+        [
+            ("raises", "<f8"),
+            ("cuts", "<f8"),
+            ("surprise", "<f8"),
+            ("notional", "<f8"),
+            ("raisers", "<f8"),
+            ("weight", "<f8"),
+            ("change", "<f8"),
+            ("level", "<f8"),
+            ("above_20", "<f8"),
+            ("above_50", "<f8"),
+        ],
+        align=True,
+    )
     FEATURES = (
         Feature("raises", "per window", "accounts raising their leverage"),
         Feature("cuts", "per window", "accounts lowering their leverage"),
         Feature("raise_surprise", "nats", "how improbably large the positions of raising accounts are"),
         Feature("raised_notional", "quote", "position value of accounts that raised their leverage"),
+        Feature("raisers", "accounts", "accounts that raise their leverage for the first time in 60 s"),
+        Feature("changed_notional", "quote", "position value of accounts that changed their leverage"),
+        Feature("leverage_change", "quote", "the same times the logarithm of new over old leverage"),
+        Feature("leverage_level", "quote", "the same times the new leverage"),
+        Feature("above_20x", "quote", "the same where the new leverage is 20 or more"),
+        Feature("above_50x", "quote", "the same where the new leverage is 50 or more"),
+        Feature("leverage_shift", "nats", "how far leverages taken lately differ from those of a day (KL divergence)"),
     )
 
     def __init__(self, ring: int) -> None:
         super().__init__(ring)
         self.sizes: Any = np.zeros(16, SIZES)
+        self.taken: Any = np.zeros(16, TAKEN)
 
     def make_room(self, markets: int) -> None:
         """See Group.make_room."""
         super().make_room(markets)
         if self.counts.shape[1] > len(self.sizes):
             self.sizes = widen(self.sizes, 0, self.counts.shape[1])
+            self.taken = widen(self.taken, 0, self.counts.shape[1])
 
     def fold(self, tables: Tables, events: Any, start: int, stop: int) -> None:
         """See Group.fold; also learns each market's distribution of sizes."""
-        fold_leverage(tables.participants, self.sizes, self.counts, events, start, stop)
+        fold_leverage(tables.participants, self.sizes, self.taken, self.counts, events, start, stop)
 
     def read(self, tables: Tables, slot: int, markets: int) -> npt.NDArray[np.float64]:
         """See Group.read."""
         counts = self.counts[slot, :markets]
-        values = np.stack([counts[name] for name in ("raises", "cuts", "surprise", "notional")], axis=1)
+        columns = [counts[name] for name in self.STATE.names or ()]
+        shift_all(self.taken[:markets])
+        values = np.stack([*columns, self.taken["shift"][:markets]], axis=1)
         values[(tables.markets["has"][:markets] & HAS_LEVERAGE) == 0] = np.nan
         return values
 
     def state(self) -> State:
         """See Group.state."""
-        return {**super().state(), "sizes": self.sizes}
+        return {**super().state(), "sizes": self.sizes, "taken": self.taken}
 
     def restore(self, state: State) -> None:
         """See Group.restore."""
         super().restore(state)
         self.sizes = np.array(state["sizes"])
+        self.taken = np.array(state["taken"])
+
+
+@kernel
+def shift_all(taken: Any) -> Any:
+    """KL divergence of what was taken lately from what was taken in a day; few changes are shrunk towards the day's."""
+    for m in range(len(taken)):
+        if taken[m]["changed"] == 0:
+            continue
+        lately = 0.0
+        usual = 0.0
+        for place in range(BINS):
+            lately += taken[m]["lately"][place]
+            usual += taken[m]["usual"][place] + 0.5
+        shift = 0.0
+        for place in range(BINS):
+            q = (taken[m]["usual"][place] + 0.5) / usual
+            p = (taken[m]["lately"][place] + SHRINK * q) / (lately + SHRINK)
+            shift += p * log(p / q)
+        taken[m]["shift"] = shift
+        taken[m]["changed"] = 0
 
 
 @kernel
@@ -103,7 +163,26 @@ def size_surprise(sizes: Any, size: Any) -> Any:
 
 
 @kernel
-def fold_leverage(participants: Any, sizes: Any, counts: Any, events: Any, start: Any, stop: Any) -> Any:
+def note_taken(taken: Any, leverage: Any, event_ns: Any) -> Any:
+    """One more leverage taken, into both decaying histograms."""
+    gone_ns = max(0.0, float(event_ns - taken["at_ns"]))
+    lately, usual = np.exp(-gone_ns / LATELY_NS), np.exp(-gone_ns / DAY_NS)
+    for place in range(BINS):
+        taken["lately"][place] *= lately
+        taken["usual"][place] *= usual
+    place = 0
+    edge = 2.0
+    while place < BINS - 1 and leverage >= edge:
+        place += 1
+        edge *= 2.0
+    taken["lately"][place] += 1.0
+    taken["usual"][place] += 1.0
+    taken["at_ns"] = event_ns
+    taken["changed"] = 1
+
+
+@kernel
+def fold_leverage(participants: Any, sizes: Any, taken: Any, counts: Any, events: Any, start: Any, stop: Any) -> Any:
     """One loop over applied events; see Leverage."""
     for i in range(start, stop):
         event = events[i]
@@ -117,6 +196,13 @@ def fold_leverage(participants: Any, sizes: Any, counts: Any, events: Any, start
         if not before > 0.0:
             before = size["level"] if size["level"] > 0.0 else now
         count = counts[event["window"], event["market"]]
+        note_taken(taken[event["market"]], now, event["event_ns"])
+        if event["notional"] > 0.0:
+            count["weight"] += event["notional"]
+            count["change"] += event["notional"] * log(now / before)
+            count["level"] += event["notional"] * now
+            count["above_20"] += event["notional"] if now >= 20.0 else 0.0
+            count["above_50"] += event["notional"] if now >= 50.0 else 0.0
         if now > before:
             count["raises"] += 1.0
             if event["notional"] > 0.0:
@@ -124,6 +210,8 @@ def fold_leverage(participants: Any, sizes: Any, counts: Any, events: Any, start
             count["surprise"] += size_surprise(size, event["notional"])
             if event["participant"] >= 0:
                 who = participants[event["participant"]]
+                if event["event_ns"] - who["raised_ns"] >= FIRST_TIME_NS:
+                    count["raisers"] += 1.0
                 gone_ns = max(0.0, float(event["event_ns"] - who["raised_ns"]))
                 weight = event["notional"] if event["notional"] > 0.0 else 1.0
                 who["raised_recent"] = who["raised_recent"] * np.exp(-gone_ns / RECENT_NS) + weight

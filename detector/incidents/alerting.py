@@ -2,11 +2,11 @@
 
 The fields and their order are the contract's. Others may follow them, each only where there is something to say:
 `led_by` (which of several markets moved first, and how long before the next), `degraded` and `lacks` (true, and what
-it is, when the feed lacks what the detectors like best), `phases` (planned ones it fell in), `second_opinion` (what
-another method makes of it, with an opened or escalated incident), `reopened` (true, when a resolved incident opens
-again) and `omitted` (how many rows were left out to stay within BODY_BYTES_MAX). A row of evidence may say `without`
-and `level`: what its detector's score would be without it, and the score at which that detector pages there (at info:
-at which it tells).
+it is, when the feed lacks what the detectors like best), `phases` (planned ones it fell in), `context` (what else is
+unusual there, without a share in any score), `second_opinion` (what another method makes of it), `reopened` (true,
+when a resolved incident opens again) and `omitted` (how many rows were left out to stay within BODY_BYTES_MAX). A row
+of evidence may say `without` and `level`: what its detector's score would be without it, and the score at which that
+detector pages there (at info: at which it tells).
 """
 
 from __future__ import annotations
@@ -116,6 +116,19 @@ class Alerting:
             data["lacks"] = list(incident.lacks)
         if incident.phases:
             data["phases"] = list(incident.phases)
+        if incident.context:
+            data["context"] = [
+                {
+                    "market": row.market,
+                    "feature": row.feature,
+                    "unit": row.unit,
+                    "meaning": row.meaning,
+                    "observed": _number(row.observed),
+                    "usual": _number(row.usual),
+                    "deviations": _number(row.deviations),
+                }
+                for row in incident.context
+            ]
         if incident.second_opinion is not None:
             opinion = incident.second_opinion
             data["second_opinion"] = {

@@ -12,6 +12,7 @@ MILLISECOND_NS = 1_000_000
 SECOND_NS = 1_000_000_000
 LARGE = ((1e12, "T"), (1e9, "B"), (1e6, "M"))
 SLOWER = ("1/min", "1/h")
+FINER = ((1e-6, "us"), (1e-3, "ms"))  # than a second
 SELDOM = 0.1  # a second or a minute: rarer than this is counted over a longer time
 SHORT_UNIT = 5  # characters: "1/min", "bps"; not "orders"
 YEAR_S = 31_557_600.0
@@ -52,6 +53,8 @@ def quantity(value: float, unit: str) -> str:
 
     >>> [quantity(x, u) for x, u in ((412, "1/s"), (0.003, "1/s"), (3.2e6, "quote"), (80, "% of depth"), (4, ""))]
     ['412/s', '0.18/min', '3.2 M', '80 % of depth', '4']
+    >>> [quantity(x, "s") for x in (0.000015, 0.0004, 0.32, 3.1)]
+    ['15 us', '0.4 ms', '0.32 s', '3.1 s']
     """
     if not isfinite(value):
         return "unknown"
@@ -63,6 +66,9 @@ def quantity(value: float, unit: str) -> str:
         return f"{number(value)}{unit[1:]}"
     if unit == "share":
         return percent(value)
+    for size, finer in FINER if unit == "s" else ():
+        if 0 < abs(value) < 100 * size:
+            return f"{number(value / size)} {finer}"
     if unit in ("", "quote"):
         return number(value)
     return f"{number(value)} {plain(unit)}"

@@ -35,6 +35,7 @@ PARTICIPANT = np.dtype(
         ("bid_orders", "<i4"),
         ("ask_orders", "<i4"),
         ("seat", "<i4"),  # place among the market's makers, -1 = none
+        ("cancel_side", "i1"),  # of its last cancel
     ],
     align=True,
 )
@@ -140,6 +141,7 @@ def participant_of(
     place["bid_orders"] = 0
     place["ask_orders"] = 0
     place["seat"] = -1
+    place["cancel_side"] = 0
     first[market] = index
     held[market] += 1
     slot_put(slots, tag_of(account, market), np.int64(index))

@@ -60,6 +60,19 @@ class Opinion:
 
 
 @dataclass(frozen=True, slots=True)
+class Circumstance:
+    """What else was unusual: evidence without a share in any score. `deviations`: signed, from the market's usual."""
+
+    market: str
+    feature: str
+    unit: str
+    meaning: str
+    observed: float
+    usual: float
+    deviations: float
+
+
+@dataclass(frozen=True, slots=True)
 class Lead:
     """Which market moved first, and how long before the next one did."""
 
@@ -102,6 +115,7 @@ class Incident:
     warming: bool = False
     lacks: tuple[str, ...] = ()  # what the feed of one of its markets does not tell: "accounts", "order ids"
     phases: tuple[str, ...] = ()  # planned phases that its markets were in when evidence was last taken
+    context: tuple[Circumstance, ...] = ()  # furthest from its usual first
     second_opinion: Opinion | None = None
     every_s: float = 0.0  # seconds of market time between two such peaks in normal times, 0 = not known
     led_by: Lead | None = None  # None: one market, or several moved first

@@ -9,7 +9,9 @@ import numpy as np
 
 from detector import __version__
 from detector.anomaly.base import Detector
+from detector.anomaly.circumstances import Circumstances
 from detector.anomaly.second_opinion import SecondOpinion
+from detector.engine.beside import Beside
 from detector.engine.pipeline import EngineSettings, Pipeline
 from detector.engine.shard import Shard
 from detector.features.base import Group
@@ -141,5 +143,8 @@ def build_pipeline(
         alerting.alert,
         engine,
         keep_scored=keep_scored,
-        second_opinion=SecondOpinion() if told.incidents.second_opinion else None,
+        beside=Beside(
+            Circumstances(told.incidents.context_max) if told.incidents.context_max else None,
+            SecondOpinion() if told.incidents.second_opinion else None,
+        ),
     )

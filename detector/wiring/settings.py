@@ -118,6 +118,12 @@ class Incidents(Section):
     evidence_max: int = Field(
         default=24, ge=1, le=200, description="Rows of evidence in an alert; an alert has at most 20 KB."
     )
+    context_max: int = Field(
+        default=6,
+        ge=0,
+        le=30,
+        description="Features told beside the evidence, because they are unusual, too; they decide nothing.",
+    )
     second_opinion: bool = Field(
         default=True,
         description="Ask PyOD's ECOD how unusual it finds what is told; decides nothing. Costs 250 MB of memory.",

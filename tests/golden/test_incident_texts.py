@@ -11,7 +11,7 @@ import pytest
 from detector.incidents.alerting import Alerting
 from detector.incidents.explain import story
 from detector.incidents.settings import SECOND_NS, IncidentSettings
-from detector.model.incident import Contributor, Incident, Lead, Moment, Reason, Severity
+from detector.model.incident import Circumstance, Contributor, Incident, Lead, Moment, Reason, Severity
 from detector.model.score import Evidence
 
 HERE = Path(__file__).parent / "incidents"
@@ -69,6 +69,14 @@ def made(kind: str, *evidence: Evidence, at_s: tuple[int, ...] = (), **changes: 
 SHOCK = tuple(f"M{i:02d}-PERP" for i in range(47))
 INCIDENTS = {
     "cancel_burst": made("cancel_burst", CANCELS, FLEETING),
+    "with_context": made(
+        "cancel_burst", CANCELS, FLEETING,
+        context=(
+            Circumstance(BTC, "cancel_life", "s", "life of cancelled orders (median)", 0.0004, 3.1, -9.2),
+            Circumstance(BTC, "near_share", "share", "cancelled value within 10 bps of the mid", 0.93, 0.4, 6.0),
+            Circumstance(BTC, "round_trip", "bps", "cost of buying and selling 50,000", 14.0, 3.2, 5.1),
+        ),
+    ),
     "cancel_burst_then_thin_book": made(
         "cancel_burst", CANCELS, FLEETING, replace(MISSING, market=BTC), replace(MOVED, market=BTC), at_s=(0, 41)
     ),

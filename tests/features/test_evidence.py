@@ -1,0 +1,208 @@
+"""Features that are evidence: each against a few lines of Python that do the obvious thing."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from random import Random
+from statistics import median
+from typing import Any
+
+import numpy as np
+import pytest
+
+from detector.features.shape import EVERY_WINDOWS, SETTLED_SAMPLES
+from detector.model.events import Flag, Kind
+from tests.features.test_books import START_NS, Story, shard
+
+SECOND_NS = 10**9
+WINDOW = START_NS // SECOND_NS
+
+
+class Told(Story):
+    """Rows at instants of one second; `window` folds them in chunks and closes it."""
+
+    def at(self, seconds: float, kind: Kind, **columns: Any) -> None:
+        self.row(kind, **columns)
+        self.rows[-1]["event_ns"] = START_NS + int(seconds * SECOND_NS)
+
+    def pair(self, placed: float, cancelled: float, account: int, side: int = 1, price: str = "99.95") -> None:
+        name = 1 + len(self.rows)
+        self.at(placed, Kind.ORDER, order=name, side=side, price=price, qty="2", account=account)
+        self.at(cancelled, Kind.CANCEL, order=name, flags=int(Flag.ALL), account=account)
+
+    def window(self, chunk: int = 1 << 20) -> dict[str, float]:
+        made = shard()
+        self.rows.sort(key=lambda row: row["event_ns"])
+        events = self.events()
+        at = 0
+        for window in range(int(events["event_ns"][0]) // SECOND_NS, WINDOW + 1):
+            stop = int(np.searchsorted(events["event_ns"], (window + 1) * SECOND_NS))
+            for begin in range(at, stop, chunk):
+                made.fold(events, begin, min(begin + chunk, stop), ("M",), window)
+            closed = made.close(window, idle=False)
+            at = stop
+        return {feature.name: float(closed.values[0, i]) for i, feature in enumerate(closed.features)}
+
+
+def touch(story: Told) -> Told:
+    """A best bid and ask that stay: the mid is 100."""
+    story.at(0, Kind.ORDER, order=900_001, side=1, price="99.99", qty="1", account=99)
+    story.at(0, Kind.ORDER, order=900_002, side=-1, price="100.01", qty="1", account=99)
+    return story
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_cancels_are_told_apart_as_plain_python_tells_them(seed: int) -> None:
+    dice = Random(seed)
+    story = touch(Told(seed, 2))
+    cancels: list[tuple[float, int, int, float]] = []
+    for _ in range(60):
+        placed, account, side = dice.random() * 0.5, dice.randrange(1, 6), dice.choice((1, -1))
+        away = dice.choice(("0.05", "0.30"))
+        price = str(100 - float(away) if side > 0 else 100 + float(away))
+        gone = placed + dice.random() * 0.4
+        story.pair(placed, gone, account, side, price)
+        cancels.append((gone, account, side, float(price)))
+    found = story.window()
+    by_account = Counter(account for _, account, _, _ in cancels)
+    assert found["cancels"] == 60
+    assert found["cancelled_bids"] == sum(side > 0 for _, _, side, _ in cancels)
+    assert found["canceller_concentration"] == pytest.approx(sum((n / 60) ** 2 for n in by_account.values()))
+    near = sum(2 * price for _, _, _, price in cancels if abs(price - 100) / 100 * 1e4 <= 10)
+    assert found["cancelled_near"] == pytest.approx(near)
+    assert found == pytest.approx(story.window(chunk=7), nan_ok=True)
+
+
+def test_a_replacement_is_of_the_same_account_and_side_within_a_tenth_of_a_second() -> None:
+    story = touch(Told(1, 2))
+    story.pair(0.10, 0.20, account=1, side=1)
+    for at_s, account, side in ((0.25, 1, 1), (0.26, 1, -1), (0.27, 2, 1), (0.31, 1, 1)):
+        name = 1 + len(story.rows)
+        price = "99.9" if side > 0 else "100.1"
+        story.at(at_s, Kind.ORDER, order=name, side=side, price=price, qty="1", account=account)
+    assert story.window()["replaced"] == 1.0
+
+
+def test_the_peak_is_of_the_densest_tenth_of_a_second() -> None:
+    story = touch(Told(1, 2))
+    for i in range(5):
+        story.pair(0.01, 0.1 + 0.15 * i, account=1)
+    for i in range(12):
+        story.pair(0.01, 0.8 + 0.005 * i, account=2)
+    assert story.window()["cancel_peak"] == 12.0
+
+
+def test_the_life_of_cancelled_orders_settles_at_their_median() -> None:
+    dice = Random(5)
+    story = touch(Told(1, 2))
+    lives = [0.3 * math.exp(dice.gauss(-2.0, 0.7)) for _ in range(1500)]
+    for life in lives:
+        gone = 0.5 + 0.49 * dice.random()
+        story.pair(max(0.001, gone - life), gone, account=dice.randrange(1, 9))
+    assert story.window()["cancel_life"] == pytest.approx(median(lives), rel=0.25)
+
+
+def raised(story: Told, at_s: float, account: int, before: float, now: float, notional: float) -> None:
+    story.at(at_s, Kind.LEVERAGE, account=account, previous=before, leverage=now, notional=notional)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_leverage_changes_are_weighed_by_the_position_at_stake(seed: int) -> None:
+    dice = Random(seed)
+    story = Told(seed, 2)
+    rows = []
+    for _ in range(40):
+        before, now = float(dice.choice((2, 5, 10, 25))), float(dice.choice((3, 10, 20, 50, 100)))
+        rows.append((dice.random() * 0.9, dice.randrange(1, 12), before, now, float(dice.randrange(100, 10_000))))
+        raised(story, *rows[-1])
+    found = story.window()
+    assert found["changed_notional"] == pytest.approx(sum(row[4] for row in rows))
+    assert found["leverage_change"] == pytest.approx(sum(row[4] * math.log(row[3] / row[2]) for row in rows))
+    assert found["leverage_level"] == pytest.approx(sum(row[4] * row[3] for row in rows))
+    assert found["above_20x"] == pytest.approx(sum(row[4] for row in rows if row[3] >= 20))
+    assert found["above_50x"] == pytest.approx(sum(row[4] for row in rows if row[3] >= 50))
+    assert found["raisers"] == len({row[1] for row in rows if row[3] > row[2]})
+
+
+def test_leverages_like_those_of_the_day_have_no_shift_and_others_do() -> None:
+    same, other = Told(1, 2), Told(1, 2)
+    for story in (same, other):
+        for i in range(300):
+            raised(story, i * 0.001, 1 + i % 9, 2.0, 5.0, 100.0)
+            story.rows[-1]["event_ns"] -= 1800 * SECOND_NS
+    for i in range(30):
+        raised(same, 0.5 + i * 0.01, i, 2.0, 5.0, 100.0)
+        raised(other, 0.5 + i * 0.01, i, 2.0, 100.0, 100.0)
+    assert same.window()["leverage_shift"] < 0.02
+    assert other.window()["leverage_shift"] > 1.0
+
+
+Book = list[tuple[float, float]]  # price, quantity
+
+
+def ladder(dice: Random, side: int) -> Book:
+    return [(100 - side * (0.005 + step * 0.01), float(dice.randrange(20, 60))) for step in range(48)]
+
+
+def looked_at(books: list[tuple[Book, Book]]) -> dict[str, float]:
+    """Each book stands for EVERY_WINDOWS windows in turn; the features after the last."""
+    made = shard()
+    window = WINDOW
+    for bids, asks in books:
+        story = Told(1, 2)
+        story.at(0, Kind.BOOK)
+        for number, (side, price, quantity) in enumerate(
+            [(1, *level) for level in bids] + [(-1, *level) for level in asks]
+        ):
+            story.at(0, Kind.ORDER, order=1 + number, side=side, price=f"{price:.3f}", qty=str(quantity),
+                     flags=int(Flag.SNAPSHOT))  # fmt: skip
+        events = story.events()
+        events["event_ns"] = window * SECOND_NS
+        made.fold(events, 0, len(events), ("M",), window)
+        for _ in range(EVERY_WINDOWS):
+            closed = made.close(window, idle=False)
+            window += 1
+    return {feature.name: float(closed.values[0, i]) for i, feature in enumerate(closed.features)}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_shape_of_a_book_is_what_plain_python_makes_of_its_levels(seed: int) -> None:
+    dice = Random(seed)
+    books = [(ladder(dice, 1), ladder(dice, -1)) for _ in range(int(SETTLED_SAMPLES))]
+    hole = [level for level in ladder(dice, 1) if not 0.2 < 100 - level[0] < 0.33]
+    last = (hole, ladder(dice, -1))
+    found = looked_at([*books, last])
+    cost = 0.0
+    for side, levels in zip((1, -1), last, strict=True):
+        wanted = 50_000.0
+        for price, quantity in levels:
+            taken = min(wanted, price * quantity)
+            cost += taken * side * (100 - price) / 100 * 1e4 / 50_000.0
+            wanted -= taken
+        assert wanted == 0
+    assert found["round_trip"] == pytest.approx(cost, rel=1e-9)
+    near = [p * q for levels in last for p, q in levels if abs(100 - p) / 100 * 1e4 < 10 - 1e-9]
+    assert found["level_concentration"] == pytest.approx(sum(n * n for n in near) / sum(near) ** 2)
+    assert found["thin_run"] == 13.0
+    thin, n = found["thin_run"], 100
+    p = thin / n
+    spread = 98 * p * p * (1 - p * p) + 4 * 48 * (p**3 - p**4)
+    assert found["thin_clustering"] == pytest.approx((thin - 1 - 98 * p * p) / math.sqrt(spread), rel=0.05)
+
+
+def test_a_book_as_usual_is_neither_thin_nor_clustered() -> None:
+    dice = Random(9)
+    found = looked_at([(ladder(dice, 1), ladder(dice, -1)) for _ in range(int(SETTLED_SAMPLES) + 1)])
+    assert (found["thin_run"], found["thin_clustering"]) == (0.0, 0.0)
+
+
+def test_of_a_book_with_an_empty_side_no_shape_is_told() -> None:
+    found = looked_at([(ladder(Random(1), 1), [])])
+    assert all(math.isnan(found[name]) for name in ("round_trip", "thin_run", "thin_clustering", "level_concentration"))
+
+
+def test_what_cannot_be_bought_near_the_mid_costs_as_if_it_were_far_away() -> None:
+    thin = ([(99.99, 1.0)], [(100.01, 1.0)])
+    assert looked_at([thin])["round_trip"] == pytest.approx(2 * 100.0, rel=0.01)
+    assert np.isfinite(looked_at([thin])["level_concentration"])
