@@ -71,7 +71,6 @@ _TAKES = np.zeros(len(Kind) + 1, np.uint64)
 for _kind in Kind:
     _NEEDS[_kind] = _mask(Field.TYPE, Field.TS, Field.MARKET, *NEEDED[_kind])
     _TAKES[_kind] = _NEEDS[_kind] | np.uint64(_mask(Field.SEQ, Field.ACCOUNT, *OPTIONAL.get(_kind, ())))
-_IDENTITIES = np.uint64(_mask(Field.ACCOUNT, Field.ORDER_ID, Field.TAKER_ACCOUNT))
 _REALS = np.uint64(
     _mask(Field.LEVERAGE, Field.PREVIOUS, Field.NOTIONAL, Field.MARGIN, Field.LIQUIDATION_PRICE)
     | _mask(Field.INDEX, Field.FUNDING_RATE, Field.OPEN_INTEREST)
@@ -99,7 +98,8 @@ def read_plain(
     key1: Any,
     message_bytes_max: Any,
 ) -> Any:
-    """Records from `record` on into the blank rows from `row` on. (first record that is not plain, next free row).
+    """Records from `record` on into the rows from `row` on, whatever those hold. (First record that is not plain, next
+    free row.)
 
     values: the table of native_scan; slots, digests, texts, lengths, count: the arrays of a kernels.names.Names.
     """
@@ -150,20 +150,18 @@ def _moment(payload: Any, values: Any, seen: Any, event: Any) -> Any:
 @inlined
 def _identities(payload: Any, values: Any, seen: Any, event: Any, key0: Any, key1: Any) -> Any:
     """The order, the account and the taker."""
-    if seen & _IDENTITIES == np.uint64(0):
-        return True
-    for field in (_ACCOUNT, _ORDER_ID, _TAKER):
-        if not has(seen, field):
-            continue
-        digest = identity(payload, values, field, key0, key1)
-        if digest == np.uint64(0):
+    if has(seen, _ACCOUNT):
+        event["account"] = identity(payload, values, _ACCOUNT, key0, key1)
+        if event["account"] == np.uint64(0):
             return False
-        if field == _ACCOUNT:
-            event["account"] = digest
-        elif field == _ORDER_ID:
-            event["order"] = digest
-        else:
-            event["taker"] = digest
+    if has(seen, _ORDER_ID):
+        event["order"] = identity(payload, values, _ORDER_ID, key0, key1)
+        if event["order"] == np.uint64(0):
+            return False
+    if has(seen, _TAKER):
+        event["taker"] = identity(payload, values, _TAKER, key0, key1)
+        if event["taker"] == np.uint64(0):
+            return False
     return True
 
 

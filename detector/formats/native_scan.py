@@ -12,14 +12,17 @@ import numpy as np
 
 from detector.formats.native_words import FIELD_NUMBERS, MARGIN_MODES, REASONS, SIDES, STATUSES, TYPES
 from detector.kernels import inlined
+from detector.kernels.bits import trailing_zeros
 from detector.kernels.words import Words, byte_at, load, word_index
 
 # A row of VALUES per field: what kind of value, where it stands (strings without their quotes), a number's digits and
-# count of decimals, the index of a word.
-SHAPE, START, END, DIGITS, DECIMALS = range(5)
+# count of decimals, the index of a word. From FOLLOWS on, by kind of event, 0 = not known yet: which field came after
+# this one last time. Producers keep the order of their keys, so it is tried first; it decides nothing but the time.
+SHAPE, START, END, DIGITS, DECIMALS, FOLLOWS = range(6)
 WORD = DIGITS
 STRING, NUMBER, TRUE, FALSE = range(1, 5)
 FIELDS = len(FIELD_NUMBERS)
+BEGINNING = FIELDS + 1  # the row of what comes first; row FIELDS is of all unknown fields
 NOT_PLAIN = -1
 
 # What a word can mean: columns of MEANINGS, NOTHING where it is not that. The last row is of all other words.
@@ -51,6 +54,7 @@ _HOLDS[
     ]
 ] = _NUMERIC
 
+_TYPE = FIELD_NUMBERS["type"]
 _QUOTE, _BACKSLASH, _COMMA, _COLON, _OPEN, _CLOSE, _MINUS, _POINT = (ord(byte) for byte in '"\\,:{}-.')
 _SPACE, _TAB, _NEWLINE, _RETURN, _ZERO, _NINE = (ord(byte) for byte in " \t\n\r09")
 _ONES = np.uint64(0x0101010101010101)
@@ -58,17 +62,33 @@ _TOPS = np.uint64(0x8080808080808080)
 _QUOTES = np.uint64(0x2222222222222222)
 _BACKSLASHES = np.uint64(0x5C5C5C5C5C5C5C5C)
 _SPACES = np.uint64(0x2020202020202020)
-_HIGH_HALVES = np.uint64(0xF0F0F0F0F0F0F0F0)
 _ZEROS = np.uint64(0x3030303030303030)
-_SIXES = np.uint64(0x0606060606060606)
+_LOWS = np.uint64(0x7F7F7F7F7F7F7F7F)
+_PAST_NINE = np.uint64(0x7676767676767676)  # added to a byte of at most 127, it sets the top bit from 10 on
 _TRUE, _FALSE, _NULL = (np.uint64(int.from_bytes(word, "little")) for word in (b"true", b"fals", b"null"))
 _FOUR_BYTES = np.uint64(0xFFFFFFFF)
 _DIGITS_MAX = 19  # of a number, its zeros included: always fits into uint64
+_TENS = np.array([10**power for power in range(9)], np.uint64)
+
+# Each field's key as it is nearly always written, quotes and colon included: three words under a mask, and its length.
+# Nothing under its mask equals the key of the last row, which stands for no guess.
+_KEY_BYTES = 24
+_KEYS = np.zeros((FIELDS + 1, 3), np.uint64)
+_KEY_MASKS = np.zeros((FIELDS + 1, 3), np.uint64)
+_KEY_LENGTHS = np.zeros(FIELDS + 1, np.int64)
+for _name, _number in FIELD_NUMBERS.items():
+    _key = f'"{_name}":'.encode()
+    _KEYS[_number] = np.frombuffer(_key.ljust(_KEY_BYTES, b"\0"), np.uint64)
+    _KEY_MASKS[_number] = np.frombuffer((b"\xff" * len(_key)).ljust(_KEY_BYTES, b"\0"), np.uint64)
+    _KEY_LENGTHS[_number] = len(_key)
+_KEYS[FIELDS] = 1
 
 
 def values_table() -> Any:
-    """VALUES, int64 (fields + 1, 5): where `scan` leaves what it found; the last row takes unknown fields."""
-    return np.zeros((FIELDS + 1, 5), np.int64)
+    """VALUES, int64 (fields + 2, FOLLOWS + kinds + 1): where `scan` leaves what it found, and what it guesses from."""
+    table = np.zeros((FIELDS + 2, FOLLOWS + len(TYPES) + 1), np.int64)
+    table[:, FOLLOWS:] = FIELDS
+    return table
 
 
 @inlined
@@ -84,30 +104,34 @@ def scan(payload: Any, start: Any, end: Any, values: Any) -> Any:
     if byte_at(payload, at) != _OPEN:
         return none
     at += 1
+    before = np.int64(BEGINNING)
+    follows = np.int64(FOLLOWS)
     while True:
         at = skip_space(payload, at, end)
-        if at >= end or byte_at(payload, at) != _QUOTE:
-            return none
-        stop = string_end(payload, at + 1, end)
-        if stop < 0:
-            return none
-        field = MEANINGS[word_index(payload, at + 1, stop, _SLOTS, _PARTS, _LENGTHS, _MAGIC), AS_FIELD]
-        at = skip_space(payload, stop + 1, end)
-        if byte_at(payload, at) != _COLON:
-            return none
-        at = skip_space(payload, at + 1, end)
         if at >= end:
             return none
-        if field >= 0:
+        field = values[before, follows]
+        if _is_key(payload, at, field):
+            at += _KEY_LENGTHS[field]
+        else:
+            at, field = _key_at(payload, at, end)
+            if at < 0:
+                return none
+            values[before, follows] = field
+        at = skip_space(payload, at, end)
+        if at >= end:
+            return none
+        if field != FIELDS:
             bit = np.uint64(1) << np.uint64(field)
             if seen & bit:
                 return none
             seen |= bit
-        else:
-            field = FIELDS
         at = _value(payload, at, end, values, field)
         if at < 0:
             return none
+        before = field
+        if field == _TYPE and values[field, SHAPE] == STRING:
+            follows = FOLLOWS + max(np.int64(0), MEANINGS[values[field, WORD], AS_TYPE])
         at = skip_space(payload, at, end)
         byte = byte_at(payload, at)
         at += 1
@@ -116,6 +140,32 @@ def scan(payload: Any, start: Any, end: Any, values: Any) -> Any:
         if byte != _CLOSE:
             return none
         return seen if skip_space(payload, at, end) == end else none
+
+
+@inlined
+def _is_key(payload: Any, at: Any, field: Any) -> Any:
+    """Whether the field's key stands at `at`, to the last bit of its quotes and its colon."""
+    differs = (load(payload, at) & _KEY_MASKS[field, 0]) ^ _KEYS[field, 0]
+    differs |= (load(payload, at + 8) & _KEY_MASKS[field, 1]) ^ _KEYS[field, 1]
+    if _KEY_LENGTHS[field] > 16:
+        differs |= (load(payload, at + 16) & _KEY_MASKS[field, 2]) ^ _KEYS[field, 2]
+    return differs == np.uint64(0)
+
+
+@inlined
+def _key_at(payload: Any, at: Any, end: Any) -> Any:
+    """(where the key at `at` ends with its colon, its field, FIELDS when it is unknown); NOT_PLAIN for where."""
+    failed = (np.int64(NOT_PLAIN), np.int64(FIELDS))
+    if byte_at(payload, at) != _QUOTE:
+        return failed
+    stop = string_end(payload, at + 1, end)
+    if stop < 0:
+        return failed
+    field = MEANINGS[word_index(payload, at + 1, stop, _SLOTS, _PARTS, _LENGTHS, _MAGIC), AS_FIELD]
+    at = skip_space(payload, stop + 1, end)
+    if byte_at(payload, at) != _COLON:
+        return failed
+    return np.int64(at + 1), field if field >= 0 else np.int64(FIELDS)
 
 
 @inlined
@@ -186,8 +236,7 @@ def string_end(payload: Any, at: Any, end: Any) -> Any:
         if found == np.uint64(0):
             at += 8
             continue
-        lowest = (found & (~found + np.uint64(1))) >> np.uint64(7)
-        at += np.int64((((lowest - np.uint64(1)) & _ONES) * _ONES) >> np.uint64(56))
+        at += np.int64(trailing_zeros(found) >> np.uint64(3))
         return at if at < end and byte_at(payload, at) == _QUOTE else NOT_PLAIN
     return NOT_PLAIN
 
@@ -199,35 +248,15 @@ def number(payload: Any, at: Any) -> Any:
     negative = byte_at(payload, at) == _MINUS
     if negative:
         at += 1
-    first = at
-    digits = np.uint64(0)
-    word = load(payload, at)
-    if _eight_digits(word):
-        digits = _eight(word)
-        at += 8
-        word = load(payload, at)
-        if _eight_digits(word):
-            digits = digits * np.uint64(100_000_000) + _eight(word)
-            at += 8
-    while byte_at(payload, at) >= _ZERO and byte_at(payload, at) <= _NINE:
-        digits = digits * np.uint64(10) + np.uint64(byte_at(payload, at) - _ZERO)
-        at += 1
-        if at - first > _DIGITS_MAX:
-            return failed
-    whole = at - first
-    if whole == 0 or (whole > 1 and byte_at(payload, first) == _ZERO):
+    leading_zero = byte_at(payload, at) == _ZERO
+    at, whole, digits = _digits(payload, at, np.int64(0), np.uint64(0))
+    if whole == 0 or whole > _DIGITS_MAX or (whole > 1 and leading_zero):
         return failed
     decimals = np.int64(0)
     if byte_at(payload, at) == _POINT:
-        at += 1
-        point = at
-        while byte_at(payload, at) >= _ZERO and byte_at(payload, at) <= _NINE:
-            digits = digits * np.uint64(10) + np.uint64(byte_at(payload, at) - _ZERO)
-            at += 1
-            if whole + at - point > _DIGITS_MAX:
-                return failed
-        decimals = np.int64(at - point)
-        if decimals == 0:
+        at, count, digits = _digits(payload, at + 1, whole, digits)
+        decimals = count - whole
+        if decimals == 0 or count > _DIGITS_MAX:
             return failed
     if digits >> np.uint64(63):
         return failed
@@ -236,14 +265,30 @@ def number(payload: Any, at: Any) -> Any:
 
 
 @inlined
-def _eight_digits(word: Any) -> Any:
-    return ((word & _HIGH_HALVES) | (((word + _SIXES) & _HIGH_HALVES) >> np.uint64(4))) == np.uint64(0x3333333333333333)
+def _digits(payload: Any, at: Any, count: Any, digits: Any) -> Any:
+    """The digits from `at` on behind `count` others that make `digits`: (the place after them, how many in all, uint64
+    their number). It stops counting beyond _DIGITS_MAX; what it says then is no number."""
+    while count <= _DIGITS_MAX:
+        word = load(payload, at) ^ _ZEROS
+        others = (((word & _LOWS) + _PAST_NINE) | word) & _TOPS
+        if others == np.uint64(0):
+            digits = digits * _TENS[8] + _eight(word)
+            count += 8
+            at += 8  # not `more`: where to go on is known before the count is
+            continue
+        more = trailing_zeros(others) >> np.uint64(3)
+        if more != np.uint64(0):
+            # zeros in front
+            digits = digits * _TENS[more] + _eight(word << (np.uint64(64) - np.uint64(8) * more))
+            count += np.int64(more)
+            at += np.int64(more)
+        break
+    return at, count, digits
 
 
 @inlined
 def _eight(word: Any) -> Any:
-    """The number that eight ASCII digits make, the first one in the lowest byte."""
-    word = word - _ZEROS
+    """The number that eight digits make, each a byte of 0 to 9, the first one lowest."""
     word = word * np.uint64(10) + (word >> np.uint64(8))
     low = (word & np.uint64(0x000000FF000000FF)) * np.uint64(0x000F424000000064)
     high = ((word >> np.uint64(16)) & np.uint64(0x000000FF000000FF)) * np.uint64(0x0000271000000001)

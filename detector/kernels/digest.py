@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from detector.kernels import kernel
-from detector.kernels.words import byte_at, load
+from detector.kernels.words import load
 
 _M1, _M2, _M3, _M4 = 0x736F6D6570736575, 0x646F72616E646F6D, 0x6C7967656E657261, 0x7465646279746573
 
@@ -49,7 +49,7 @@ def _finish(v0: Any, v1: Any, v2: Any, v3: Any, last: Any) -> Any:
 
 @kernel
 def digest_bytes(payload: Any, start: Any, end: Any, key0: Any, key1: Any) -> Any:
-    """uint64, never 0, of payload[start:end] (uint8). key0, key1: uint64."""
+    """uint64, never 0, of payload[start:end] (uint8), 8 bytes beyond which it may read. key0, key1: uint64."""
     v0 = np.uint64(key0) ^ np.uint64(_M1)
     v1 = np.uint64(key1) ^ np.uint64(_M2)
     v2 = np.uint64(key0) ^ np.uint64(_M3)
@@ -62,9 +62,8 @@ def digest_bytes(payload: Any, start: Any, end: Any, key0: Any, key1: Any) -> An
         v0, v1, v2, v3 = _round(v0, v1, v2, v3)
         v0 = v0 ^ word
         at += 8
-    last = np.uint64(length & 0xFF) << np.uint64(56)
-    for i in range(end - at):
-        last = last | (np.uint64(byte_at(payload, at + i)) << np.uint64(8 * i))
+    rest = load(payload, at) & ((np.uint64(1) << np.uint64(8 * (end - at))) - np.uint64(1))
+    last = (np.uint64(length & 0xFF) << np.uint64(56)) | rest
     return _finish(v0, v1, v2, v3, last)
 
 
@@ -83,5 +82,5 @@ def digest_word(word: Any, key0: Any, key1: Any) -> Any:
 
 def digest(text: bytes, key: tuple[int, int]) -> int:
     """The digest of one byte string, for the paths that are not hot."""
-    payload = np.frombuffer(text, np.uint8)
+    payload = np.frombuffer(text + bytes(8), np.uint8)
     return int(digest_bytes(payload, 0, len(text), np.uint64(key[0]), np.uint64(key[1])))

@@ -7,13 +7,14 @@ import os
 import random
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector.formats import native_fast
 from detector.formats.native import Native
-from detector.formats.native_scan import values_table
+from detector.formats.native_scan import FIELDS, FOLLOWS, values_table
 from detector.formats.native_words import Refusal
 from detector.kernels import plain
 from detector.kernels.names import Names
@@ -96,16 +97,41 @@ def test_the_compiled_fast_parser_and_plain_python_say_the_same() -> None:
     assert columns(compiled) == columns(interpreted) and len(compiled) == 11
 
 
-def _rows(values: list[bytes], *, compiled: bool) -> EventColumn:
-    """Rows of the messages that the fast parser takes."""
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.one_of(messages(), mutated()), min_size=1, max_size=6), st.integers(0, 2**32 - 1))
+def test_a_wrong_guess_of_the_next_key_costs_time_and_changes_nothing(values: list[bytes], seed: int) -> None:
+    guesses = values_table()
+    guesses[:, FOLLOWS:] = np.random.default_rng(seed).integers(0, FIELDS + 1, guesses[:, FOLLOWS:].shape)
+    assert columns(_rows(values, compiled=True, table=guesses)) == columns(_rows(values, compiled=True))
+
+
+@pytest.mark.parametrize("kind", sorted(kind for kind in ONE_OF_EACH if kind != "book"))
+def test_a_key_that_is_nearly_the_one_that_was_guessed_is_read_for_what_it_is(kind: str) -> None:
+    good = message(kind)
+    values = [encoded(good)]  # after it every key is guessed right
+    for name in good:
+        key = f'"{name}":'.encode()
+        for other in (f'"{name[:-1]}":', f'"{name}x":', f'"x{name}":', f'"{name}" :', f'"{name}\\u0020":', f'"{name};'):
+            values.append(encoded(good).replace(key, other.encode()))
+        values.append(encoded(good).replace(key, key + b"0," + key))  # said twice
+        values.append(encoded(dict(reversed(good.items()))))
+        values.append(encoded(good)[: encoded(good).index(key) + len(key) - 1])
+        values += [encoded(good)] * 2
+    agree(values)
+    assert len(_rows(values, compiled=True)) >= 4 * len(good)
+
+
+def _rows(values: list[bytes], *, compiled: bool, table: npt.NDArray[np.int64] | None = None) -> EventColumn:
+    """Rows of the messages that the fast parser takes; table: what it guesses from."""
     batch, names = batch_of(values), Names(8, (3, 4))
     events = np.zeros(len(batch), EVENT)
+    table = values_table() if table is None else table
     read = native_fast.read_plain if compiled else plain(native_fast.read_plain)
     record, row = 0, 0
     with np.errstate(over="ignore"):  # digests wrap around
         while record < len(batch):
             record, row = read(
-                batch.payload, batch.bounds, batch.offsets, record, events, row, values_table(),
+                batch.payload, batch.bounds, batch.offsets, record, events, row, table,
                 *names.arrays, *names.key, 65_536,
             )  # fmt: skip
             record += 1
