@@ -114,6 +114,9 @@ def _incident(body: Mapping[str, Any]) -> Iterable[str]:
     if data.get("evidence"):
         keys = ("market", "feature", "observed", "expected", "low", "high", "unit", "share")
         yield _table(keys, [[row[key] for key in keys] for row in data["evidence"]])
+    if data.get("context"):
+        said = ("market", "meaning", "observed", "usual", "unit", "deviations")
+        yield _table(said, [[row[key] for key in said] for row in data["context"]])
     if data.get("contributors"):
         yield _table(("account", "share"), [(row["account"], row["share"]) for row in data["contributors"]])
     if data.get("timeline"):

@@ -20,7 +20,7 @@ from detector.model.state import State
 from detector.model.windows import Windows
 
 EVERY_WINDOWS = 10  # neighbouring windows say nearly the same
-NOTES_MIN = 60.0  # ten minutes, before anything is called unusual
+NOTES_MIN = 30.0  # five minutes, before anything is called unusual
 NOTES_MEMORY = 1440.0  # four hours
 WINSOR = 4.0  # deviations: what is further out teaches no more
 STANDS_OUT = 4.0
@@ -43,7 +43,7 @@ class Look(NamedTuple):
 
 
 class Aspect(NamedTuple):
-    """One number that may stand out. link: on what scale: "log", "count" (root), "share" (log odds) or "plain"."""
+    """One number that may stand out. link: on what scale: "log", "count" (root), "share" (arcsine) or "plain"."""
 
     name: str
     unit: str
@@ -297,8 +297,7 @@ def _linked(values: Column, link: str) -> Column:
     if link == "count":
         return np.sqrt(values)
     if link == "share":
-        inside = np.clip(values, 1e-4, 1.0 - 1e-4)
-        return np.log(inside / (1.0 - inside))
+        return np.arcsin(np.sqrt(np.clip(values, 0.0, 1.0)))  # unlike the log odds, finite at 0 and 1
     return values
 
 
@@ -307,7 +306,7 @@ def _unlinked(value: float, link: str) -> float:
         return max(0.0, float(np.exp(value)) - 1e-6)
     if link == "count":
         return value * value
-    return float(1.0 / (1.0 + np.exp(-value))) if link == "share" else value
+    return float(np.sin(value) ** 2) if link == "share" else value
 
 
 @kernel

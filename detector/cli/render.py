@@ -52,7 +52,7 @@ def incident_panel(body: Mapping[str, Any]) -> Panel:
             "dim",
         )
     )
-    for make in (_evidence, _contributors, _timeline):
+    for make in (_evidence, _context, _contributors, _timeline):
         if (table := make(data)) is not None:
             parts += [Text(""), table]
     title = Text.assemble(severity_text(str(data["severity"])), f" {printable(data['title'])} ")
@@ -185,6 +185,25 @@ def _evidence(data: Mapping[str, Any]) -> Table | None:
             f"{_number(row['low'])} to {_number(row['high'])}",
             printable(row["unit"]),
             f"{row['share']:.0%}",
+        )
+    return table
+
+
+def _context(data: Mapping[str, Any]) -> Table | None:
+    rows = data.get("context") or ()
+    if not rows:
+        return None
+    table = _table(
+        "unusual with it", ("what", "left"), ("observed", "right"), ("usual", "right"), ("unit", "left"),
+        ("deviations", "right"),
+    )  # fmt: skip
+    for row in rows[:ROWS_MAX]:
+        table.add_row(
+            printable(row["meaning"]),
+            _number(row["observed"]),
+            _number(row["usual"]),
+            printable(row["unit"]),
+            _number(row["deviations"]),
         )
     return table
 

@@ -85,7 +85,7 @@ def test_a_few_events_in_a_quiet_market_are_no_share_to_speak_of() -> None:
     assert "fleeting_share" not in {row.feature for row in made.tell(3)}
 
 
-def test_nothing_is_told_before_ten_minutes_are_known() -> None:
+def test_nothing_is_told_before_five_minutes_are_known() -> None:
     made, dice = settled(int(NOTES_MIN) * 10 - 10)
     made.see(window(SETTLED, dice, 2, cancel_life=0.0004))
     assert made.tell(2) == ()
