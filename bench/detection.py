@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.captures import rows as captures
 from bench.machine import machine
 from bench.peers import compare
 from replay.laboratory_investigate import conditions, investigate
@@ -38,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         peers=None if chosen.no_peers else compare,
         say=lambda line: print(line, file=sys.stderr, flush=True),
     )
+    told["captures"] = captures()
     lines = [*conditions(chosen.size, held_out=not chosen.tuning), machine("numpy", "numba", "river", "pyod")]
     if chosen.docs:
         DOCS.write_text(markdown(told, lines), encoding="utf-8")

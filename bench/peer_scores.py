@@ -30,7 +30,9 @@ def static_limits(values: Samples, names: tuple[str, ...]) -> Scores:
     """How far any feature is beyond the largest value of the first two hours, in spreads of those hours."""
     first = values[60:LEARN_SAMPLES]
     top, spread = first.max(axis=0), first.std(axis=0) + 1e-6 + 0.05 * np.abs(first.mean(axis=0))
-    return np.asarray(((values - top) / spread).max(axis=2))
+    told = ((values - top) / spread).max(axis=2)
+    told[:LEARN_SAMPLES] = np.nan
+    return np.asarray(told)
 
 
 def ew_z(values: Samples, names: tuple[str, ...]) -> Scores:

@@ -199,7 +199,7 @@ def _other_sections(told: Mapping[str, Any]) -> list[Section]:
             "Real captures",
             "Not synthetic: recordings nobody here made, replayed as `foreshock replay` does. Nothing in them is "
             "labelled but the first one's shock at 23:57:52, so pages outside it are unexplained, not false.",
-            ["capture", "hours", "markets", "pages", "incidents", "told"],
+            ["capture", "minutes", "markets", "pages", "incidents", "told"],
             told.get("captures", []),
         ),
     ]

@@ -19,18 +19,15 @@ from replay.laboratory_run import digests_of
 from replay.laboratory_tally import Call, Run
 
 WEEK_NS = 7 * 86_400 * SECOND_NS
-_CANCEL = frozenset(("cancels", "new_cancellers", "fleeting_cancels", "cancels_unnamed", "cancels_net"))
-_QUOTES = frozenset(("quotes_missing", "quotes_missing_long", "quotes_moved", "taken"))
-_RAISES = frozenset(("raises", "raise_surprise"))
-CAUSES = {
-    "cancel_burst": _CANCEL,
-    "fleeting": _CANCEL,
-    "withdrawal": _QUOTES,
-    "clusters": _QUOTES,
-    "crowd": _RAISES,
-    "whales": _RAISES,
-    "foreshock": _CANCEL | _QUOTES | _RAISES,
-    "drift": _CANCEL | _QUOTES | _RAISES,
+CAUSES = {  # which families of streams tell of a class
+    "cancel_burst": ("cancels",),
+    "fleeting": ("cancels",),
+    "withdrawal": ("quotes",),
+    "clusters": ("quotes",),
+    "crowd": ("raises",),
+    "whales": ("raises",),
+    "foreshock": ("cancels", "quotes", "raises"),
+    "drift": ("cancels", "quotes", "raises"),
 }
 BENIGN_RUSHES = ("burst", "news", "listing", "funding")
 
@@ -108,7 +105,7 @@ def verdicts_of(run: Run, calls: Sequence[Call]) -> list[Verdict]:
                 caught=first is not None,
                 lead_s=(row["climax"] - first.at_ns) / SECOND_NS if first else float("nan"),
                 delay_s=(first.at_ns - row["start"]) / SECOND_NS if first else float("nan"),
-                hit=first is not None and first.feature in CAUSES[row["class"]],
+                hit=first is not None and family(first.feature) in CAUSES[row["class"]],
                 feature=first.feature if first else "",
                 named=float(np.mean([who in planted for who in first.accounts])) if first and planted else float("nan"),
                 first_named=float(first.accounts[0] in planted) if first and planted else float("nan"),
@@ -116,6 +113,15 @@ def verdicts_of(run: Run, calls: Sequence[Call]) -> list[Verdict]:
             )
         )
     return found
+
+
+def family(feature: str) -> str:
+    """cancels, quotes or raises: what a stream's name is about; other names are their own family."""
+    if "cancel" in feature:
+        return "cancels"
+    if feature.startswith(("quotes", "taken")):
+        return "quotes"
+    return "raises" if feature.startswith(("raise", "leverage")) else feature
 
 
 def _setting(run: Run, row: dict[str, Any], rushes: Sequence[dict[str, Any]]) -> str:

@@ -36,16 +36,22 @@ def detection(
 
     size = "quick" if quick else "full" if full else "default"
     told = investigate(
-        size, held_out=True, peers=_peers() if peers else None, say=lambda line: typer.echo(line, err=True)
+        size,
+        held_out=True,
+        peers=_checkout("bench.peers", "compare") if peers else None,
+        say=lambda line: typer.echo(line, err=True),
     )
+    told["captures"] = _checkout("bench.captures", "rows")() if peers else []
     lines = conditions(size, held_out=True)
+    if peers:
+        lines.append(_checkout("bench.machine", "machine")("numpy", "numba", "river", "pyod"))
     if docs is not None:
         docs.write_text(markdown(told, lines), encoding="utf-8")
     typer.echo(json.dumps(told, indent=1) if as_json else terminal(told, lines))
 
 
-def _peers() -> Any:
-    """bench.peers of a source checkout; None where only the program is installed."""
+def _checkout(module: str, name: str) -> Any:
+    """Something of a source checkout; refused where only the program is installed."""
     if importlib.util.find_spec("bench") is None:
-        return None
-    return importlib.import_module("bench.peers").compare
+        raise Refusal(Exit.USAGE, "peers and captures need a source checkout: add --no-peers")
+    return getattr(importlib.import_module(module), name)
