@@ -22,8 +22,16 @@ CROWDED = -2  # the side holds levels_max levels already
 @kernel
 def level_find(levels: Any, start: Any, count: Any, key: Any) -> Any:
     """Index (from `start`) of the first level whose key is >= `key`; `count` when there is none."""
-    low = 0
-    high = count
+    if count == 0:
+        return count
+    top = levels[start + count - 1]["key"]
+    if key > top:
+        return count
+    # levels lie a tick apart at least, and near the touch seldom more: this is the first that can hold the key
+    low = max(0, count - 1 - (top - key))
+    if levels[start + low]["key"] >= key:
+        return low
+    high = count - 1
     while low < high:
         middle = (low + high) >> 1
         if levels[start + middle]["key"] < key:
