@@ -14,6 +14,7 @@ from detector.store.schema import MIGRATIONS, VERSION
 
 BUSY_MS = 5_000  # a helper command may hold the file this long before a commit gives up
 WAL_BYTES_MAX = 64 << 20  # what is left of the write-ahead log after a checkpoint
+WAL_PAGES_MAX = 16_384  # a commit that finds the log this long folds it in itself, and waits for that
 CACHE_KIB = 8_192
 
 
@@ -59,6 +60,16 @@ class Database:
         except OSError:
             return False
         return True
+
+    def fold_in(self) -> None:
+        """Move the write-ahead log into the file, beside whoever writes: on a connection of its own, in another thread.
+        What a reader still needs stays for the next time."""
+        with _typed_errors():
+            connection = sqlite3.connect(self.path, timeout=BUSY_MS / 1000, isolation_level=None)
+            try:
+                connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            finally:
+                connection.close()
 
     def close(self) -> None:
         """Fold the write-ahead log in and let go of the file."""
@@ -130,6 +141,7 @@ def _connect(path: Path) -> sqlite3.Connection:
         connection = sqlite3.connect(path, timeout=BUSY_MS / 1000, isolation_level=None, check_same_thread=False)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES_MAX}")  # `fold_in` comes long before
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA trusted_schema = OFF")
         connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES_MAX}")

@@ -6,7 +6,9 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,6 +23,7 @@ from detector.store.rows import (
     Letter,
     Opened,
     OutboxCount,
+    StoreError,
     StoreFull,
 )
 
@@ -49,6 +52,7 @@ class Store:
         self._database = database
         self._settings = settings
         self._writer = writer
+        self._tidier = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store-tidier")
 
     @classmethod
     async def open(cls, directory: Path, settings: StoreSettings | None = None, *, owner: bool = True) -> Store:
@@ -74,18 +78,34 @@ class Store:
         return await self._run(tables.identity)
 
     async def commit(self, checkpoint: Checkpoint) -> int:
-        """All of it or nothing, on disk when this returns. How many letters were new."""
+        """All of it or nothing, on disk when this returns. How many letters were new. A state is written in pieces that
+        nobody sees before the last transaction: alerts find their turn between them."""
+        if checkpoint.state is None:
+            return await self._run(lambda connection: self._write(connection, checkpoint))
+        generation = await self._run(lambda connection: tables.begin_state(connection, checkpoint))
+        state = memoryview(checkpoint.state)
+        for number, start in enumerate(range(0, len(state), tables.CHUNK_BYTES)):
+            piece = state[start : start + tables.CHUNK_BYTES]
+            await self._run(partial(tables.write_piece, generation=generation, number=number, piece=piece))
 
-        def write(connection: sqlite3.Connection) -> int:
-            if checkpoint.state is not None:
-                tables.write_state(connection, checkpoint)
-            if checkpoint.incidents:
-                tables.write_incidents(connection, checkpoint.incidents, checkpoint.at_s, self._settings.incidents_max)
-            if checkpoint.rejects:
-                tables.write_rejects(connection, checkpoint.rejects, checkpoint.at_s, self._settings.dead_letters_max)
-            return outbox.add(connection, checkpoint.letters, checkpoint.at_s) if checkpoint.letters else 0
+        def end(connection: sqlite3.Connection) -> int:
+            tables.end_state(connection, generation, checkpoint)
+            return self._write(connection, checkpoint)
 
-        return await self._run(write)
+        added = await self._run(end)
+        with suppress(StoreError):  # what is left over goes with the next one
+            while await self._run(tables.forget_piece):
+                pass
+            await asyncio.get_running_loop().run_in_executor(self._tidier, self._database.fold_in)
+        return added
+
+    def _write(self, connection: sqlite3.Connection, checkpoint: Checkpoint) -> int:
+        """Small rows."""
+        if checkpoint.incidents:
+            tables.write_incidents(connection, checkpoint.incidents, checkpoint.at_s, self._settings.incidents_max)
+        if checkpoint.rejects:
+            tables.write_rejects(connection, checkpoint.rejects, checkpoint.at_s, self._settings.dead_letters_max)
+        return outbox.add(connection, checkpoint.letters, checkpoint.at_s) if checkpoint.letters else 0
 
     async def load(self, older: int = 0) -> Checkpoint | None:
         """The newest state with its offsets; older = 1: the one before it. None where there is none."""
@@ -155,6 +175,7 @@ class Store:
 
     async def close(self) -> None:
         """Waits for what was asked before."""
+        await asyncio.to_thread(self._tidier.shutdown)  # it may be at work
         await asyncio.get_running_loop().run_in_executor(self._writer, self._database.close)
         self._writer.shutdown()
 

@@ -9,42 +9,69 @@ from collections.abc import Iterable, Sequence
 from detector.model.events import SAMPLE_BYTES, Reject
 from detector.store.rows import SEVERITIES, Checkpoint, DeadLetter, Identity, IncidentRow, Partition
 
-CHUNK_BYTES = 1 << 20
+CHUNK_BYTES = 512 << 10  # a piece of a snapshot, a transaction each: what an alert may have to wait behind
 GENERATIONS = 2  # the newest checkpoint and, should it not be readable, the one before
+UNDER_WAY = -1  # state_bytes of a generation whose pieces are still being written
 REASON_MAX = 200  # characters
 _NAMES = {number: name for name, number in SEVERITIES.items()}
 
 
-def write_state(connection: sqlite3.Connection, checkpoint: Checkpoint) -> None:
-    """The snapshot in pieces, with its offsets; older generations go."""
-    assert checkpoint.state is not None
-    state = memoryview(checkpoint.state)
+def begin_state(connection: sqlite3.Connection, checkpoint: Checkpoint) -> int:
+    """A generation whose snapshot is under way, unread before `end_state`. What a crash left half done goes."""
+    connection.execute("DELETE FROM checkpoints WHERE state_bytes = ?", (UNDER_WAY,))
     generation = connection.execute(
         "INSERT INTO checkpoints (at_s, config_rev, state_bytes) VALUES (?, ?, ?)",
-        (checkpoint.at_s, checkpoint.config_rev, len(state)),
+        (checkpoint.at_s, checkpoint.config_rev, UNDER_WAY),
     ).lastrowid
+    assert generation is not None
+    return generation
+
+
+def under_way(connection: sqlite3.Connection) -> bool:
+    """A snapshot is being written, or a crash left one half done."""
+    found = connection.execute("SELECT 1 FROM checkpoints WHERE state_bytes = ?", (UNDER_WAY,)).fetchone()
+    return found is not None
+
+
+def write_piece(connection: sqlite3.Connection, generation: int, number: int, piece: memoryview) -> None:
+    """The number-th CHUNK_BYTES of a snapshot."""
+    connection.execute("INSERT INTO chunks VALUES (?, ?, ?)", (generation, number, piece))
+
+
+def end_state(connection: sqlite3.Connection, generation: int, checkpoint: Checkpoint) -> None:
+    """All pieces are there: with its offsets it is the newest from now on."""
+    assert checkpoint.state is not None
     connection.executemany(
         "INSERT INTO positions VALUES (?, ?, ?, ?)",
         ((generation, topic, number, offset) for (topic, number), offset in checkpoint.positions.items()),
     )
-    connection.executemany(
-        "INSERT INTO chunks VALUES (?, ?, ?)",
-        (
-            (generation, start // CHUNK_BYTES, state[start : start + CHUNK_BYTES])
-            for start in range(0, len(state), CHUNK_BYTES)
-        ),
-    )
     connection.execute(
-        "DELETE FROM checkpoints WHERE generation NOT IN"
-        " (SELECT generation FROM checkpoints ORDER BY generation DESC LIMIT ?)",
-        (GENERATIONS,),
+        "UPDATE checkpoints SET state_bytes = ? WHERE generation = ?", (len(checkpoint.state), generation)
     )
+
+
+def forget_piece(connection: sqlite3.Connection) -> bool:
+    """One piece of the generations before the newest GENERATIONS goes; False: the last of them is gone."""
+    old = (
+        "SELECT generation FROM checkpoints WHERE state_bytes <> ? AND generation NOT IN (SELECT generation"
+        " FROM checkpoints WHERE state_bytes <> ? ORDER BY generation DESC LIMIT ?)"
+    )
+    told = (UNDER_WAY, UNDER_WAY, GENERATIONS)
+    gone = connection.execute(
+        f"DELETE FROM chunks WHERE rowid = (SELECT rowid FROM chunks WHERE generation IN ({old}) LIMIT 1)",  # noqa: S608
+        told,
+    ).rowcount
+    if gone == 0:
+        connection.execute(f"DELETE FROM checkpoints WHERE generation IN ({old})", told)  # noqa: S608
+    return gone > 0
 
 
 def read_state(connection: sqlite3.Connection, older: int) -> Checkpoint | None:
     """The newest checkpoint (older = 0) or one before it; None where there is none. Its bytes are not judged here."""
     row = connection.execute(
-        "SELECT generation, at_s, config_rev FROM checkpoints ORDER BY generation DESC LIMIT 1 OFFSET ?", (older,)
+        "SELECT generation, at_s, config_rev FROM checkpoints WHERE state_bytes <> ?"
+        " ORDER BY generation DESC LIMIT 1 OFFSET ?",
+        (UNDER_WAY, older),
     ).fetchone()
     if row is None:
         return None

@@ -54,6 +54,31 @@ async def test_the_checkpoint_before_the_newest_is_kept_and_no_more(store: Store
     assert (newest.state, before.state) == (b"\x04", b"\x03")
 
 
+async def test_an_alert_does_not_wait_for_a_checkpoint_that_is_being_written(store: Store) -> None:
+    large = Checkpoint(1.0, os.urandom(20 * tables.CHUNK_BYTES), {("orders", 0): 7})
+    saving = asyncio.create_task(store.commit(large))
+    while not await store._run(tables.under_way):  # noqa: ASYNC110  the file is asked, there is no event
+        await asyncio.sleep(0)
+    await store.commit(Checkpoint(1.0, letters=(letter(),)))
+    assert not saving.done()
+    assert len(await store.pending("oncall", 9, 9.0)) == 1
+    await saving
+    back = await store.load()
+    assert back is not None and dict(back.positions) == {("orders", 0): 7}
+
+
+async def test_a_checkpoint_that_a_crash_left_half_written_is_never_read_and_goes(store: Store) -> None:
+    await store.commit(Checkpoint(1.0, b"whole", {("orders", 0): 7}))
+    half = Checkpoint(2.0, b"half", {("orders", 0): 9})
+    generation = await store._run(lambda connection: tables.begin_state(connection, half))
+    await store._run(lambda connection: tables.write_piece(connection, generation, 0, memoryview(b"ha")))
+    newest = await store.load()
+    assert newest is not None and (newest.state, dict(newest.positions)) == (b"whole", {("orders", 0): 7})
+    await store.commit(Checkpoint(3.0, b"next", {("orders", 0): 11}))
+    assert [kept.state for older in (0, 1) if (kept := await store.load(older)) is not None] == [b"next", b"whole"]
+    assert not await store._run(tables.under_way)
+
+
 async def test_offsets_without_their_state_are_a_mistake_of_ours() -> None:
     with pytest.raises(AssertionError):
         Checkpoint(1.0, None, {("orders", 0): 7})
