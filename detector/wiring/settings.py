@@ -80,7 +80,8 @@ class Limits(Section):
 
 
 class Budget(Section):
-    """False pages allowed, over all detectors, for one market in one week. The limits are set so that it is kept."""
+    """False pages allowed, over all detectors, for one market in one week. The limits are set so that it is kept. An
+    incident over several markets is one page, paid for by the market whose crossing opened it."""
 
     info: float = Field(
         default=7.0, gt=0, le=10_000, description="Pages per market-week at info: one a day, to look at, not to wake."

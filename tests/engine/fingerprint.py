@@ -22,6 +22,10 @@ def fingerprint(seed: int) -> str:
             digest.update(np.round(scored.windows.values, 9).tobytes())
             for score in scored.scores:
                 digest.update(np.round(score.values, 9).tobytes())
+    saved = engine.beside.state()["circumstances"]
+    assert isinstance(saved, dict)
+    for name in ("now", "usual", "mean", "spread"):
+        digest.update(np.round(np.nan_to_num(np.asarray(saved[name], np.float64)), 6).tobytes())
     return digest.hexdigest()
 
 

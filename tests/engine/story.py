@@ -11,9 +11,12 @@ from typing import Any
 import numpy as np
 
 from detector.anomaly.cancel_burst import CancelBurst
+from detector.anomaly.circumstances import Circumstances
+from detector.anomaly.feed import Feed
 from detector.anomaly.joint import Joint
 from detector.anomaly.leverage_spike import LeverageSpike
 from detector.anomaly.thin_book import ThinBook
+from detector.engine.beside import Beside
 from detector.engine.pipeline import EngineSettings, Pipeline
 from detector.engine.shard import Shard
 from detector.engine.step import Step
@@ -41,6 +44,7 @@ def pipeline(limits: Limits | None = None, *, lateness_ns: int = 500_000_000, ea
         LeverageSpike(LeverageSpike.Params(), BUDGETS),
         ThinBook(ThinBook.Params(), BUDGETS),
         Joint(Joint.Params(), BUDGETS),
+        Feed(Feed.Params(), BUDGETS),
     ]
     incidents = IncidentSettings(hold_ns=10 * 10**9)
     alerting = Alerting(incidents, b"k" * 32, "rev", "0")
@@ -52,6 +56,7 @@ def pipeline(limits: Limits | None = None, *, lateness_ns: int = 500_000_000, ea
         alerting.alert,
         settings,
         keep_scored=True,
+        beside=Beside(Circumstances()),
     )
 
 

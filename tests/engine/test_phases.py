@@ -58,7 +58,8 @@ def test_in_a_busy_phase_every_rank_takes_the_level_of_the_next() -> None:
 def planned(*phases: Phase) -> Pipeline:
     engine = pipeline()
     engine.shard.calendar = Calendar(phases)
-    engine.detectors = (*engine.detectors, Feed(Feed.Params(), np.array([0.35, 0.05, 0.005])))
+    feed = Feed(Feed.Params(), np.array([0.35, 0.05, 0.005]))
+    engine.detectors = (*engine.detectors[:-1], feed)
     return engine
 
 

@@ -18,7 +18,7 @@ from detector.incidents.explain import story, summary, title
 from detector.incidents.identity import crockford32, incident_id, pseudonym
 from detector.incidents.settings import SECOND_NS, IncidentSettings
 from detector.incidents.words import instant, number, plain, quantity, rarity, span
-from detector.model.incident import Contributor, Incident, Lead, Moment, Position, Reason, Severity
+from detector.model.incident import Circumstance, Contributor, Incident, Lead, Moment, Position, Reason, Severity
 from detector.model.score import Evidence
 from tests.incidents.story import START_NS, Told, evidence_of
 
@@ -194,6 +194,20 @@ def test_the_market_that_led_is_named_with_its_lead() -> None:
     lead = Lead("ETH-PERP", "BTC-PERP", SECOND_NS // 4)
     data = valid(alerting().alert(incident(led_by=lead)).body())["data"]
     assert data["led_by"] == {"market": "ETH-PERP", "next": "BTC-PERP", "by_s": 0.25}
+
+
+def test_what_stands_beside_the_evidence_has_no_share_and_is_valid() -> None:
+    beside = Circumstance("BTC-PERP", "cancel_life", "s", "life of cancelled orders (median)", 0.0004, 3.1, -9.234567)
+    unknown = replace(beside, observed=math.nan)
+    data = valid(alerting().alert(incident(context=(beside, unknown), phases=("funding",))).body())["data"]
+    assert data["context"][0] == {
+        "market": "BTC-PERP", "feature": "cancel_life", "unit": "s", "meaning": "life of cancelled orders (median)",
+        "observed": 0.0004, "usual": 3.1, "deviations": -9.23457,
+    }  # fmt: skip
+    assert data["context"][1]["observed"] is None
+    assert "life of cancelled orders (median) 0.4 ms (usually 3.1 s)" in data["summary"]
+    assert data["phases"] == ["funding"] and data["title"].endswith(" during funding")
+    assert "context" not in valid(alerting().alert(incident()).body())["data"]
 
 
 def test_degraded_warming_and_reopened_are_said() -> None:
