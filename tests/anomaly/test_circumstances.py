@@ -79,9 +79,11 @@ def test_no_more_rows_are_told_than_asked_for() -> None:
 
 
 def test_a_few_events_in_a_quiet_market_are_no_share_to_speak_of() -> None:
-    """Two cancels, both fleeting: a share of 1 without a pseudo-count, and nothing with it."""
+    """Two cancels in a minute and a half, both fleeting: a share of 1 without a pseudo-count, and nothing with it."""
     made, dice = settled()
-    made.see(window(SETTLED, dice, 3, cancels=2.0, fleeting_cancels=2.0))
+    for number in range(90):
+        few = float(number in (60, 85))
+        made.see(window(SETTLED + number, dice, 3, cancels=few, fleeting_cancels=few))
     assert "fleeting_share" not in {row.feature for row in made.tell(3)}
 
 

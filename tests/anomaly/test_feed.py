@@ -104,12 +104,13 @@ def test_a_dead_source_is_one_thing_told_in_every_market_at_once() -> None:
 
 
 def test_a_silence_of_all_is_not_held_against_a_market_of_its_own() -> None:
-    """The source is silent for 40 s; a slow market that speaks late after it is not dead."""
-    rates = dying(SETTLED_S, {0, 1})
-    scores = told(
-        lambda second: np.where(second < SETTLED_S + 40, rates(second)[:2], np.array([25.0, 5.0 * (second % 5 == 0)])),
-        SETTLED_S + 60,
-    )
+    """The source is silent for 40 s, and one market for 20 s more: neither alone is as long as a reconnect."""
+
+    def rates(second: int) -> npt.NDArray[np.float64]:
+        back = second >= SETTLED_S + 60
+        return np.array([25.0, 25.0 if second < SETTLED_S or back else 0.0]) * (not 0 <= second - SETTLED_S < 40)
+
+    scores = told(rates, SETTLED_S + 80)
     assert not paged(scores, 0, 0) and not paged(scores, 1, 0)
 
 

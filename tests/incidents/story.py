@@ -16,7 +16,7 @@ from detector.model.score import Evidence, Score
 START_NS = 1_700_000_000 * SECOND_NS
 QUIET = 0.5
 LEVELS = (3.0, 4.0, 5.0)  # info, warning, critical
-DETECTORS = ("cancel_burst", "leverage_spike", "thin_book", "joint", "drift")
+DETECTORS = ("cancel_burst", "leverage_spike", "thin_book", "joint", "drift", "feed")
 
 Window: TypeAlias = Mapping[tuple[str, str], float]  # (market, detector) -> value; NaN = cannot say
 

@@ -82,6 +82,22 @@ def test_a_drift_is_never_more_than_info_and_keeps_to_itself() -> None:
     assert [(i.reason.value, i.markets) for i in told.incidents[2:]] == [("updated", (BTC, SOL))]
 
 
+def test_dead_feeds_are_one_incident_of_their_own_and_no_part_of_a_shock() -> None:
+    told = Told(MARKETS)
+    told.run([{(BTC, "cancel_burst"): 5.0}, {(ETH, "feed"): 4.5, (SOL, "feed"): 4.2}], until=10)
+    shock, dead = told.incidents[:2]
+    assert (shock.kind, shock.markets) == ("cancel_burst", (BTC,))
+    assert (dead.kind, dead.markets) == ("feed", (ETH, SOL))
+    assert len(told.ids()) == 2
+
+
+def test_a_feed_that_dies_under_an_open_incident_is_told_in_it() -> None:
+    told = Told(MARKETS)
+    told.run({0: burst(BTC, 4.0), 30: {(BTC, "feed"): 5.0}})
+    assert told.reasons() == ["opened", "escalated"]
+    assert told.incidents[-1].detectors == ("cancel_burst", "feed")
+
+
 def test_several_detectors_of_one_market_are_one_incident_led_by_the_first_of_its_own_kind() -> None:
     told = Told(MARKETS)
     told.run([{(BTC, "joint"): 3.2}, {(BTC, "joint"): 3.4}, {(BTC, "thin_book"): 3.1, (BTC, "joint"): 3.3}])
