@@ -17,7 +17,7 @@ WINDOW = 720  # samples of one reference window
 def loda(values: Samples, names: tuple[str, ...]) -> Scores:
     """Mean -ln density over sparse random projections, each a histogram that never forgets (as in PySAD)."""
     dice = np.random.default_rng(11)
-    z = np.nan_to_num(np.clip(standardised(values), -20.0, 20.0))
+    z = _settled(values)
     features = z.shape[2]
     weights = np.zeros((features, PROJECTIONS))
     for k in range(PROJECTIONS):
@@ -26,37 +26,42 @@ def loda(values: Samples, names: tuple[str, ...]) -> Scores:
     told = np.full(z.shape[:2], np.nan)
     for market in range(z.shape[1]):
         seen = z[:, market] @ weights
-        low, high = (
-            seen[LEARN_SAMPLES : 2 * LEARN_SAMPLES].min(axis=0),
-            seen[LEARN_SAMPLES : 2 * LEARN_SAMPLES].max(axis=0),
-        )
+        low, high = seen[:LEARN_SAMPLES].min(axis=0), seen[:LEARN_SAMPLES].max(axis=0)
         width = np.maximum((high - low) / (BINS - 2), 1e-9)
         place = np.clip((seen - low) / width + 1.0, 0.0, BINS - 1.0).astype(np.int64)  # beyond either end: the last bin
         hot = np.zeros((len(seen), PROJECTIONS, BINS), np.float32)
         np.put_along_axis(hot, place[:, :, None], 1.0, axis=2)
-        counts = np.cumsum(hot[LEARN_SAMPLES:], axis=0)
-        now = np.take_along_axis(counts, place[LEARN_SAMPLES:, :, None], axis=2)[:, :, 0] - 1.0  # scored, then learned
+        counts = np.cumsum(hot, axis=0)
+        now = np.take_along_axis(counts, place[:, :, None], axis=2)[:, :, 0] - 1.0  # scored, then learned
         total = np.arange(len(now))[:, None]
         surprise = -np.log((now + 0.5) / (total + 0.5 * BINS)).mean(axis=1)
-        told[2 * LEARN_SAMPLES :, market] = surprise[LEARN_SAMPLES:]
+        told[LEARN_SAMPLES:, market] = surprise[LEARN_SAMPLES:]
     return told
 
 
 def xstream(values: Samples, names: tuple[str, ...]) -> Scores:
     """Half-space chains over sparse projections, counts of the window before; the least density over depths counts."""
     dice = np.random.default_rng(12)
-    z = np.nan_to_num(np.clip(standardised(values), -20.0, 20.0))
+    z = _settled(values)
     signs = dice.choice([-1.0, 0.0, 0.0, 1.0], (z.shape[2], SKETCH)) * np.sqrt(2.0 / SKETCH)
     told = np.full(z.shape[:2], np.nan)
     for market in range(z.shape[1]):
         seen = z[:, market] @ signs
-        first = seen[LEARN_SAMPLES : 2 * LEARN_SAMPLES]
+        first = seen[:LEARN_SAMPLES]
         spread = np.maximum((first.max(axis=0) - first.min(axis=0)) / 2.0, 1e-6)
         score = np.zeros(len(seen))
         for _ in range(CHAINS):
             score += _chain(seen, spread, dice)
-        told[2 * LEARN_SAMPLES :, market] = score[2 * LEARN_SAMPLES :] / CHAINS
+        told[LEARN_SAMPLES:, market] = score[LEARN_SAMPLES:] / CHAINS
     return told
+
+
+def _settled(values: Samples) -> Samples:
+    """z as of peer_scores.standardised; the first two hours by their own mean and deviation, to be learned from."""
+    first = values[60:LEARN_SAMPLES]
+    z = standardised(values)
+    z[:LEARN_SAMPLES] = (values[:LEARN_SAMPLES] - first.mean(axis=0)) / np.sqrt(first.var(axis=0) + 1e-6)
+    return np.asarray(np.clip(np.nan_to_num(z), -20.0, 20.0))
 
 
 def _chain(

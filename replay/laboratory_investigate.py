@@ -27,11 +27,11 @@ from replay.laboratory_oracle import Ceilings
 from replay.laboratory_surface import vus_pr
 from replay.laboratory_tally import Run
 from replay.laboratory_verdicts import false_pages, verdicts_of, weeks
-from replay.laboratory_windows import recorded
+from replay.laboratory_windows import each, load, ready
 
 Peers = Callable[[Sequence[Run], int, Callable[[str], None]], list[dict[str, Any]]]  # runs, false pages, what to tell
 
-PEER_MARKETS = 4  # peers are given one pair of markets in so many
+PEER_MARKETS = 8  # peers are given one pair of markets in so many
 
 
 def investigate(
@@ -50,7 +50,7 @@ def investigate(
     say("correlation")
     told["correlation"] = [*correlation_rows(held_out=held_out), together_row([r for r in runs if r.kind == "planted"])]
     say("ceilings")
-    told["ceilings"] = ceiling_rows(main, told)
+    told["ceilings"] = ceiling_rows(main, runs, processes)
     say("curve")
     margins = [one.margins for one in warm]
     told["curve"] = curve(warm, margins)
@@ -59,23 +59,25 @@ def investigate(
     return told
 
 
-def ceiling_rows(main: Sequence[Job], told: dict[str, Any]) -> list[dict[str, Any]]:
-    """Beside each class and third: the oracle's recall, and ours as a share of it."""
-    clean = [recorded(job) for job in main if job.kind == "clean"]
-    planted = [recorded(job) for job in main if job.kind == "planted"]
-    ours = {(row["class"], row["third"]): row for row in told["by_class_third"]}
-    rows = Ceilings(clean, planted).rows()
+def ceiling_rows(main: Sequence[Job], runs: Sequence[Run], processes: int) -> list[dict[str, Any]]:
+    """Beside each class and third of the first planted stream: the oracle's recall, and ours as a share of it."""
+    first = [next(job for job in main if job.kind == kind) for kind in ("clean", "planted")]
+    clean, planted = (load(made) for made in each(first, ready, processes))
+    ours = [v for one in runs if one.seed == first[1].seed for v in verdicts_of(one, one.calls[1.0])]
+    rows = Ceilings([clean], [planted]).rows()
     for row in rows:
-        early = ours.get((row["class"], row["third"]), {}).get("early", float("nan"))
-        row["ours"] = early
-        row["of_ceiling"] = round(early / row["ceiling"], 3) if row["ceiling"] > 0 else float("nan")
+        same = [v.early for v in ours if (v.name, v.third) == (row["class"], row["third"])]
+        assert len(same) == row["planted"], "the recording and the run plant the same"
+        row["ours"] = round(sum(same) / len(same), 3)
+        row["of_ceiling"] = round(row["ours"] / row["ceiling"], 3) if row["ceiling"] > 0 else float("nan")
     return rows
 
 
 def peer_rows(runs: Sequence[Run], peers: Peers, say: Callable[[str], None]) -> list[dict[str, Any]]:
-    """Ours as shipped, ours in the peers' harness, and each peer, all at the same number of false pages, on every
-    PEER_MARKETS-th market: some peers take a thousand times our time."""
-    some = [part(one, PEER_MARKETS) for one in runs]
+    """Ours as shipped, ours in the peers' harness, and each peer, all at the same number of false pages, on one pair of
+    markets in PEER_MARKETS of the first stream of each kind: some peers take a thousand times our time."""
+    firsts = {one.kind: one for one in reversed(runs)}
+    some = [part(one, max(1, min(PEER_MARKETS, len(one.scenario.markets) // 16))) for one in firsts.values()]
     pages = sum(len(false_pages(one, one.calls[1.0])) for one in some)
     found = [v for one in some for v in verdicts_of(one, one.calls[1.0])]
     shipped = {"peer": "foreshock, its own thresholds", "input": "", "false_pages": pages, **recall_row(found)}

@@ -128,7 +128,7 @@ def _recall_sections(told: Mapping[str, Any]) -> list[Section]:
         (
             "Beside the ceiling",
             "The recall of the best single statistic at its best scale, chosen with hindsight for the class and third, "
-            "its threshold set on clean streams to 1 false page a market-week with all looks counted "
+            "its threshold set on a clean stream to 1 false page a market-week with all looks counted "
             "(`replay/laboratory_oracle.py`); and ours as a share of it. class_by: the best over all three thirds.",
             ["class", "third", "planted", "ceiling", "ours", "of_ceiling", "by", "class_by"],
             told.get("ceilings", []),
@@ -184,7 +184,7 @@ def _other_sections(told: Mapping[str, Any]) -> list[Section]:
             "Peers on the same streams",
             "Each is given ten-second means of every column our engine computes (raw) or of our detectors' residuals, "
             "and an oracle's threshold: the one at which it has at most as many false pages on all these streams as "
-            "foreshock. The best of three smoothings; on one pair of markets in four, and ours beside them. VUS-PR: "
+            "foreshock. The best of three smoothings; on some of the markets, and ours beside them. VUS-PR: "
             "Paparrizos et al., VLDB 2022.",
             ["peer", "input", "smoothing_s", "false_pages", "vus_pr", *[*RECALL][:5]],
             told.get("peers", []),

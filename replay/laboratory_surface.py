@@ -22,7 +22,7 @@ _LOWEST = -1e300
 
 def vus_pr(runs: Sequence[Run], scores: Sequence[Scores]) -> float:
     """Over all runs and markets. An incident is from its onset to its climax; samples from there to ten minutes after
-    its end count neither way, and neither do those where the score says nothing."""
+    its end count neither way. Where a score says nothing it says the least: silence gains nothing."""
     values: list[npt.NDArray[np.float64]] = []
     events: list[tuple[int, int]] = []  # places in the joined series
     used: list[npt.NDArray[np.bool_]] = []
@@ -31,16 +31,16 @@ def vus_pr(runs: Sequence[Run], scores: Sequence[Scores]) -> float:
         length = len(run.sample_ns)
         for market, name in enumerate(run.scenario.names):
             column = score[:, market].astype(np.float64)
-            counted = ~np.isnan(column)
+            counted = np.ones(length, np.bool_)
             for row in run.labels:
                 if row["confounder"] or name not in row["markets"]:
                     continue
                 first, last, end = np.searchsorted(run.sample_ns, (row["start"], row["climax"], row["end"] + GRACE_NS))
                 last = min(last, length - 1)
                 counted[last + 1 : end] = False
-                if first <= last and counted[first : last + 1].any():
+                if first <= last:
                     events.append((at + int(first), at + int(last)))
-            values.append(np.where(counted, column, _LOWEST))
+            values.append(np.where(np.isnan(column), _LOWEST, column))
             used.append(counted)
             at += length
     joined, told = np.concatenate(values), np.concatenate(used)

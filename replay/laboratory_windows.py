@@ -79,10 +79,15 @@ class Recording:
 
 def recorded(job: Job, folder: Path = FOLDER) -> Recording:
     """The job's recording, made now when it is not there or the code it depends on has changed."""
+    return load(ready(job, folder))
+
+
+def ready(job: Job, folder: Path = FOLDER) -> Path:
+    """The folder of the job's recording, which is there now."""
     made = folder / name_of(job)
     if not (made / "about.json").is_file():
         record(job, made)
-    return load(made)
+    return made
 
 
 def name_of(job: Job) -> str:

@@ -60,6 +60,15 @@ def test_ties_gain_nothing() -> None:
     assert vus_pr([run], [np.zeros((SAMPLES, 2))]) < 0.02
 
 
+def test_an_incident_that_a_score_says_nothing_of_is_not_met() -> None:
+    run = _run(_burst(20_003.0, BTC), _burst(40_007.0, ETH))
+    score = np.zeros((SAMPLES, 2))
+    score[2000:2002, 0] = score[4000:4002, 1] = 9.0
+    silent = score.copy()
+    silent[:3000] = np.nan
+    assert vus_pr([run], [silent]) < 0.6 * vus_pr([run], [score])
+
+
 def test_a_page_of_a_score_lasts_until_ten_minutes_after_its_last_crossing_and_is_dated_generously() -> None:
     run = _run(_burst(20_003.0, BTC))
     score = np.zeros((SAMPLES, 2))
