@@ -19,6 +19,7 @@ from detector.model.events import EventBatch, Reject, empty_events
 from detector.model.records import RecordBatch
 from detector.model.state import State
 from replay.instant import EVENT_NS_MAX, SECOND_NS
+from replay.intake import Intake
 
 Partition = tuple[str, int]
 
@@ -72,8 +73,8 @@ class Input(Protocol):
     def bytes_total(self) -> int | None:
         """None = nobody knows."""
 
-    def read(self) -> RecordBatch | None:
-        """The next records, None at the end."""
+    def read(self) -> RecordBatch | EventBatch | None:
+        """The next records, or the rows of a file that holds rows; None at the end."""
 
     def close(self) -> None:
         """Give it back."""
@@ -228,12 +229,12 @@ def _steps(
 ) -> Iterator[Step]:
     engine.assign([each.partition for each in inputs])
     reading = list(inputs)
+    intake = Intake(engine.decoder)
     while reading:
         batches: list[tuple[State, EventBatch]] = []
         for each in _due(engine, reading):
             state = engine.decoder.state()
-            records = each.read()
-            batch = engine.decoder.decode(records) if records is not None else None
+            batch = intake.taken(each.read())
             if batch is not None and not selection.passed(batch):
                 wanted = selection.of(batch)
                 tally.see(wanted)

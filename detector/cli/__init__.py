@@ -20,6 +20,7 @@ from detector.cli.base import Exit, command_line
 COMMANDS: dict[str, str] = {
     "run": "The daemon: Kafka in, pages out.",
     "replay": "The same engine on files: what it would have said, and when.",
+    "convert": "Any log to a columnar file, which replays fastest, or back to native NDJSON.",
     "demo": "A simulated exchange with scheduled incidents, the daemon and the page in one process.",
     "check": "Is the configuration right? With --online: can everything it names be reached?",
     "config": "Show the effective configuration, or its JSON Schema.",

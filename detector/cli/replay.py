@@ -20,9 +20,11 @@ from detector.cli.options import ConfigOption
 from detector.cli.progress import ProgressBar
 from detector.cli.render import incident_line, note_lines, summary_table, verdict_group
 from detector.engine.step import Step
+from detector.formats.base import Format
+from detector.formats.columnar import ColumnarRows
 from detector.model.incident import Severity
 from detector.sources.file import open_files
-from detector.sources.packed import FileUnreadable
+from detector.sources.packed import FileUnreadable, begins_as_parquet
 from detector.wiring import plugins
 from detector.wiring.build import build_pipeline
 from detector.wiring.config import Configuration, load, secret
@@ -50,7 +52,7 @@ def command(
     paths: Annotated[
         list[str],
         typer.Argument(
-            help="Files (plain, gzip, zstd, xz), - for standard input, or kafka://HOST:PORT/TOPIC?from=T&to=T."
+            help="Files (plain, gzip, zstd, xz, or Parquet of `convert`), - for standard input, or kafka://HOST:PORT/TOPIC?from=T&to=T."
         ),
     ],
     language: Annotated[str | None, typer.Option("--format", help="Instead of input.format.")] = None,
@@ -96,7 +98,7 @@ def command(
         raise Refusal(Exit.USAGE, f"--format {language}: there is {', '.join(plugins.names('formats'))}")
     key = secret(None, configuration.settings.privacy.key_file).encode() or PSEUDONYM_KEY
     engine = build_pipeline(configuration, pseudonym_key=key, format_name=language, keep_scored=windows is not None)
-    inputs = _open(paths, configuration, selection, paced=pace is not None)
+    inputs = open_inputs(paths, configuration, engine.decoder, selection, paced=pace is not None)
     collector = Collector()
     screen = Console(stderr=alerts == "-" or windows == "-", highlight=False, quiet=as_json)
     bar = ProgressBar() if (sys.stderr.isatty() if progress is None else progress) else None
@@ -162,15 +164,22 @@ def _exit(tally: Tally, threshold: Severity | None, worst: Severity | None) -> E
     return Exit.UNREACHABLE if tally.damage else Exit.DONE
 
 
-def _open(paths: Sequence[str], configuration: Configuration, selection: Selection, *, paced: bool) -> list[Input]:
-    """An input for every file, and one for every partition of a topic. Raises Refusal with all of them closed."""
+def open_inputs(
+    paths: Sequence[str], configuration: Configuration, decoder: Format, selection: Selection, *, paced: bool
+) -> list[Input]:
+    """An input for every file, for every source of a columnar one, and for every partition of a topic. decoder: whose
+    key and limit of markets columnar files are read with. Raises Refusal with all of them closed."""
     if paths.count("-") > 1:
         raise Refusal(Exit.USAGE, "standard input (-) can be read once only")
     urls = [path for path in paths if path.startswith(SCHEME)]
     inputs: list[Input] = []
     try:
         files = [path for path in paths if not path.startswith(SCHEME)]
-        inputs += open_files(files, batch_max=PACED_BATCH_MAX) if paced else open_files(files)
+        columnar = [path for path in files if path != "-" and begins_as_parquet(path)]
+        lines = [path for path in files if path not in columnar]
+        inputs += open_files(lines, batch_max=PACED_BATCH_MAX) if paced else open_files(lines)
+        if columnar:
+            inputs += _columnar(columnar, decoder, inputs)
         for url in (_narrowed(parse_url(url), selection) for url in urls):
             security = kafka_settings(configuration).security.client_arguments()
             inputs += open_topic(url, security, batch_max=PACED_BATCH_MAX if paced else BATCH_MAX)
@@ -183,6 +192,22 @@ def _open(paths: Sequence[str], configuration: Configuration, selection: Selecti
         if isinstance(error, FileUnreadable):
             raise Refusal(Exit.UNREACHABLE, str(error)) from None
         raise
+    return inputs
+
+
+def _columnar(paths: Sequence[str], decoder: Format, others: Sequence[Input]) -> list[Input]:
+    """Sources of columnar files; where another input bears a source's name, it gets the next free number."""
+    from replay.columnar import open_columnar  # pyarrow is not needed for files of lines
+
+    rows = ColumnarRows(decoder.key, decoder.markets_max)
+    taken: dict[str, int] = {}
+    for topic, number in (each.partition for each in others):
+        taken[topic] = max(taken.get(topic, 0), number + 1)
+    inputs: list[Input] = []
+    for path in paths:
+        inputs += (opened := open_columnar(path, rows, taken))
+        for topic, number in (each.partition for each in opened):
+            taken[topic] = max(taken.get(topic, 0), number + 1)
     return inputs
 
 

@@ -5,6 +5,7 @@ Aumasson and Bernstein, "SipHash: a fast short-input PRF" (2012), with 1 compres
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -83,4 +84,42 @@ def digest_word(word: Any, key0: Any, key1: Any) -> Any:
 def digest(text: bytes, key: tuple[int, int]) -> int:
     """The digest of one byte string, for the paths that are not hot."""
     payload = np.frombuffer(text + bytes(8), np.uint8)
-    return int(digest_bytes(payload, 0, len(text), np.uint64(key[0]), np.uint64(key[1])))
+    made = int(digest_bytes(payload, 0, len(text), np.uint64(key[0]), np.uint64(key[1])))
+    if isinstance(key, NotingKey):
+        key.note(made, text)
+    return made
+
+
+class NotingKey(tuple[int, int]):
+    """A key that notes what it was used on, for who must write the ids out again. Keeps at least the last TEXTS_MAX
+    texts and at most twice as many.
+
+    >>> key = NotingKey((1, 2))
+    >>> key.text(digest(b"alice", key)), key.text(7)
+    (b'alice', None)
+    """
+
+    TEXTS_MAX = 500_000
+
+    @property
+    def halves(self) -> tuple[np.uint64, np.uint64]:
+        """As kernels want it."""
+        return np.uint64(self[0]), np.uint64(self[1])
+
+    def note(self, made: int, text: bytes) -> None:
+        """`text` has the digest `made`."""
+        young, old = self._texts
+        young[made] = text
+        if len(young) >= self.TEXTS_MAX:
+            old.clear()
+            self._texts = (old, young)
+
+    def text(self, made: int) -> bytes | None:
+        """What has the digest; None when it is not remembered."""
+        young, old = self._texts
+        found = young.get(made)
+        return old.get(made) if found is None else found
+
+    @cached_property
+    def _texts(self) -> tuple[dict[int, bytes], dict[int, bytes]]:
+        return {}, {}

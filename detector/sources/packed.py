@@ -8,6 +8,7 @@ import select
 import stat
 import zlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol
 
 import zstandard
@@ -18,6 +19,7 @@ DAMAGE = (OSError, ValueError, zlib.error, lzma.LZMAError, zstandard.ZstdError)
 
 STANDARD_INPUT = 0  # descriptor
 MAGIC_BYTES = 6  # of the longest magic
+PARQUET_MAGIC = b"PAR1"
 
 
 class FileUnreadable(Exception):
@@ -170,6 +172,17 @@ _CODECS = (
     _Codec("zstd", b"\x28\xb5\x2f\xfd", 2 << 10, lambda: zstandard.ZstdDecompressor().decompressobj()),
     _Codec("xz", b"\xfd7zXZ\x00", 4 << 10, lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=256 << 20)),
 )
+
+
+def begins_as_parquet(path: str) -> bool:
+    """Whether a file begins as Parquet does; False when it cannot be looked at, or is none that can be read twice."""
+    try:
+        if not Path(path).is_file():
+            return False
+        with Path(path).open("rb") as file:
+            return file.read(len(PARQUET_MAGIC)) == PARQUET_MAGIC
+    except OSError:
+        return False
 
 
 def open_raw(path: str) -> RawFile:
