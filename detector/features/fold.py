@@ -64,6 +64,8 @@ def fold(tables: Any, events: Any, start: Any, stop: Any, market_of: Any, open_w
     """
     ring = tables.span[0]
     width_ns = tables.span[1]
+    window = np.int64(-1)
+    begins_ns = np.int64(-1)  # of that window: most events are of the same one as the event before
     for i in range(start, stop):
         if i + AHEAD < stop:
             _fetch_ahead(tables, events[i + AHEAD], market_of)
@@ -78,7 +80,9 @@ def fold(tables: Any, events: Any, start: Any, stop: Any, market_of: Any, open_w
         if need != 0:
             tables.need[0] = need
             return i
-        window = event["event_ns"] // width_ns
+        if begins_ns < 0 or event["event_ns"] < begins_ns or event["event_ns"] - begins_ns >= width_ns:
+            window = event["event_ns"] // width_ns
+            begins_ns = window * width_ns
         place = tables.markets[market]
         if place["head"] < 0:
             place["first_window"] = max(window, open_window)

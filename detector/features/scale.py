@@ -59,19 +59,14 @@ def _rescale_quantities(tables: Any, market: Any, by: Any) -> Any:
     tables.markets[market]["qty_scale"] *= float(by)
 
 
+_POWERS = np.array([10**decimals for decimals in range(19)])
+_LARGEST = TICKS_MAX // _POWERS  # what may be multiplied by each of them
+
+
 @kernel
 def power(decimals: Any) -> Any:
     """10**decimals, int64, 0 <= decimals <= 18."""
-    result = np.int64(1)
-    for _ in range(decimals):
-        result *= 10
-    return result
-
-
-@kernel
-def _largest(by: Any) -> Any:
-    """What may be multiplied by `by`; by 1 nearly always, and a division takes longer than all else in here."""
-    return TICKS_MAX if by == 1 else TICKS_MAX // by
+    return _POWERS[decimals]
 
 
 @kernel
@@ -99,9 +94,9 @@ def to_scale(tables: Any, event: Any, market: Any) -> Any:
     qty_decimals = _finer(place["qty_top"], event["qty_lots"], place["qty_decimals"], event["qty_decimals"])
     if price_decimals < 0 or qty_decimals < 0:
         return False
-    price_by = power(price_decimals - event["price_decimals"])
-    qty_by = power(qty_decimals - event["qty_decimals"])
-    if abs(event["price_ticks"]) > _largest(price_by) or abs(event["qty_lots"]) > _largest(qty_by):
+    price_finer = price_decimals - event["price_decimals"]
+    qty_finer = qty_decimals - event["qty_decimals"]
+    if abs(event["price_ticks"]) > _LARGEST[price_finer] or abs(event["qty_lots"]) > _LARGEST[qty_finer]:
         return False
     if price_decimals > place["price_decimals"]:
         _rescale_prices(tables, market, power(price_decimals - place["price_decimals"]))
@@ -109,8 +104,8 @@ def to_scale(tables: Any, event: Any, market: Any) -> Any:
     if qty_decimals > place["qty_decimals"]:
         _rescale_quantities(tables, market, power(qty_decimals - place["qty_decimals"]))
         place["qty_decimals"] = qty_decimals
-    event["price_ticks"] *= price_by
-    event["qty_lots"] *= qty_by
+    event["price_ticks"] *= power(price_finer)
+    event["qty_lots"] *= power(qty_finer)
     event["price_decimals"] = price_decimals
     event["qty_decimals"] = qty_decimals
     place["price_top"] = max(place["price_top"], abs(event["price_ticks"]))
