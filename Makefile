@@ -52,6 +52,10 @@ replay-example: setup ## a synthetic capture through `foreshock replay`, judged 
 bench: setup ## how fast: events per second, by stage
 	$(BIN)/python -m bench $(ARGS)
 
+.PHONY: guard
+guard: setup ## what CI runs last: an event may not cost a fifth more than bench/guard.json says; ARGS=--bless
+	$(BIN)/python -m bench guard $(ARGS)
+
 .PHONY: bless
 bless: setup ## write the golden files anew; then read the diff like code
 	FORESHOCK_BLESS=1 $(BIN)/python -m pytest tests/golden $(ARGS)

@@ -9,6 +9,7 @@ windows  what a closed window costs above the fold, for 200 markets
 stages   where the engine's time goes, stage by stage
 replay   a file to alerts, stage by stage
 decode   the native format: the fast parser, the general one, json.loads
+guard    what CI runs: fails a change that makes an event a fifth dearer (not part of the page)
 scale    the engine from 10 to 1,000 markets, 10^3 to 10^6 accounts, 10^5 to 10^7 live orders (some minutes, 2 GB)
 """
 
@@ -20,6 +21,7 @@ import sys
 from pathlib import Path
 
 BENCHES = ("live", "latency", "stages", "windows", "replay", "decode", "scale")
+GUARD = "guard"
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
 HEAD = """# Performance
 
@@ -33,7 +35,7 @@ def main() -> None:
     words = sys.argv[1:]
     if words == ["--docs"]:
         DOCS.write_text("\n".join([HEAD, *(section(name) for name in BENCHES)]))
-    elif words and words[0] in BENCHES:
+    elif words and words[0] in (*BENCHES, GUARD):
         importlib.import_module(f"bench.{words[0]}").main(words[1:])
     elif words:
         sys.exit((__doc__ or "").strip())
