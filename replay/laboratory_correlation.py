@@ -54,7 +54,7 @@ def _shocks(seed: int, spread_s: float, hit: int = SHOCK_MARKETS) -> Run:
 
 
 def _pairs(seed: int, apart_s: float) -> Run:
-    """A burst of cancels by five accounts on one market, another's makers' leaving on another: nothing in common."""
+    """Orders of one account pulled at once on one market, a burst by five others on another: no account in common."""
     names = [market.name for market in markets(SHOCK_MARKETS, EVENTS_PER_S[False])]
     planted: list[Planted] = []
     for i in range(SHOCKS):
