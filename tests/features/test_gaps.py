@@ -89,3 +89,51 @@ def test_a_snapshot_in_the_middle_of_life_excuses_nobody() -> None:
             story.cancel(second + 0.1, 2)
     found = story.new_cancellers()
     assert found[51] == 1.0
+
+
+def missing(snapshot: bool) -> list[float]:
+    """quotes_missing, second by second: a maker's ten quotes stand for 100 s; then seven are gone, and 20 s later one
+    more. snapshot: the seven were found gone by a snapshot; else the maker took them back."""
+    story = Story(1, 2)
+    made = shard()
+
+    def quote(number: int, *, flags: int = 0) -> None:
+        side = 1 if number % 2 else -1
+        price = f"{100 - side * (0.05 + 0.01 * number):.2f}"
+        story.row(Kind.ORDER, order=number, side=side, price=price, qty="1", account=7, flags=flags)
+
+    def second(at: int) -> None:
+        if at == 0:
+            for number in range(1, 11):
+                quote(number)
+        if at == 100 and snapshot:
+            story.row(Kind.BOOK)
+            for number in range(1, 4):
+                quote(number, flags=int(Flag.SNAPSHOT))
+        if at == 100 and not snapshot:
+            for number in range(4, 11):
+                story.row(Kind.CANCEL, order=number, flags=int(Flag.ALL), account=7)
+        if at == 120:
+            story.row(Kind.CANCEL, order=1, flags=int(Flag.ALL), account=7)
+        story.row(Kind.MARK, price="100")
+
+    found = []
+    for at in range(125):
+        story.rows.clear()
+        second(at)
+        events = story.events()
+        events["event_ns"] = START_NS + at * SECOND_NS
+        made.fold(events, 0, len(events), ("M",), START_NS // SECOND_NS + at)
+        found.append(float(made.close(START_NS // SECOND_NS + at, idle=False).column("quotes_missing")[0]))
+    return found
+
+
+def test_quotes_that_a_snapshot_took_away_were_our_mistake_and_not_a_withdrawal() -> None:
+    taken_back, corrected = missing(snapshot=False), missing(snapshot=True)
+    assert taken_back[99] == corrected[99] == 0.0
+    assert taken_back[101] == pytest.approx(7.0, abs=0.1)
+    assert corrected[101] == pytest.approx(0.0, abs=0.1)
+
+
+def test_after_a_snapshot_a_withdrawal_is_one_again() -> None:
+    assert missing(snapshot=True)[122] == pytest.approx(1.0, abs=0.1)
