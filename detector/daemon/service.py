@@ -56,6 +56,7 @@ class ServiceSettings:
     poll_s: float = 0.25  # a signal is seen this late at most
     commit_every_s: float = 0.1  # rejects; alerts do not wait
     snapshot_every_s: float = 5.0  # what a restart reads again, at most
+    save_waits_s: float = 1.0  # a checkpoint that is due begins where a window closes, or this much later anywhere
     snapshot_s_max: float = 30.0  # the last checkpoint at stop
     drain_s: float = 10.0
     stalled_after_s: float = 30.0  # not a record and no word that there is none: the source is stalled
@@ -209,6 +210,7 @@ class Service:
     async def _turn(self) -> None:
         batches = await self.source.poll(self.settings.poll_s)
         engine = await self._assign(batches)
+        closed_ns = engine.watermark_ns
         if batches:
             for batch in batches:
                 self.telemetry.records(batch.topic, len(batch))
@@ -225,7 +227,9 @@ class Service:
         if self.ledger.waiting and now - self._committed >= every_s:
             await self._commit()
             self._committed = time.monotonic()
-        if now >= self._save_due and self._saving is None:
+        # the copy holds the stream up for a moment: just after a close, when the next is furthest, no page waits for it
+        waits_s = self.settings.save_waits_s if engine.watermark_ns == closed_ns else 0.0
+        if now >= self._save_due + waits_s and self._saving is None:
             await self._begin_save()
         self.watch.turned()
         self.delivery.check()

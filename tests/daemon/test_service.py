@@ -159,6 +159,34 @@ async def test_alerts_do_not_wait_for_a_checkpoint(tmp_path: Path) -> None:
     assert seen == [None]
 
 
+class Windowed(CountingEngine):
+    """Closes a window with every fourth batch, and remembers when its state was taken."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.taken: list[int] = []
+
+    @property
+    def watermark_ns(self) -> int:
+        return sum(self.at.values()) // 40
+
+    def state(self) -> State:
+        self.taken.append(sum(self.at.values()))
+        return super().state()
+
+
+async def test_a_checkpoint_begins_where_a_window_closes(tmp_path: Path) -> None:
+    quick = ServiceSettings(poll_s=0.02, snapshot_every_s=0.001, save_waits_s=3600.0)
+    house = House(tmp_path, ListSource(400, pause_s=0.002), Remembering("oncall"), settings=quick)
+    await house.open(Windowed)
+
+    def taken() -> list[int]:
+        return [at for engine in house.engines if isinstance(engine, Windowed) for at in engine.taken]
+
+    await house.run_until(lambda: len(taken()) >= 3)
+    assert all(at % 40 == 0 for at in taken()[:3]), taken()  # the last one is made on the way out, wherever that is
+
+
 async def test_a_full_disk_sends_alerts_directly_and_heals_without_losing_one(tmp_path: Path) -> None:
     sink = Remembering("oncall")
     house = House(tmp_path, ListSource(200, pause_s=0.02), sink)
