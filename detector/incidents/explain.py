@@ -34,6 +34,7 @@ NAMED_MARKETS = 3  # listed by name before "and 47 more"
 STANDS_OUT = 0.1  # an account with less than this share does not
 CONTEXT_SAID = 2  # circumstances in the summary; all of them stand in the alert
 TIMES_MAX = 1_000.0  # a larger multiple is no number but "far above"
+SOURCE = "source_silence"  # of the feed detector: all markets at once, so none of them is spoken of
 UNSEEN = {ACCOUNTS: ("who acts", "whose quotes are missing"), ORDER_IDS: ("how long orders lived",)}
 
 
@@ -44,6 +45,8 @@ def title(incident: Incident) -> str:
     moved before the others "3 markets at once, among them BTC-PERP: cancels ...".
     """
     row = _chosen(incident)
+    if row is not None and row.feature == SOURCE:
+        return f"The whole source is silent for {quantity(row.observed, row.unit)}: {_markets(incident)}"
     what = _departure(row) if row is not None else _named(incident.kind)
     where = _name(incident.markets[0])
     if len(incident.markets) > 1:
@@ -130,7 +133,7 @@ def _seen(incident: Incident) -> str:
     row = _chosen(incident)
     if row is None:
         return f"{_named(incident.kind)} is unusual in {_name(incident.markets[0])}"
-    where = f" in {_name(row.market)}," if len(incident.markets) > 1 else ""
+    where = f" in {_name(row.market)}," if len(incident.markets) > 1 and row.feature != SOURCE else ""
     known = phrase(plain(row.feature), plain(row.meaning))
     counted = known.counted and isfinite(row.observed) and isfinite(row.expected)
     if not counted:
@@ -181,6 +184,9 @@ def _followed(incident: Incident) -> str:
     """Who moved after the first, and how soon; in one market, which other sign."""
     first = incident.timeline[0] if incident.timeline else None
     others = incident.markets[1:]
+    row = _chosen(incident)
+    if row is not None and row.feature == SOURCE:
+        return f"; {_markets(incident)}"
     if others:
         more = len(others) - NAMED_MARKETS
         names = [_name(market) for market in others[:NAMED_MARKETS]]
@@ -200,6 +206,14 @@ def _followed(incident: Incident) -> str:
     after_s = (later.at_ns - first.at_ns) / SECOND_NS
     what = _named(later.detector)
     return f"; {what} at the same time" if after_s <= 0 else f"; {what} {span(after_s)} later"
+
+
+def _markets(incident: Incident) -> str:
+    """Of a source that is silent."""
+    count = len(incident.markets)
+    return (
+        f"nothing is heard of its {count} markets" if count > 1 else f"nothing is heard of {_name(incident.markets[0])}"
+    )
 
 
 def _moved(incident: Incident) -> dict[str, int]:
