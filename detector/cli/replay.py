@@ -29,6 +29,7 @@ from detector.wiring import plugins
 from detector.wiring.build import build_pipeline
 from detector.wiring.config import Configuration, load, secret
 from detector.wiring.edges import kafka_settings
+from replay.ahead import beside
 from replay.instant import EVENT_NS_MAX, SECOND_NS, parse_instant
 from replay.judge import judge
 from replay.labels import Label, read_labels
@@ -115,7 +116,7 @@ def command(
     if bar is not None:
         listeners.append(bar)
     started_s = time.monotonic()
-    tally = replay(engine, inputs, selection=selection, listeners=listeners, pace=pace)
+    tally = replay(engine, inputs if pace else beside(inputs), selection=selection, listeners=listeners, pace=pace)
     found = collector.episodes
     verdict = None
     if labels is not None:
