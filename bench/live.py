@@ -1,6 +1,6 @@
 """What the live path costs: the whole daemon on a real Kafka, against a loop that only counts the same records.
 
-    python -m bench.live [--events 1000000] [--rounds 2]
+    python -m bench.live [--events 1000000] [--resting 1000000] [--rounds 2]
 
 One run starts a broker (or uses the one that FORESHOCK_KAFKA__BOOTSTRAP names), fills a plain and a zstd topic with the
 same synthetic events (scenario "bench": 100 markets, 50,000 events a second in all), and reads each of them with a bare
@@ -8,8 +8,13 @@ aiokafka loop, with the daemon, and with Kafka's own ConsumerPerformance where i
 times, each in a process of its own that is held to one core, which it shares with whatever else runs on the machine. Of
 each reader the round with the least CPU time counts. Compare ratios, those of the CPU time above all.
 
-The first tenth of the topic, which begins with a book snapshot of each market, a thousand rows in one message, is read
-before the clocks run; the column "opening" says how long the daemon took for it.
+After one second of event time `resting` orders are placed in all markets, 2 to 30 % from the price, and stay
+(bench/live_deep.py): the order table holds them while the clocks run, and "live orders" says how many rest at the end.
+All of that and the first tenth of the events are read before the clocks run; the column "opening" says how long the
+daemon took.
+
+"fallback" is the daemon without the private names of aiokafka: values = its parser without ConsumerRecords, records =
+plain getmany. "two cores" is the daemon not held to one: it reads ahead while the engine works (kafka.read_ahead).
 """
 
 from __future__ import annotations
@@ -23,13 +28,17 @@ import subprocess
 import sys
 import uuid
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from bench.live_deep import resting
 from bench.machine import machine
 from detector.formats.native_write import write
+from detector.model.events import EventColumn
+from detector.sources.kafka_settings import ReaderName
 from replay.exchange import Exchange
 from replay.feed import arrivals
 from replay.produce import Compression, create_topic, produce
@@ -40,6 +49,9 @@ PARTITIONS = 4
 ROOT = Path(__file__).resolve().parent.parent
 CHILD_MAX_S = 300
 BARE, DAEMON, JAVA = "bare getmany, counting", "the whole daemon", "Java ConsumerPerformance"
+TWO_CORES = f"{DAEMON}, two cores"
+FALLBACKS: dict[str, ReaderName] = {f"{DAEMON}, fallback {way}": way for way in ("values", "records")}
+SLICE = 100_000  # rows that are written as JSON together
 CODECS: tuple[Compression, ...] = ("none", "zstd")
 
 
@@ -72,21 +84,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--rounds", type=int, default=2, help="of each reader; the cheapest counts (default: %(default)s)"
     )
     parser.add_argument("--codecs", nargs="+", choices=CODECS, default=CODECS)
+    parser.add_argument("--resting", type=int, default=1_000_000, help="live orders (default: %(default)s)")
     chosen = parser.parse_args(arguments)
-    print("\n".join(report(measure(chosen.events, chosen.rounds, tuple(chosen.codecs)))))
+    print("\n".join(report(measure(chosen.events, chosen.resting, chosen.rounds, tuple(chosen.codecs)))))
 
 
-def measure(events: int, rounds: int, codecs: Sequence[Compression]) -> list[Row]:
-    """Every reader on every topic."""
+def measure(events: int, orders: int, rounds: int, codecs: Sequence[Compression]) -> list[Row]:
+    """Every reader on every topic, which holds `events` and `orders` that rest."""
     rows = []
     with broker() as bootstrap:
         for codec in codecs:
             topic = f"bench-{uuid.uuid4().hex[:12]}"
-            sent = asyncio.run(fill(bootstrap, topic, events, codec))
+            sent = asyncio.run(fill(bootstrap, topic, events, orders, codec))
+            after = sent - events * 9 // 10
             say(f"{sent:,} records in {topic}, codec {codec}")
             told: list[Row] = []
             for _ in range(rounds):  # in turns: what else the machine does is spread over all of them
-                for reader, work in readers(bootstrap, topic, sent):
+                for reader, work in readers(bootstrap, topic, sent, after):
                     told.append(Row(codec, reader, work()))
                     say(f"  {reader}: {told[-1].events_s:,.0f} events/s, {told[-1].cpu_us:.2f} us of CPU each")
             for reader in dict.fromkeys(row.reader for row in told):
@@ -99,8 +113,9 @@ def report(rows: Sequence[Row]) -> list[str]:
     lines = [
         machine("aiokafka", "numba", "numpy") + f", Kafka {kafka_version()}",
         "",
-        "| codec | reader | events/s | times bare | CPU us/event | times bare | RSS MiB | turn ms max | opening s |",
-        "|---|---|---:|---:|---:|---:|---:|---:|---:|",
+        "| codec | reader | events/s | times bare | CPU us/event | times bare | RSS MiB | live orders | turn ms max "
+        "| opening s |",
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     bare = {row.codec: row for row in rows if row.reader == BARE}
     for row in rows:
@@ -108,7 +123,8 @@ def report(rows: Sequence[Row]) -> list[str]:
         cells = (
             *(row.codec, row.reader, f"{row.events_s:,.0f}", f"{row.events_s / beside.events_s:.2f}"),
             *(f"{row.cpu_us:.2f}", f"{beside.cpu_us / row.cpu_us:.2f}"),
-            *(cell(row, "rss_mib", 0), cell(row, "turn_ms_max", 0), cell(row, "opening_s", 2)),
+            *(cell(row, "rss_mib", 0), cell(row, "live_orders", 0)),
+            *(cell(row, "turn_ms_max", 0), cell(row, "opening_s", 2)),
         )
         lines.append(f"| {' | '.join(cells)} |")
     if java_tool() is None:
@@ -126,19 +142,25 @@ def cell(row: Row, name: str, digits: int) -> str:
     return f"{row.told[name]:.{digits}f}" if name in row.told else ""
 
 
-def readers(bootstrap: str, topic: str, events: int) -> Iterator[tuple[str, Callable[[], dict[str, float]]]]:
-    """Who reads it, each in a process of its own."""
-    told = json.dumps({"bootstrap": bootstrap, "topic": topic, "partitions": PARTITIONS, "events": events})
+def readers(
+    bootstrap: str, topic: str, events: int, after: int
+) -> Iterator[tuple[str, Callable[[], dict[str, float]]]]:
+    """Who reads it, each in a process of its own. The clocks run from the record `after` on."""
+    told = {"bootstrap": bootstrap, "topic": topic, "partitions": PARTITIONS, "events": events, "after": after}
     yield BARE, lambda: child(told, "bench/live_bare.py")
     yield DAEMON, lambda: child(told, "-m", "bench.live_daemon")
+    for name, reader in FALLBACKS.items():
+        yield name, partial(child, {**told, "reader": reader}, "-m", "bench.live_daemon")
+    if (os.cpu_count() or 1) > 1:
+        yield TWO_CORES, lambda: child(told, "-m", "bench.live_daemon", held=False)
     tool = java_tool()
     if tool is not None:
         yield JAVA, lambda: java(tool, bootstrap, topic, events)
 
 
-def child(told: str, *words: str) -> dict[str, float]:
-    """What a Python child prints last."""
-    done = run((sys.executable, *words, told))
+def child(told: Mapping[str, object], *words: str, held: bool = True) -> dict[str, float]:
+    """What a Python child prints last. held: to one core."""
+    done = run((sys.executable, *words, json.dumps(told)), held=held)
     result: dict[str, float] = json.loads(done.splitlines()[-1])
     return result
 
@@ -162,12 +184,18 @@ def java(tool: Path, bootstrap: str, topic: str, events: int) -> dict[str, float
     }
 
 
-def run(command: Sequence[str]) -> str:
-    """stdout of a command that is held to one core. Raises RuntimeError with what it said when it fails."""
+def run(command: Sequence[str], *, held: bool = True) -> str:
+    """stdout of a command; held: to one core. Raises RuntimeError with what it said when it fails."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("FORESHOCK_")}
     environment["PYTHONPATH"] = str(ROOT)
     done = subprocess.run(
-        command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=CHILD_MAX_S, preexec_fn=hold
+        command,
+        env=environment,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=CHILD_MAX_S,
+        preexec_fn=hold if held else None,
     )
     if done.returncode:
         raise RuntimeError(f"{command[:4]} ended with {done.returncode}:\n{done.stdout[-1000:]}{done.stderr[-3000:]}")
@@ -191,24 +219,35 @@ def broker() -> Iterator[str]:
         yield own.bootstrap
 
 
-async def fill(bootstrap: str, topic: str, events: int, codec: Compression) -> int:
-    """Make the topic and produce the simulated exchange's first `events` messages. The number of records."""
+async def fill(bootstrap: str, topic: str, events: int, orders: int, codec: Compression) -> int:
+    """Make the topic and produce the simulated exchange's first `events` messages, and `orders` that rest. The number
+    of records."""
     await create_topic(bootstrap, topic, PARTITIONS)
-    return await produce(bootstrap, topic, messages(events), partition_of=home, compression=codec)
+    return await produce(bootstrap, topic, messages(events, orders), partition_of=home, compression=codec)
 
 
-def messages(events: int) -> Iterator[bytes]:
-    """Native JSON, in the order of time."""
+def messages(events: int, orders: int) -> Iterator[bytes]:
+    """Native JSON, in the order of time; the orders that rest come behind the first chunk, which opens the books."""
     exchange = Exchange("bench")
     left = events
-    for chunk in arrivals(exchange):
-        payload, bounds = write(chunk, exchange.markets)
-        memory = payload.tobytes()
-        for begin, end in bounds[:left].tolist():
-            yield memory[begin:end]
-        left -= len(bounds)
-        if left <= 0:
-            return
+    for number, chunk in enumerate(arrivals(exchange)):
+        for message in texts(chunk, exchange.markets):
+            if left <= 0:
+                return
+            left -= 1
+            yield message
+        if number == 0:
+            deep = resting(chunk, len(exchange.markets), orders)
+            for begin in range(0, orders, SLICE):
+                yield from texts(deep[begin : begin + SLICE], exchange.markets)
+
+
+def texts(events: EventColumn, markets: tuple[str, ...]) -> Iterator[bytes]:
+    """Their JSON."""
+    payload, bounds = write(events, markets)
+    memory = payload.tobytes()
+    for begin, end in bounds.tolist():
+        yield memory[begin:end]
 
 
 def home(message: bytes) -> int:

@@ -16,8 +16,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition  # type: ignore[import-unt
 from bench.machine import peak_mib
 
 
-async def count(bootstrap: str, topic: str, partitions: int, expected: int) -> dict[str, float]:
-    """Read everything once. The clocks run from a tenth of the topic on, as the daemon's do."""
+async def count(bootstrap: str, topic: str, partitions: int, expected: int, after: int) -> dict[str, float]:
+    """Read everything once. The clocks run from the record `after` on, as the daemon's do."""
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap, auto_offset_reset="earliest", enable_auto_commit=False, group_id=None
     )
@@ -28,7 +28,7 @@ async def count(bootstrap: str, topic: str, partitions: int, expected: int) -> d
     seen = first = 0
     wall_s = cpu_s = 0.0
     while seen < expected:
-        if not first and seen >= expected // 10:
+        if not first and seen >= after:
             first, wall_s, cpu_s = seen, time.perf_counter(), time.process_time()
         handed = await consumer.getmany(timeout_ms=250)
         seen += sum(map(len, handed.values()))
@@ -39,4 +39,5 @@ async def count(bootstrap: str, topic: str, partitions: int, expected: int) -> d
 
 if __name__ == "__main__":
     told = json.loads(sys.argv[1])
-    print(json.dumps(asyncio.run(count(told["bootstrap"], told["topic"], told["partitions"], told["events"]))))
+    words = ("bootstrap", "topic", "partitions", "events", "after")
+    print(json.dumps(asyncio.run(count(*(told[word] for word in words)))))

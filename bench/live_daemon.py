@@ -12,13 +12,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from bench.machine import peak_mib
 from detector.daemon import logs
 from detector.daemon.service import Service
+from detector.engine.pipeline import Pipeline
 from detector.model.records import RecordBatch
 from detector.sources.kafka import KafkaSource
+from detector.sources.kafka_settings import ReaderName
 from detector.wiring.assembly import build_service
 from detector.wiring.config import Configuration, of
 from detector.wiring.edges import kafka_settings
@@ -26,11 +29,11 @@ from detector.wiring.warm import warm
 
 
 class Watched(KafkaSource):
-    """The Kafka source, and when it handed over what. The clocks run from a tenth of the topic on, when the books are
+    """The Kafka source, and when it handed over what. The clocks run from the record `after` on, when the books are
     filled and the loops have run, to the end of the step that took the last record."""
 
     service: Service
-    expected = 0
+    expected = after = 0
     seen = 0
     first = 0
     polls = 0
@@ -43,7 +46,7 @@ class Watched(KafkaSource):
         now_s = time.perf_counter()
         if self.first and self.handed_s:
             self.turn_s_max = max(self.turn_s_max, now_s - self.handed_s)
-        if not self.first and self.seen >= self.expected // 10:
+        if not self.first and self.seen >= self.after:
             self.first, self.opening_s = self.seen, now_s - self.began_s
             self.wall_s, self.cpu_s = now_s, time.process_time()
         elif self.seen >= self.expected and not self.done:
@@ -58,19 +61,22 @@ class Watched(KafkaSource):
         return batches
 
 
-async def measure(config: Configuration, expected: int) -> dict[str, float]:
+async def measure(config: Configuration, expected: int, after: int, reader: ReaderName) -> dict[str, float]:
     """Run it until everything is consumed."""
     made: list[Watched] = []
 
     def source(event_clock: object) -> Watched:
-        made.append(Watched(kafka_settings(config), event_clock=event_clock))  # type: ignore[arg-type]
+        settings = replace(kafka_settings(config), reader=reader)
+        made.append(Watched(settings, event_clock=event_clock))  # type: ignore[arg-type]
         return made[0]
 
     service = await build_service(config, source)
     watched = made[0]
-    watched.service, watched.expected = service, expected
+    watched.service, watched.expected, watched.after = service, expected, after
     await service.run(signals=False)
+    assert isinstance(service.engine, Pipeline), "the engine that ships"
     return {
+        "live_orders": int(service.engine.shard.tables.order_use[0]),
         "events": watched.seen - watched.first,
         "wall_s": watched.wall_s,
         "cpu_s": watched.cpu_s,
@@ -99,7 +105,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as home:
         config = configuration(told["bootstrap"], told["topic"], Path(home))
         warm(config)
-        result = asyncio.run(measure(config, told["events"]))
+        result = asyncio.run(measure(config, told["events"], told["after"], told.get("reader", "auto")))
         alerts = Path(home) / "alerts.jsonl"
         result["alerts"] = len(alerts.read_text().splitlines()) if alerts.exists() else 0
     print(json.dumps(result))

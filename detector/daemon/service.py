@@ -54,6 +54,7 @@ class ServiceSettings:
 
     config_rev: str = ""
     poll_s: float = 0.25  # a signal is seen this late at most
+    read_ahead: bool = False  # poll while the engine steps: on a second core reading then takes no time of its own
     commit_every_s: float = 0.1  # rejects; alerts do not wait
     snapshot_every_s: float = 5.0  # what a restart reads again, at most
     save_waits_s: float = 1.0  # a checkpoint that is due begins where a window closes, or this much later anywhere
@@ -98,7 +99,8 @@ class Service:
         self._stopping = asyncio.Event()
         self._assigned: tuple[Partition, ...] = ()
         self._known: dict[Partition, int] = {}  # offsets of partitions that are elsewhere now stay in the checkpoint
-        self._read: dict[Partition, int] = {}  # next offset of what the engine was given, folded or not
+        self._read: dict[Partition, int] = {}  # next offset of what was polled, given to the engine or not
+        self._reading: asyncio.Task[Sequence[RecordBatch]] | None = None  # a poll that was begun during a step
         self._saved: tuple[Mapping[Partition, int], int] | None = None
         self._saving: asyncio.Task[None] | None = None
         self._save_due = 0.0
@@ -208,13 +210,15 @@ class Service:
         return self._pipeline(), newest.positions, "cold"
 
     async def _turn(self) -> None:
-        batches = await self.source.poll(self.settings.poll_s)
+        reading, self._reading = self._reading, None
+        batches = await (reading or self._poll())
         engine = await self._assign(batches)
         closed_ns = engine.watermark_ns
         if batches:
             for batch in batches:
                 self.telemetry.records(batch.topic, len(batch))
-                self._read[batch.topic, batch.partition] = batch.next_offset
+            if self.settings.read_ahead:
+                self._reading = asyncio.create_task(self._poll(), name="read-ahead")
             with self.telemetry.step.time():
                 step = await self._in_engine(lambda: engine.step(batches))
             self.ledger.take(step)
@@ -233,6 +237,15 @@ class Service:
             await self._begin_save()
         self.watch.turned()
         self.delivery.check()
+
+    async def _poll(self) -> Sequence[RecordBatch]:
+        """What came. `_read` moves with it at once, before the engine has it: what is polled is stepped, unless its
+        partition is taken from us before, and one that leaves and comes back during a step is not read twice. Offsets
+        that are saved or committed are the engine's own, of what is folded."""
+        batches = await self.source.poll(self.settings.poll_s)
+        for batch in batches:
+            self._read[batch.topic, batch.partition] = batch.next_offset
+        return batches
 
     async def _assign(self, batches: Sequence[RecordBatch]) -> Engine:
         assert self.engine is not None
@@ -316,9 +329,10 @@ class Service:
     async def _close(self, drain_s: float) -> None:
         """Every step, whatever became of the one before."""
         self.watch.end()
-        for task in self._tasks:
+        last_tasks = [*self._tasks, *([self._reading] if self._reading is not None else [])]
+        for task in last_tasks:  # what was read ahead is read again by the next start
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*last_tasks, return_exceptions=True)
         async with contextlib.AsyncExitStack() as last:
             last.push_async_callback(self.store.close)
             last.push_async_callback(self.source.close)

@@ -123,7 +123,8 @@ class Pipeline:
         lane = self._lanes.get(partition)
         if lane is not None and lane.clock_ns > 0:
             return lane.clock_ns
-        return max((lane.clock_ns for lane in self._lanes.values()), default=0)
+        lanes = tuple(self._lanes.values())  # in one go: a source may ask while a step is under way in another thread
+        return max((lane.clock_ns for lane in lanes), default=0)
 
     @property
     def watermark_ns(self) -> int:

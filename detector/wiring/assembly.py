@@ -55,6 +55,7 @@ async def build_service(config: Configuration, source: Callable[[EventClock], So
             telemetry,
             ServiceSettings(
                 config_rev=config.config_rev,
+                read_ahead=told.kafka.read_ahead,
                 commit_every_s=told.state.commit_every.s,
                 snapshot_every_s=told.state.snapshot_every.s,
             ),

@@ -144,6 +144,10 @@ class Kafka(Section):
         default=Size.of("8MiB"), description="One answer of a broker; bounds memory in catching up."
     )
     partition_fetch_bytes_max: Size = Field(default=Size.of("1MiB"), description="One partition's part of an answer.")
+    read_ahead: bool = Field(
+        default=True,
+        description="Fetch and unpack the next records while the engine works on the last: quicker on two cores.",
+    )
     tls: Tls = Field(default=Tls(), description=str(Tls.__doc__))
     sasl: Sasl = Field(default=Sasl(), description=str(Sasl.__doc__))
 
