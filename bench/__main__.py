@@ -7,7 +7,7 @@ live     the whole daemon on a real Kafka, against a loop that only counts (need
 latency  event to webhook in real time, with and without early looks (13 minutes; needs Java and Maven)
 windows  what a closed window costs above the fold, for 200 markets
 stages   where the engine's time goes, stage by stage
-replay   a file to alerts: plain, zstd, gzip, columnar; stage by stage
+replay   a file to alerts, stage by stage
 decode   the native format: the fast parser, the general one, json.loads
 guard    what CI runs: fails a change that makes an event a fifth dearer (not part of the page)
 scale    the engine from 10 to 1,000 markets, 10^3 to 10^6 accounts, 10^5 to 10^7 live orders (some minutes, 2 GB)

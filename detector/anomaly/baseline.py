@@ -58,6 +58,7 @@ class Measure(NamedTuple):
     dispersion: float  # shipped: variance = mu + dispersion * mu^2
     memory: float  # windows after which the rate has half forgotten
     per_s: float  # observed and expected are shown per this many seconds
+    shrink: float = 0.0  # above 0 this is no count but a weighted mean (anomaly/mean.py)
 
 
 def blank_streams(markets: int) -> Any:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 BLOCK_WINDOWS = 600
 BLOCKS_PER_WEEK = 1008.0
-PRIOR_BLOCKS = 48.0  # eight hours of a market's own peaks weigh as much as the prior
+PRIOR_BLOCKS = 144.0  # a day of a market's own peaks weighs as much as the prior
 MEMORY_BLOCKS = 1440.0  # ten days
 SPREAD_MIN = 0.35
 _MEDIAN_OFFSET = 0.36651292  # -ln(-ln 0.5)

@@ -24,13 +24,15 @@ class Params:
     """Scales in windows (1 s by default)."""
 
     burst_windows: int = 10  # bursts are summed over this long
+    sudden_windows: int = 3  # the same of those who are no makers, whose bursts stand out sooner
     unnamed_windows: int = 2  # the same on feeds that name no accounts
     memory_windows: int = 7200  # what is normal half forgets in this long
 
 
 class CancelBurst(StreamDetector):
-    """Cancels, cancels of orders younger than 50 ms, and accounts that cancel for the first time in 10 s, each against
-    the accounts acting now: news brings cancels and accounts, a burst brings cancels.
+    """Cancels, those by accounts that are no makers, cancels of orders younger than 50 ms, and accounts that cancel for
+    the first time in 10 s, each against the accounts acting now: news brings cancels and accounts, a burst brings
+    cancels.
 
     Accounts count as far as trading bears them out: hundreds that place and pull together and hardly trade are no busy
     market. On a feed that has never told of a trade all of them count.
@@ -41,8 +43,8 @@ class CancelBurst(StreamDetector):
 
     name = "cancel_burst"
     Params = Params
-    GROWS = ("cancels", "fleeting_cancels", "new_cancellers")
-    PEAK_PRIOR = (2.4, 2.9)
+    GROWS = ("cancels", "cancels_by_others", "fleeting_cancels", "new_cancellers")
+    PEAK_PRIOR = (2.33, 2.79)
 
     def __init__(self, params: Any, budgets: npt.NDArray[np.float64]) -> None:
         super().__init__(params, budgets)
@@ -92,6 +94,11 @@ class CancelBurst(StreamDetector):
             Stream(
                 "cancels", "1/s", "orders taken back without a trade", _named("cancels"), _accounts,
                 Measure(ten, 0.0, 1.0, 60.0, 60.0, 0.15, memory, 1.0),
+            ),
+            Stream(
+                "cancels_by_others", "1/s", "orders taken back by accounts that are none of the market's makers",
+                _column("cancels_by_others"), _accounts,
+                Measure(float(params.sudden_windows), 0.0, 1.0, 12.0, 60.0, 0.15, memory, 1.0),
             ),
             Stream(
                 "fleeting_cancels", "1/s", "orders taken back within 50 ms of being placed",

@@ -22,6 +22,7 @@ from detector.model.windows import Windows
 FREE_NATS = 3.0  # what every stream may have before it adds (detection.md 3.3, L3a)
 FIRST_WINDOWS = 300.0
 WARMING_WINDOWS = 3600.0
+PEAK_PRIOR = (0.95, 1.85)
 WARMING_MARGIN = 2.5  # its tail is that of a sum nobody has seen yet: at first only the outrageous counts
 
 
@@ -39,6 +40,7 @@ class Joint(Detector):
     """
 
     name = "joint"
+    SHARE = 0.5  # it seldom hears of what no detector says by itself
     Params = Params
 
     def __init__(self, params: Any, budgets: npt.NDArray[np.float64]) -> None:
@@ -47,7 +49,7 @@ class Joint(Detector):
         self._names: tuple[tuple[str, str], ...] = ()
         self._excess: Any = np.zeros((0, 0))  # (M, all streams), decaying
         self._tail: Any = blank_tail((0,))
-        self._peaks: Any = blank_peaks(0, 1.6, 2.2)
+        self._peaks: Any = blank_peaks(0, *PEAK_PRIOR)
         self._age: Any = np.zeros(0)
 
     def _make_room(self, markets: int, before: Sequence[Score]) -> None:
@@ -60,7 +62,7 @@ class Joint(Detector):
             size = max(16, markets, 2 * have)
             self._excess = widen(self._excess, 0, size)
             self._tail = np.concatenate((self._tail, blank_tail((size - have,))))
-            self._peaks = np.concatenate((self._peaks, blank_peaks(size - have, 1.6, 2.2)))
+            self._peaks = np.concatenate((self._peaks, blank_peaks(size - have, *PEAK_PRIOR)))
             self._age = widen(self._age, 0, size)
 
     def score(self, windows: Windows, learn: npt.NDArray[np.bool_], before: Sequence[Score]) -> Score:

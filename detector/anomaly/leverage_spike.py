@@ -15,6 +15,7 @@ class Params:
     """Scales in windows (1 s by default)."""
 
     crowd_windows: int = 300  # a crowd gathers over minutes
+    drift_windows: int = 3600  # or over hours
     whale_windows: int = 900  # large accounts need not hurry
     memory_windows: int = 43200  # what is normal half forgets in this long
 
@@ -28,7 +29,8 @@ class LeverageSpike(StreamDetector):
     name = "leverage_spike"
     Params = Params
     GROWS = ("raises",)
-    PEAK_PRIOR = (1.0, 1.5)
+    SHARE = 1.5  # sparse streams: the same share buys more here than elsewhere
+    PEAK_PRIOR = (0.7, 1.1)
 
     @staticmethod
     def make(params: Any) -> tuple[Stream, ...]:
@@ -38,6 +40,10 @@ class LeverageSpike(StreamDetector):
             Stream(
                 "raises", "1/min", "accounts raising their leverage", _raises, _accounts,
                 Measure(crowd, 0.0, 1.0, 8.0, 6000.0, 0.15, memory, 1.0 / 60.0),
+            ),
+            Stream(
+                "raises_long", "1/min", "the same over an hour", _raises, _accounts,
+                Measure(float(params.drift_windows), 0.0, 1.0, 8.0, 6000.0, 0.05, memory, 1.0 / 60.0),
             ),
             Stream(
                 "raise_surprise", "nats/min", "raises weighed by how improbably large the positions are",

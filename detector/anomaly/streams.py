@@ -23,6 +23,7 @@ from detector.anomaly import early
 from detector.anomaly.base import Detector
 from detector.anomaly.baseline import LAG_WINDOWS, Measure, advance, blank_streams
 from detector.anomaly.budget import blank_peaks, every_s, learn_peaks, levels
+from detector.anomaly.mean import advance_mean
 from detector.model.arrays import widen
 from detector.model.score import Evidence, Score
 from detector.model.state import State
@@ -190,7 +191,8 @@ class StreamDetector(Detector):
             past_n, past_a, past_ok = self._past[s]
             # what happens in a halt or an auction is no part of any sum: makers are gone then by rule
             counts = np.where(windows.fresh & windows.calm, stream.count(windows), np.nan)
-            advance(
+            step = advance if stream.measure.shrink <= 0.0 else advance_mean
+            step(
                 self._tables[s],
                 past_n,
                 past_a,

@@ -16,16 +16,18 @@ from detector.model.windows import Windows
 class Params:
     """Scales in windows (1 s by default)."""
 
-    withdrawal_windows: int = 60  # makers leaving
-    slow_withdrawal_windows: int = 300  # makers leaving level by level
+    pulled_windows: int = 10  # makers taking quotes back for good
+    withdrawal_windows: int = 60  # quotes missing for whatever reason
+    outward_windows: int = 90  # makers quoting further out
     taken_windows: int = 2  # the book eaten
     memory_windows: int = 14400  # what is normal half forgets in this long
+    slow_memory_windows: int = 43200  # the same of quotes taken back: who leaves over hours is not soon normal
 
 
 class ThinBook(StreamDetector):
-    """Quotes missing of the market's makers, each against its own habit. On feeds that name nobody: what aggressors
-    take in a moment against what rests within 10 bps. Quotes moved outwards are recorded but do not page: harmless
-    price motion moves them too, and they await a conditioning on volatility.
+    """Quotes of the market's makers, each maker against its own habit: taken back and not replaced, missing for
+    whatever reason, placed further out than usual. On feeds that name nobody: what aggressors take in a moment against
+    what rests within 10 bps.
 
     Wrong when makers re-quote in one big sweep of many seconds. Depth, spread and holes alone page hardly anybody
     (detection.md 3.4); they are evidence elsewhere.
@@ -33,22 +35,27 @@ class ThinBook(StreamDetector):
 
     name = "thin_book"
     Params = Params
-    PEAK_PRIOR = (1.2, 1.8)
+    PEAK_PRIOR = (1.47, 2.23)
 
     @staticmethod
     def make(params: Any) -> tuple[Stream, ...]:
         """See StreamDetector.make."""
-        fast, slow = float(params.withdrawal_windows), float(params.slow_withdrawal_windows)
-        memory = float(params.memory_windows)
+        memory, slow = float(params.memory_windows), float(params.slow_memory_windows)
         return (
+            Stream(
+                "quotes_pulled", "%", "of the makers' usual quotes, taken back and not replaced",
+                _pulled, _weight,
+                Measure(float(params.pulled_windows), 1.0, 100.0, 0.0, 1e6, 0.06, slow, 1.0, 1.0),
+            ),
             Stream(
                 "quotes_missing", "orders", "orders that the market's makers usually have resting and have not",
                 _missing, _usual,
-                Measure(fast, 1.0, 1.0, 100.0, 1000.0, 0.15, memory, 1.0),
+                Measure(float(params.withdrawal_windows), 1.0, 1.0, 100.0, 1000.0, 0.15, memory, 1.0),
             ),
             Stream(
-                "quotes_missing_long", "orders", "the same over five minutes", _missing, _usual,
-                Measure(slow, 1.0, 1.0, 100.0, 1000.0, 0.10, memory, 1.0),
+                "quotes_moved", "x", "how far from the middle makers place quotes, against their usual distance",
+                _outward, _placed,
+                Measure(float(params.outward_windows), 1.0, 1.0, 20.0, 20.0, 0.0225, memory, 1.0, 10.0),
             ),
             Stream(
                 "taken", "% of depth", "what aggressors of one side took, against what rests within 10 bps",
@@ -56,6 +63,23 @@ class ThinBook(StreamDetector):
                 Measure(float(params.taken_windows), 0.0, 1.0, 4.0, 2.0, 3.0, memory, 1.0),
             ),
         )  # fmt: skip
+
+
+def _pulled(windows: Windows) -> Column:
+    return windows.column("quotes_pulled") * windows.column("quotes_weight")
+
+
+def _weight(windows: Windows) -> Column:
+    return windows.column("quotes_weight")
+
+
+def _outward(windows: Windows) -> Column:
+    """A window in which quotes were placed weighs 1, however many: they come in batches that are alike."""
+    return windows.column("quotes_outward") / np.maximum(windows.column("quotes_placed"), 1.0)
+
+
+def _placed(windows: Windows) -> Column:
+    return np.minimum(windows.column("quotes_placed"), 1.0)
 
 
 def _missing(windows: Windows) -> Column:

@@ -29,8 +29,6 @@ from detector.wiring import plugins
 from detector.wiring.build import build_pipeline
 from detector.wiring.config import Configuration, load, secret
 from detector.wiring.edges import kafka_settings
-from replay.ahead import beside
-from replay.columnar import open_columnar
 from replay.instant import EVENT_NS_MAX, SECOND_NS, parse_instant
 from replay.judge import judge
 from replay.labels import Label, read_labels
@@ -117,7 +115,7 @@ def command(
     if bar is not None:
         listeners.append(bar)
     started_s = time.monotonic()
-    tally = replay(engine, inputs if pace else beside(inputs), selection=selection, listeners=listeners, pace=pace)
+    tally = replay(engine, inputs, selection=selection, listeners=listeners, pace=pace)
     found = collector.episodes
     verdict = None
     if labels is not None:
@@ -199,6 +197,8 @@ def open_inputs(
 
 def _columnar(paths: Sequence[str], decoder: Format, others: Sequence[Input]) -> list[Input]:
     """Sources of columnar files; where another input bears a source's name, it gets the next free number."""
+    from replay.columnar import open_columnar  # pyarrow is not needed for files of lines
+
     rows = ColumnarRows(decoder.key, decoder.markets_max)
     taken: dict[str, int] = {}
     for topic, number in (each.partition for each in others):

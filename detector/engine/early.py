@@ -7,7 +7,7 @@ own close follows as if nobody had looked.
 
     count of a market over the open windows >= the detector's floor      nearly never, and that is all a look costs
     score on copies, activity taken for busier than it was                detector.early
-    beyond critical by EARLY_MARGIN                                        the correlator opens or raises the incident
+    beyond warning by EARLY_MARGIN                                         the correlator opens or raises the incident
 """
 
 from __future__ import annotations

@@ -80,6 +80,7 @@ class Shard:
         values = np.concatenate([g.read(self.tables, slot, count) for g in self.groups.values()], axis=1)
         for group in self.groups.values():
             group.clear(slot)
+        self.tables.outward[slot] = 0.0
         return self._windows(window, values, idle)
 
     def grown(self, features: Sequence[str], windows: range) -> npt.NDArray[np.float64]:
@@ -138,6 +139,7 @@ class Shard:
         for group in self.groups.values():
             for slot in range(self.ring):
                 group.clear(slot)
+        self.tables.outward[:] = 0.0
 
     def feeds(self, market: int) -> int:
         """HAS_ bits: what this market's feed tells."""

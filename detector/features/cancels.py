@@ -26,6 +26,7 @@ NEAR_BPS = 10.0
 LIFE_STEP = 1.05  # the running median moves by this factor towards each new life
 RECENT_NS = 10e9  # decay of an account's own count, for naming contributors
 _TRADE, _AFTER_GAP = int(Kind.TRADE), int(Flag.AFTER_GAP)
+_BY_MAKER = int(Flag.BY_MAKER)
 # the market's last cancel, and the span before the last gap or snapshot in which cancels may have been missed
 BLIND = np.dtype(
     [("cancel_ns", "<i8"), ("from_ns", "<i8"), ("to_ns", "<i8"), ("life_ns", "<f8")],  # running median, 0 = none yet
@@ -45,6 +46,7 @@ class Cancels(Group):
         "cancels": "cancels",
         "fleeting_cancels": "fleeting",
         "new_cancellers": "new_cancellers",
+        "cancels_by_others": "others",
     }
     STATE = np.dtype(
         [
@@ -58,6 +60,7 @@ class Cancels(Group):
             ("peak", "<f8"),
             ("run", "<f8"),  # cancels since run_ns, for `peak`
             ("run_ns", "<i8"),
+            ("others", "<f8"),
         ],
         align=True,
     )
@@ -71,6 +74,7 @@ class Cancels(Group):
         Feature("replaced", "per window", "orders placed within 100 ms of the same account's cancel on the same side"),
         Feature("cancel_peak", "per 100 ms", "most orders taken back within 100 ms"),
         Feature("cancel_life", "s", "how long orders taken back had rested, median of the last hundred or so"),
+        Feature("cancels_by_others", "per window", "orders taken back by accounts that are none of the makers"),
     )
 
     def __init__(self, ring: int) -> None:
@@ -90,7 +94,7 @@ class Cancels(Group):
         """See Group.read."""
         counts = self.counts[slot, :markets]
         has = tables.markets["has"][:markets]
-        values = np.empty((markets, 9))
+        values = np.empty((markets, 10))
         values[:, 0] = np.maximum(counts["cancels"], 0.0)
         values[:, 1] = np.where(has & HAS_ORDERS, counts["fleeting"], np.nan)
         values[:, 2] = np.where(has & HAS_ACCOUNTS, counts["new_cancellers"], np.nan)
@@ -101,6 +105,7 @@ class Cancels(Group):
         values[:, 7] = counts["peak"]
         life_ns = self.blind["life_ns"][:markets]
         values[:, 8] = np.where(life_ns > 0, life_ns / 1e9, np.nan)
+        values[:, 9] = np.where(has & HAS_ACCOUNTS, counts["others"], np.nan)
         return values
 
     def state(self) -> State:
@@ -161,6 +166,8 @@ def fold_cancels(markets: Any, participants: Any, blind: Any, counts: Any, event
                 unseen["life_ns"] = life_ns * LIFE_STEP if age_ns > life_ns else max(1.0, life_ns / LIFE_STEP)
         if event["participant"] < 0:
             continue
+        if (event["flags"] & _BY_MAKER) == 0:
+            count["others"] += 1.0
         who = participants[event["participant"]]
         quiet_ns = event["event_ns"] - who["cancel_ns"]
         if quiet_ns >= FIRST_TIME_NS:

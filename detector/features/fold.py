@@ -8,15 +8,18 @@ import numpy as np
 
 from detector.features.book import sample_book
 from detector.features.ledger import LATE, NEED_MARKET, apply, room_for
-from detector.features.makers import sample_makers, seat, wants_seat
+from detector.features.makers import SETTLED_SAMPLES, sample_makers, seat, wants_seat
+from detector.features.quotes import note_quote
 from detector.features.tables import Count
 from detector.kernels import inlined, kernel
 from detector.kernels.prefetch import prefetch, prefetch_row
 from detector.kernels.slots import place_near, slot_home, tag_of
+from detector.model.events import Flag
 
 AHEAD, NEAR = 16, 8  # events before their turn: memory takes about as long as folding a few
 _EVENTS, _LATE = int(Count.EVENTS), int(Count.LATE)
 _PLACED = 1
+_BY_MAKER = int(Flag.BY_MAKER)
 
 
 @inlined
@@ -102,9 +105,16 @@ def fold(tables: Any, events: Any, start: Any, stop: Any, market_of: Any, open_w
             tables.counts[_LATE] += 1
         else:
             event["window"] = window % ring
-        apply(tables, event, market)
-        if event["effect"] == _PLACED and event["participant"] >= 0 and wants_seat(tables, event["participant"]):
-            seat(tables, market, np.int64(event["participant"]))
+        owner = apply(tables, event, market)
+        if owner < 0:
+            continue
+        place = np.int64(tables.participants[owner]["seat"])
+        if place >= 0:
+            if tables.makers[market, place]["samples"] >= SETTLED_SAMPLES:
+                event["flags"] |= _BY_MAKER
+            note_quote(tables, event, market, owner, tables.frozen[window % (2 * ring), market] == 0)
+        elif event["effect"] == _PLACED and wants_seat(tables, owner):
+            seat(tables, market, owner)
     return stop
 
 

@@ -315,26 +315,29 @@ def _clear_book(tables: Any, market: Any) -> Any:
 @inlined
 def apply(tables: Any, event: Any, market: Any) -> Any:
     """One event to the books. `event` is written in place: effect, participant, age_ns, moved_lots, distance_bps, and
-    for a cancel its order's price and side. Room was made by `room_for`."""
+    for a cancel its order's price and side. Room was made by `room_for`. Returns the participant whose resting orders
+    it changed, -1 = nobody's."""
     event["distance_bps"] = np.nan
     if not in_sequence(tables.markets, tables.counts, event, market):
         event["effect"] = STALE
-        return
+        return np.int64(-1)
     if not to_scale(tables, event, market):
         tables.counts[_SCALE] += 1
         event["effect"] = REFUSED
-        return
+        return np.int64(-1)
     kind = event["kind"]
     mid = mid_ticks(tables, market)
+    owner = np.int64(-1)
     if kind == _ORDER:
         _place(tables, event, market)
+        owner = np.int64(event["participant"])
     elif kind == _CANCEL:
         everything = (event["flags"] & FLAG_ALL) != 0
         owner = _take(tables, event, market, everything, CANCELLED)
         named = _named(tables, event["account"], market, event["event_ns"])
         event["participant"] = named if owner < 0 else owner
     elif kind == _FILL:
-        _take(tables, event, market, False, FILLED)
+        owner = _take(tables, event, market, False, FILLED)
         if event["effect"] == UNKNOWN:
             event["moved_lots"] = event["qty_lots"]
         event["participant"] = _named(tables, event["taker"], market, event["event_ns"])
@@ -368,3 +371,4 @@ def apply(tables: Any, event: Any, market: Any) -> Any:
             tables.markets[market]["restless_ns"] = event["event_ns"] + GRACE_NS
     if not np.isnan(mid) and mid > 0 and event["price_ticks"] > 0:
         event["distance_bps"] = event["side"] * (mid - float(event["price_ticks"])) / mid * 1e4
+    return owner

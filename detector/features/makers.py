@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from detector.features.base import Group
-from detector.features.ledger import mid_ticks
 from detector.features.tables import HAS_ACCOUNTS, Tables
 from detector.kernels import inlined, kernel
 from detector.model.windows import Feature
@@ -20,31 +19,50 @@ from detector.model.windows import Feature
 SEAT_ORDERS = 4
 SETTLED_SAMPLES = 60  # a maker is judged after this many windows of its own
 PRESENT_MIN = 0.8  # who quoted in fewer of those is no maker: a burst leaves nobody missing
-DISTANCE_SAMPLES = 600  # how far out it quotes is known later than how much: distance follows volatility
-LEARN_DISTANCE = 1.0 / 900.0
+KNOWN_SAMPLES = 300  # how regular it is takes longer to know
 LEARN_UP = 1.0 / 300.0  # per window: more quotes than usual are soon usual
-LEARN_DOWN = 1.0 / 3600.0  # fewer are not: winsorised downwards
+LEARN_DOWN = 1.0 / 14400.0  # fewer are not: winsorised downwards
+LEARN_SPREAD = 1.0 / 7200.0
+LEARN_PULLED = 1.0 / 14400.0
+STRAY_MAX = 3.0  # deviations: a stray further off teaches no more than one this far
+STEADY = 0.4  # of its usual orders: who strays further than this is no measure of anything
+USUAL_MIN = 2.0  # orders
+ROUGHNESS2, ROUGHNESS_SHARE = 0.25, 0.03  # orders squared, and of the usual count: luck makes nobody quite regular
+FIRST_SPREAD2 = 4.0
 GONE_ORDERS = 0.5  # its usual count has decayed to this: the seat is free again
-MOVED_MAX = 5.0  # a quote ten times as far out tells no more than one six times
 
 
 class Makers(Group):
-    """Against one's own habit: a market whose makers come and go all day has a habit of that, and is not unusual."""
+    """Against one's own habit: a market whose makers come and go all day has a habit of that, and is not unusual.
+
+    `quotes_pulled` is the share a of its quotes that every maker would have to have pulled to explain best what all of
+    them have: least squares of pulled_i = usual_i a + stray_i, each weighed by how little it strays by itself. One that
+    leaves is noise; all of them thinning out together is not.
+    """
 
     STATE = np.dtype([("none", "u1")])
     FEATURES = (
         Feature("quotes_missing", "orders", "orders that the market's makers usually have resting and have not"),
         Feature("quotes_usual", "orders", "orders that the market's makers usually have resting"),
-        Feature("quotes_moved", "share", "how much further out makers quote than they usually do"),
+        Feature("quotes_pulled", "share", "share of their usual quotes that makers took back and did not replace"),
+        Feature("quotes_weight", "", "how exactly quotes_pulled is known: 1 / its variance"),
+        Feature("quotes_outward", "x", "sum of the makers' new quotes' distances, each over its maker's usual one"),
+        Feature("quotes_placed", "per window", "new quotes of makers whose usual distance is known"),
     )
 
     def fold(self, tables: Tables, events: Any, start: int, stop: int) -> None:
-        """Nothing to count: makers are sampled as windows end (features/fold.py)."""
+        """Nothing to count: makers are watched by features/quotes.py, and sampled as windows end (features/fold.py)."""
 
     def read(self, tables: Tables, slot: int, markets: int) -> npt.NDArray[np.float64]:
         """See Group.read."""
         sample = tables.samples[slot, :markets]
-        values = np.column_stack((sample["quotes_missing"], sample["quotes_usual"], sample["quotes_moved"]))
+        outward = tables.outward[slot, :markets]
+        values = np.column_stack(
+            (
+                *(sample[name] for name in ("quotes_missing", "quotes_usual", "quotes_pulled", "quotes_weight")),
+                outward,
+            )
+        )
         blind = (tables.markets["has"][:markets] & HAS_ACCOUNTS) == 0
         values[blind | (sample["quotes_usual"] <= 0)] = np.nan
         return values
@@ -78,77 +96,91 @@ def seat(tables: Any, market: Any, participant: Any) -> Any:
         tables.participants[makers[weakest]["participant"]]["seat"] = -1
     makers[weakest]["participant"] = participant
     makers[weakest]["usual"] = 0.0
-    makers[weakest]["distance_bps"] = 0.0
     makers[weakest]["missing"] = 0.0
+    makers[weakest]["pulled_usual"] = 0.0
+    makers[weakest]["pulled_spread2"] = FIRST_SPREAD2
+    makers[weakest]["distance_bps"] = 0.0
+    makers[weakest]["pending_ns"] = 0
     makers[weakest]["samples"] = 0
-    makers[weakest]["corrected"] = 0
     makers[weakest]["present"] = 0
+    makers[weakest]["count"] = count
+    makers[weakest]["pending"] = 0
+    makers[weakest]["pulled"] = 0
+    makers[weakest]["filled"] = 0
+    makers[weakest]["placed"] = 0
+    makers[weakest]["corrected"] = 0
     place["seat"] = weakest
 
 
 @kernel
 def sample_makers(tables: Any, market: Any, slot: Any, learning: Any) -> Any:
-    """Write quotes_missing, quotes_usual (orders) and quotes_moved (share of usual distance) to samples[slot, market].
+    """Write quotes_missing, quotes_usual (orders), quotes_pulled (share) and quotes_weight to samples[slot, market].
 
-    Judged first, learned after; a settled maker learns nothing while `learning` is False.
+    Judged first, learned after; a maker that is known learns nothing while `learning` is False.
     """
     sample = tables.samples[slot, market]
-    mid = mid_ticks(tables, market)
     missing = 0.0
     usual = 0.0
-    moved = 0.0
-    moved_by = 0.0
+    pulled = 0.0
+    weight = 0.0
     makers = tables.makers[market]
     for k in range(len(makers)):
         maker = makers[k]
         if maker["participant"] < 0:
             continue
         place = tables.participants[maker["participant"]]
-        bids = place["bid_orders"]
-        asks = place["ask_orders"]
-        count = float(bids + asks)
-        distance = np.nan
-        if count > 0 and not np.isnan(mid):
-            outward = 0.0
-            if bids > 0:
-                outward += bids * mid - float(place["bid_price_sum"])
-            if asks > 0:
-                outward += float(place["ask_price_sum"]) - asks * mid
-            distance = max(0.0, outward / count / mid * 1e4)
-        settled = maker["samples"] >= SETTLED_SAMPLES
+        count = float(place["bid_orders"] + place["ask_orders"])
         if maker["corrected"] != 0:
-            # what a snapshot took away was our mistake, not a withdrawal: its habit was counted from the same mistake
-            maker["corrected"] = 0
-            maker["usual"] = min(maker["usual"], count + maker["missing"])
-        if settled:
-            short = max(0.0, maker["usual"] - count)
+            _corrected(maker, count)
+        short = max(0.0, maker["usual"] - count)
+        maker["pulled"] = min(maker["pulled"], np.int32(short + 0.999))  # who has them all again has pulled none
+        gone = min(float(maker["pulled"] + maker["pending"]), maker["usual"])
+        if maker["samples"] >= SETTLED_SAMPLES:
             maker["missing"] = short
             missing += short
             usual += maker["usual"]
-            if maker["samples"] >= DISTANCE_SAMPLES and not np.isnan(distance) and maker["distance_bps"] > 0:
-                shift = min(MOVED_MAX, distance / maker["distance_bps"] - 1.0)
-                moved += maker["usual"] * shift
-                moved_by += maker["usual"]
-        if (
-            not learning and maker["samples"] >= DISTANCE_SAMPLES
-        ):  # a young one always learns, or a bad start would last
-            continue
-        maker["samples"] += 1
-        maker["present"] += 1 if 2.0 * count >= SEAT_ORDERS else 0
-        weight = 1.0 / maker["samples"] if not settled else LEARN_UP
-        if count < maker["usual"] and settled:
-            weight = LEARN_DOWN
-        maker["usual"] += weight * (count - maker["usual"])
-        if not np.isnan(distance):
-            if maker["distance_bps"] <= 0:
-                maker["distance_bps"] = distance
-            else:
-                rate = max(LEARN_DISTANCE, 1.0 / maker["samples"])
-                maker["distance_bps"] += rate * (min(distance, 2.0 * maker["distance_bps"]) - maker["distance_bps"])
-        passing = maker["samples"] == SETTLED_SAMPLES and maker["present"] < PRESENT_MIN * SETTLED_SAMPLES
-        if passing or (settled and maker["usual"] < GONE_ORDERS and count == 0):
-            place["seat"] = -1
-            maker["participant"] = -1
+        rough = maker["pulled_spread2"] + ROUGHNESS2
+        steady = rough < (STEADY * maker["usual"]) * (STEADY * maker["usual"])
+        if maker["samples"] >= KNOWN_SAMPLES and maker["usual"] >= USUAL_MIN and steady:
+            own = maker["usual"] / (rough + (ROUGHNESS_SHARE * maker["usual"]) * (ROUGHNESS_SHARE * maker["usual"]))
+            pulled += own * (gone - maker["pulled_usual"])
+            weight += own * maker["usual"]
+        # a young one always learns, or a bad start would last
+        if learning or maker["samples"] < KNOWN_SAMPLES:
+            _learn(maker, count, gone)
+            passing = maker["samples"] == SETTLED_SAMPLES and maker["present"] < PRESENT_MIN * SETTLED_SAMPLES
+            if passing or (maker["samples"] > SETTLED_SAMPLES and maker["usual"] < GONE_ORDERS and count == 0):
+                place["seat"] = -1
+                maker["participant"] = -1
     sample["quotes_missing"] = missing
     sample["quotes_usual"] = usual
-    sample["quotes_moved"] = moved / moved_by if moved_by > 0 else np.nan
+    sample["quotes_pulled"] = pulled / weight if weight > 0.0 else np.nan
+    sample["quotes_weight"] = weight if weight > 0.0 else np.nan
+
+
+@inlined
+def _corrected(maker: Any, count: Any) -> None:
+    """What a snapshot took away was our mistake, not a withdrawal: its habit was counted from the same mistake."""
+    maker["corrected"] = 0
+    maker["usual"] = min(maker["usual"], count + maker["missing"])
+    maker["count"] = np.int32(count)
+    maker["pending"] = 0
+    maker["pulled"] = 0
+    maker["filled"] = 0
+
+
+@inlined
+def _learn(maker: Any, count: Any, gone: Any) -> None:
+    settled = maker["samples"] >= SETTLED_SAMPLES
+    maker["samples"] += 1
+    maker["present"] += 1 if 2.0 * count >= SEAT_ORDERS else 0
+    share = 1.0 / maker["samples"]
+    weight = LEARN_UP if settled else share
+    if count < maker["usual"] and settled:
+        weight = LEARN_DOWN
+    maker["usual"] += weight * (count - maker["usual"])
+    stray = gone - maker["pulled_usual"]
+    most = STRAY_MAX * np.sqrt(maker["pulled_spread2"] + ROUGHNESS2)
+    stray = min(most, max(-most, stray))
+    maker["pulled_spread2"] += max(share, LEARN_SPREAD) * (stray * stray - maker["pulled_spread2"])
+    maker["pulled_usual"] += max(share, LEARN_PULLED) * stray

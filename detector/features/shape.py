@@ -16,7 +16,7 @@ from detector.model.arrays import widen
 from detector.model.state import State
 from detector.model.windows import Feature
 
-EVERY_WINDOWS = 10  # each market is looked at this often, in turn: a look takes a microsecond
+EVERY_WINDOWS = 10  # each market is looked at this often, counted from its first window: rows depend on who came first
 STEPS = 50  # of 1 bp, on each side
 NEAR_STEPS = 10
 TRADED = 50_000.0  # quote currency, bought and sold at once
@@ -44,7 +44,7 @@ class Shape(Group):
 
     def __init__(self, ring: int) -> None:
         super().__init__(ring)
-        self.looks = 0
+        self.age: Any = np.zeros(16, np.int64)  # (M): windows read
         self.samples: Any = np.zeros(16)  # (M): looks taken
         self.usual: Any = np.zeros((16, 2 * STEPS))  # (M, bids then asks, outwards): quote currency
         self.last: Any = np.full((16, len(self.FEATURES)), np.nan)
@@ -55,6 +55,7 @@ class Shape(Group):
         """See Group.make_room."""
         super().make_room(markets)
         size = self.counts.shape[1]
+        self.age = widen(self.age, 0, size)
         self.samples = widen(self.samples, 0, size)
         self.usual = widen(self.usual, 0, size)
         self.last = widen(self.last, 0, size, np.nan)
@@ -64,22 +65,20 @@ class Shape(Group):
 
     def read(self, tables: Tables, slot: int, markets: int) -> npt.NDArray[np.float64]:
         """See Group.read. Books are as of the closing, up to `lateness` after the window's end."""
-        self.looks += 1
-        first = self.looks % EVERY_WINDOWS
-        look_at(tables, first, markets, self.samples, self.usual, self._now, self._near, self.last)
+        look_at(tables, markets, self.age, self.samples, self.usual, self._now, self._near, self.last)
         found: npt.NDArray[np.float64] = self.last[:markets].copy()
         return found
 
     def state(self) -> State:
         """See Group.state."""
         return {
-            **super().state(), "looks": self.looks, "samples": self.samples, "usual": self.usual, "last": self.last,
+            **super().state(), "age": self.age, "samples": self.samples, "usual": self.usual, "last": self.last,
         }  # fmt: skip
 
     def restore(self, state: State) -> None:
         """See Group.restore."""
         super().restore(state)
-        self.looks = int(str(state["looks"]))
+        self.age = np.array(state["age"])
         self.samples, self.usual = np.array(state["samples"]), np.array(state["usual"])
         self.last = np.array(state["last"])
 
@@ -118,9 +117,12 @@ def _walk(tables: Any, market: Any, side: Any, mid: Any, now: Any, near: Any) ->
 
 
 @kernel
-def look_at(tables: Any, first: Any, markets: Any, samples: Any, usual: Any, now: Any, near: Any, found: Any) -> Any:
-    """Every EVERY_WINDOWS-th market from `first` on: FEATURES into found (M, F), then learn what is usual."""
-    for market in range(first, markets, EVERY_WINDOWS):
+def look_at(tables: Any, markets: Any, age: Any, samples: Any, usual: Any, now: Any, near: Any, found: Any) -> Any:
+    """Every market whose turn it is: FEATURES into found (M, F), then learn what is usual."""
+    for market in range(markets):
+        age[market] += 1
+        if age[market] % EVERY_WINDOWS != 1:
+            continue
         mid = mid_ticks(tables, market)
         row = found[market]
         for feature in range(len(row)):

@@ -63,7 +63,8 @@ SAMPLE = np.dtype(
         ("levels", "<f8"),  # levels within 25 bps, both sides
         ("quotes_missing", "<f8"),
         ("quotes_usual", "<f8"),
-        ("quotes_moved", "<f8"),
+        ("quotes_pulled", "<f8"),
+        ("quotes_weight", "<f8"),
     ],
     align=True,
 )
@@ -71,11 +72,19 @@ SAMPLE = np.dtype(
 MAKER = np.dtype(
     [
         ("usual", "<f8"),  # resting orders it usually has
-        ("distance_bps", "<f8"),  # of its quotes from the mid, usually
         ("missing", "<f8"),  # orders missing at the last sample
+        ("pulled_usual", "<f8"),  # orders it usually has taken back and not replaced
+        ("pulled_spread2", "<f8"),  # mean square of how far it strays from that
+        ("distance_bps", "<f8"),  # of its new quotes from the middle, usually
+        ("pending_ns", "<i8"),  # its last cancel that may still be replaced
         ("samples", "<i8"),
         ("present", "<i8"),  # samples in which it quoted
         ("participant", "<i4"),  # -1 = free seat
+        ("count", "<i4"),  # orders it has resting
+        ("pending", "<i4"),  # orders taken back that may still be replaced
+        ("pulled", "<i4"),  # orders taken back and not replaced
+        ("filled", "<i4"),  # orders traded away and not replaced
+        ("placed", "<i4"),  # new quotes its distance was learned from
         ("corrected", "u1"),  # a snapshot replaced the book since the last sample
     ],
     align=True,
@@ -139,6 +148,7 @@ class Tables(NamedTuple):
     samples: Any  # SAMPLE (R, M)
     makers: Any  # MAKER (M, K)
     frozen: Any  # uint8 (2 R, M): makers learn nothing in that window
+    outward: Any  # float64 (R, M, 2): sum of the makers' new quotes' distances over their usual ones, and how many
     counts: Any  # int64 (Count)
     need: Any  # int64 (1): Need
     limits: Any  # int64: orders_max, levels_max, participants_per_market_max
@@ -166,6 +176,7 @@ def make(limits: Limits, ring: int, width_ns: int) -> Tables:
         samples=np.zeros((ring, markets), SAMPLE),
         makers=blank_makers(markets, limits.makers_max),
         frozen=np.zeros((2 * ring, markets), np.uint8),
+        outward=np.zeros((ring, markets, 2)),
         counts=np.zeros(len(Count), np.int64),
         need=np.zeros(1, np.int64),
         limits=np.array([limits.orders_max, limits.levels_max, limits.participants_per_market_max], np.int64),
@@ -207,6 +218,7 @@ def with_markets(tables: Tables, count: int) -> Tables:
         samples=widen(tables.samples, 1, size),
         makers=np.concatenate((tables.makers, blank_makers(size - have, tables.makers.shape[1]))),
         frozen=widen(tables.frozen, 1, size),
+        outward=widen(tables.outward, 1, size),
     )
 
 

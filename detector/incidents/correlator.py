@@ -93,7 +93,7 @@ class Correlator:
         return tuple(told)
 
     def early(self, at_ns: int, width_ns: int, scores: Sequence[Score], context: Context) -> tuple[Incident, ...]:
-        """What cannot wait for its window's close: an incident opens, or rises, where a score is so far beyond critical
+        """What cannot wait for its window's close: an incident opens, or rises, where a score is so far beyond warning
         that nothing yet to come in the window takes it back. The close then finds the incident open."""
         crossing = by_market([score for score in scores if beyond_doubt(score)])
         if not crossing:

@@ -13,7 +13,7 @@ from detector.model.score import Evidence, Score
 
 EVERY_S_MAX = 1e15  # rarer than this is said as this
 SCORE_MAX = 300.0  # a tail probability below the smallest double is this rare and no rarer
-EARLY_MARGIN = 0.5  # an open window is beyond doubt when it is three times as rare as critical asks for
+EARLY_MARGIN = 0.5  # an open window is beyond doubt when it is three times as rare as a warning asks for
 DRIFT = "drift"  # tells that normal has moved: never more than info, and no part of anybody else's incident
 FEED = "feed"  # tells of what is not seen: no part of what is
 JOINT = "joint"  # adds up all streams: leads an incident only where no detector of its own kind does
@@ -87,7 +87,7 @@ def companions(scores: Sequence[Score], level: float) -> dict[str, list[Crossing
 
 def beyond_doubt(score: Score) -> bool:
     """Of one market's score of a window that is still open."""
-    return bool((score.values >= score.levels[-1] + EARLY_MARGIN).any())
+    return bool((score.values >= score.levels[1] + EARLY_MARGIN).any())
 
 
 def near(score: Score, margin: float) -> Iterator[str]:

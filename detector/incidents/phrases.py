@@ -26,6 +26,7 @@ class Phrase:
 
 PHRASES: dict[str, Phrase] = {
     "cancels": Phrase("cancels", "cancels run at"),
+    "cancels_by_others": Phrase("cancels by others than makers", "cancels by others than makers run at"),
     "cancels_unnamed": Phrase("cancels", "cancels run at"),
     "fleeting_cancels": Phrase("cancels within 50 ms", "cancels within 50 ms of placing run at"),
     "new_cancellers": Phrase("accounts that begin to cancel", "accounts that begin to cancel come at"),
@@ -33,12 +34,11 @@ PHRASES: dict[str, Phrase] = {
     "orders": Phrase("new orders", "new orders run at"),
     "raises": Phrase("leverage raises", "leverage raises run at"),
     "cuts": Phrase("leverage cuts", "leverage cuts run at"),
+    "raises_long": Phrase("leverage raises over an hour", "leverage raises over an hour run at"),
     "raise_surprise": Phrase("leverage raises by large positions", "", counted=False),
     "raised_notional": Phrase("value on raised leverage", "the value on raised leverage stands at", plural=False),
     "quotes_missing": Phrase("missing quotes of makers", "quotes of its makers are missing:"),
-    "quotes_missing_long": Phrase(
-        "missing quotes of makers over 5 min", "quotes of its makers are missing over 5 min:"
-    ),
+    "quotes_pulled": Phrase("quotes taken back by makers", "makers took back and did not replace", plural=False),
     "quotes_moved": Phrase("makers' quotes moved outwards", "", counted=False),
     "taken": Phrase("volume taken", "what aggressors take stands at", plural=False),
     "spread": Phrase("spread", "the spread stands at", plural=False),

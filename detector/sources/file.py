@@ -14,7 +14,7 @@ from detector.model.records import PADDING, RecordBatch
 from detector.sources.base import Partition, Source
 from detector.sources.packed import DAMAGE, FileUnreadable, Unpacked, open_raw
 
-BATCH_BYTES_MAX = 1 << 20
+BATCH_BYTES_MAX = 8 << 20
 BATCH_MAX = 65_536
 LINE_BYTES_MAX = 8 << 20
 

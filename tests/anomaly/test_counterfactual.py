@@ -32,7 +32,7 @@ def test_a_burst_of_one_stream_alone_would_not_have_paged_without_it() -> None:
         window = windows(number, generator)
         if number >= 900:
             names = [feature.name for feature in window.features]
-            window.values[2, names.index("cancels")] *= 8.0
+            window.values[2, names.index("cancels")] *= 16.0
         scores = step(chain, window)
     (found,) = by_market(scores[:1])["m2"]
     top = found.evidence()[0]

@@ -13,7 +13,7 @@ from tests.incidents.story import LEVELS, START_NS, Told, Window, context, score
 
 BTC, ETH, SOL = "BTC-PERP", "ETH-PERP", "SOL-PERP"
 MARKETS = (BTC, ETH, SOL)
-DOUBT = LEVELS[-1] + EARLY_MARGIN
+DOUBT = LEVELS[1] + EARLY_MARGIN
 AT_NS = 300_000_000  # into second 10
 
 
@@ -28,14 +28,14 @@ def look(correlator: Correlator, window: Window, second: int = 10) -> tuple[Inci
     return correlator.early(at_ns, SECOND_NS, made, context())
 
 
-def test_only_what_is_beyond_critical_by_the_margin_is_told_before_its_window_ends() -> None:
+def test_only_what_is_beyond_warning_by_the_margin_is_told_before_its_window_ends() -> None:
     told = Told(MARKETS)
     told.run({}, until=10)
     assert look(told.correlator, {(BTC, "cancel_burst"): math.nextafter(DOUBT, 0.0)}) == ()
     assert look(told.correlator, {(BTC, "cancel_burst"): math.nan}) == ()
     assert told.correlator.open_markets() == frozenset()
     (opened,) = look(told.correlator, {(BTC, "cancel_burst"): DOUBT})
-    assert (opened.reason, opened.severity, opened.seq) == (Reason.OPENED, Severity.CRITICAL, 1)
+    assert (opened.reason, opened.severity, opened.seq) == (Reason.OPENED, Severity.WARNING, 1)
     assert opened.detected_ns == opened.updated_ns == START_NS + 10 * SECOND_NS + AT_NS
 
 

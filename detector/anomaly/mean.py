@@ -1,0 +1,106 @@
+"""Mean: a weighted mean against its own slow, lagged, winsorised mean. For what is a share or a distance and no count.
+
+A window brings value x weight (n) and weight (a); the mean over `scale` windows is sum n / sum a, shrunk to the slow
+mean by `shrink` of weight, so that a handful of values says little. Its deviation from the slow mean is held against
+the deviation that this weight should have, times a factor learned for the market and shrunk to a shipped one. Unlike a
+count's dispersion the factor may grow far beyond the shipped one: how steady makers are differs from venue to venue.
+"""
+
+from __future__ import annotations
+
+from math import sqrt
+from typing import Any
+
+import numpy as np
+
+from detector.anomaly.baseline import (
+    BAND,
+    DISPERSION_WINDOWS,
+    FIRST_WINDOWS,
+    LAG_WINDOWS,
+    RELEARN_WINDOWS,
+    UNUSUAL,
+    YOUNG_WINDOWS,
+)
+from detector.anomaly.tail import LEARN_MAX, calibrate, learn_tail, normal_surprise
+from detector.kernels import kernel
+
+WINSOR = 3.0  # deviations: a window teaches the slow mean at most this much
+SPREAD_FLOOR, SPREAD_CEILING = 0.25, 30.0  # of the shipped variance: luck does not make a stream regular
+
+
+@kernel
+def _spread2(stream: Any, measure: Any) -> Any:
+    prior = DISPERSION_WINDOWS * measure.scale
+    learned = (measure.dispersion * prior + stream["spread_n"]) / (prior + stream["spread_d"])
+    return min(max(learned, SPREAD_FLOOR * measure.dispersion), SPREAD_CEILING * measure.dispersion)
+
+
+@kernel
+def advance_mean(
+    streams: Any, past_n: Any, past_a: Any, past_ok: Any, at: Any, measure: Any, n: Any, a: Any, learn: Any, scores: Any
+) -> Any:
+    """One window of one stream over all markets: score first, then learn. Shapes as in baseline.advance.
+
+    measure.unit: what values are multiplied by to be shown; measure.dispersion: shipped variance of the mean x the
+    weight of one window. n NaN = cannot say; a above 0 where n is a number.
+    """
+    length = past_n.shape[1]
+    scale = np.int64(measure.scale)
+    keep = 0.5 ** (1.0 / measure.memory)
+    for market in range(len(n)):
+        stream = streams[market]
+        gone = (at - scale) % length
+        stream["n_sum"] -= past_n[market, gone]
+        stream["a_sum"] -= past_a[market, gone]
+        slow = (measure.prior_n + stream["learned_n"]) / (measure.prior_a + stream["learned_a"])
+        spread2 = _spread2(stream, measure)
+        old = (at - LAG_WINDOWS) % length
+        if past_ok[market, old] != 0 and past_a[market, old] > 0.0:
+            most = WINSOR * sqrt(spread2 * measure.scale / past_a[market, old])
+            value = past_n[market, old] / past_a[market, old]
+            value = min(slow + most, max(slow - most, value))
+            stream["learned_n"] = stream["learned_n"] * keep + value * past_a[market, old]
+            stream["learned_a"] = stream["learned_a"] * keep + past_a[market, old]
+        if np.isnan(n[market]):
+            past_n[market, at] = 0.0
+            past_a[market, at] = 0.0
+            past_ok[market, at] = 0
+            scores[market] = np.nan
+            stream["residual"] = np.nan
+            continue
+        past_n[market, at] = n[market]
+        past_a[market, at] = a[market]
+        stream["n_sum"] += n[market]
+        stream["a_sum"] += a[market]
+        if at == 0:  # sums are made anew once a round, or rounding would pile up
+            total_n = 0.0
+            total_a = 0.0
+            for back in range(scale):
+                total_n += past_n[market, (at - back) % length]
+                total_a += past_a[market, (at - back) % length]
+            stream["n_sum"] = total_n
+            stream["a_sum"] = total_a
+        stream["windows"] += 1.0
+        weight = max(0.0, stream["a_sum"]) + measure.shrink
+        observed = (stream["n_sum"] + measure.shrink * slow) / weight
+        error2 = (observed - slow) * (observed - slow) * weight / measure.scale
+        stray = sqrt(spread2 * measure.scale / weight)
+        stream["residual"] = (observed - slow) / stray
+        surprise = normal_surprise(stream["residual"])
+        score = calibrate(stream["tail"], surprise)
+        scores[market] = score if stream["windows"] >= FIRST_WINDOWS else np.nan
+        stream["observed"] = observed * measure.unit
+        stream["expected"] = slow * measure.unit
+        stream["low"] = (slow - BAND * stray) * measure.unit
+        stream["high"] = (slow + BAND * stray) * measure.unit
+        normal = (learn[market] and score < UNUSUAL) or stream["windows"] < YOUNG_WINDOWS
+        stream["unusual"] = 0.0 if normal else stream["unusual"] + 1.0
+        if stream["unusual"] > RELEARN_WINDOWS:
+            normal = True
+        past_ok[market, at] = 1 if normal else 0
+        if normal:
+            stream["spread_n"] = stream["spread_n"] * keep + min(error2, WINSOR * WINSOR * spread2)
+            stream["spread_d"] = stream["spread_d"] * keep + 1.0
+        if learn[market] and score < LEARN_MAX:
+            learn_tail(stream["tail"], surprise, measure.scale)

@@ -1,0 +1,131 @@
+"""What makers did with their quotes: moved, traded away, or taken back for good; and how far out they place new ones."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from detector.model.records import pack
+from detector.wiring.build import build_pipeline
+from detector.wiring.config import of
+
+START_NS = 1_767_225_600_000_000_000
+MARKET = "BTC-PERP"
+LEVELS = 6  # a side
+SETTLED_S = 420
+
+
+class Market:
+    """Five makers of twelve quotes each who renew one quote a second, and what happens to them."""
+
+    def __init__(self) -> None:
+        self.messages: list[dict[str, Any]] = []
+        self.live: dict[tuple[int, int], str] = {}
+        self.made = 0
+        self.second = 0
+        self.hole = 0
+
+    def say(self, at_s: float, **fields: Any) -> None:
+        self.messages.append({"ts": START_NS + int(at_s * 1e9), "market": MARKET, **fields})
+
+    def quote(self, at_s: float, maker: int, level: int) -> None:
+        """Take the quote back, if it stands, and place it anew."""
+        side = "buy" if level < LEVELS else "sell"
+        away = 1 + level % LEVELS + self.hole
+        price = 10_000 - away if side == "buy" else 10_000 + away
+        if (maker, level) in self.live:
+            self.cancel(at_s, maker, level)
+        self.made += 1
+        self.live[maker, level] = f"o{self.made}"
+        fields = {"order_id": f"o{self.made}", "side": side, "price": price, "qty": 1, "account": f"m{maker}"}
+        self.say(at_s + 0.001, type="order", **fields)
+
+    def cancel(self, at_s: float, maker: int, level: int) -> None:
+        self.say(at_s, type="cancel", order_id=self.live.pop((maker, level)), account=f"m{maker}")
+
+    def fill(self, at_s: float, maker: int, level: int) -> None:
+        self.say(at_s, type="fill", order_id=self.live.pop((maker, level)), price=10_000, qty=1, taker_account="t")
+
+    def ordinary(self, seconds: int, levels: int = 2 * LEVELS) -> Market:
+        """Every maker renews one of its first `levels` quotes a second."""
+        for _ in range(seconds):
+            for maker in range(5):
+                self.quote(self.second + 0.1 * maker, maker, (self.second + maker) % levels)
+            self.say(self.second + 0.9, type="mark", price=10_000)
+            self.second += 1
+        return self
+
+    def column(self, name: str) -> float:
+        """Of the last whole window."""
+        self.say(self.second + 2.0, type="mark", price=10_000)
+        engine = build_pipeline(of({}), pseudonym_key=b"k" * 32, format_name="native", keep_scored=True)
+        self.messages.sort(key=lambda message: message["ts"])
+        values = [json.dumps(message).encode() for message in self.messages]
+        scored = engine.step([pack("t", 0, values, range(len(values)))]).scored
+        by_close = {one.windows.close_ns: one.windows for one in scored}
+        return float(by_close[START_NS + self.second * 10**9].column(name)[0])
+
+
+def test_a_quote_that_is_moved_is_not_pulled() -> None:
+    assert Market().ordinary(SETTLED_S).column("quotes_pulled") == pytest.approx(0.0, abs=0.01)
+
+
+def test_a_quote_that_traded_is_not_pulled_though_it_is_missing() -> None:
+    market = Market().ordinary(SETTLED_S)
+    for maker in range(5):
+        for level in (7, 8, 9):
+            market.fill(market.second, maker, level)
+    market.ordinary(3, levels=LEVELS)
+    assert market.column("quotes_missing") > 12.0
+    assert market.column("quotes_pulled") == pytest.approx(0.0, abs=0.02)
+
+
+def test_quotes_taken_back_and_not_replaced_are_pulled_and_their_share_is_told() -> None:
+    market = Market().ordinary(SETTLED_S)
+    for maker in range(5):
+        for level in (3, 4, 5):
+            market.cancel(market.second, maker, level)
+    market.second += 3
+    assert market.column("quotes_pulled") == pytest.approx(3 / 12, abs=0.03)
+
+
+def test_one_maker_that_leaves_weighs_what_its_quotes_weigh() -> None:
+    market = Market().ordinary(SETTLED_S)
+    for level in range(2 * LEVELS):
+        market.cancel(market.second, 0, level)
+    market.second += 3
+    assert market.column("quotes_pulled") == pytest.approx(1 / 5, abs=0.03)
+
+
+def test_who_has_all_quotes_again_has_pulled_none() -> None:
+    market = Market().ordinary(SETTLED_S)
+    for maker in range(5):
+        for level in (3, 4, 5):
+            market.cancel(market.second, maker, level)
+    market.second += 3
+    market.ordinary(15)
+    assert market.column("quotes_pulled") == pytest.approx(0.0, abs=0.02)
+
+
+def test_an_account_that_never_replaces_what_it_takes_back_is_no_measure() -> None:
+    market = Market()
+    for second in range(SETTLED_S):
+        market.ordinary(1)
+        if second % 7 == 0:  # eight orders that are taken back within five seconds, again and again
+            for level in range(100, 108):
+                market.quote(market.second + 0.01, 9, level)
+        if second % 7 == 5:
+            for level in range(100, 108):
+                market.cancel(market.second + 0.01, 9, level)
+    assert market.column("quotes_pulled") == pytest.approx(0.0, abs=0.03)
+
+
+def test_quotes_placed_behind_a_hole_are_further_out_than_usual() -> None:
+    usual = Market().ordinary(SETTLED_S)
+    assert usual.column("quotes_outward") / usual.column("quotes_placed") == pytest.approx(1.0, abs=0.5)
+    behind = Market().ordinary(SETTLED_S)
+    behind.hole = 30
+    behind.ordinary(5)
+    assert behind.column("quotes_outward") / behind.column("quotes_placed") > 5.0
