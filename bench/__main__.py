@@ -4,7 +4,7 @@ python -m bench [NAME [ARGUMENTS]...]    one bench, or all of them
 python -m bench --docs                   all of them, written to docs/performance.md
 
 live     the whole daemon on a real Kafka, against a loop that only counts (needs Java and Maven)
-latency  event to webhook in real time, with and without early looks (13 minutes; needs Java and Maven)
+latency  event to webhook in real time, with and without early looks (9 minutes; needs Java and Maven)
 windows  what a closed window costs above the fold, for 200 markets
 stages   where the engine's time goes, stage by stage
 replay   a file to alerts, stage by stage

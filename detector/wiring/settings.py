@@ -18,6 +18,8 @@ from detector.wiring.kafka_section import Kafka
 from detector.wiring.section import HostPort, Link, Name, Section, listed, one_of
 from detector.wiring.units import Duration, Size
 
+EARLY_NS_MIN = 10_000_000
+
 
 class Input(Section):
     """The language of the feed, and how far its clock is trusted."""
@@ -30,7 +32,7 @@ class Input(Section):
     early: Duration = Field(
         default=Duration.of("100ms"),
         description="Open windows are looked into this often in event time: a burst beyond doubt is told before its "
-        "window ends. 0s: never.",
+        "window ends. 0s: never; else at least 10ms.",
     )
     time_jump_max: Duration = Field(
         default=Duration.of("5s"),
@@ -41,6 +43,12 @@ class Input(Section):
     mapping: dict[str, Any] = Field(
         default={}, description='For format = "mapped": where in a message each field stands (docs/formats.md).'
     )
+
+    @model_validator(mode="after")
+    def _early_enough(self) -> Input:
+        if 0 < self.early.ns < EARLY_NS_MIN:
+            raise ValueError(f"early = {self.early}: 0s (never) or at least 10ms; each look costs some 50 us")
+        return self
 
 
 class Windows(Section):

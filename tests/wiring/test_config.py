@@ -154,6 +154,7 @@ def test_the_revision_changes_with_what_is_found_and_with_nothing_else() -> None
     assert of({"limits": {"staged_events_max": 10_000}}).config_rev == plain
     others = [
         of({"input": {"lateness": "1s"}}),
+        of({"input": {"early": "0s"}}),
         of({"budget": {"warning": 2.0}}),
         of({"incidents": {"venue": "other"}}),
         of({"detectors": {"joint": {"enabled": False}}}),
@@ -198,3 +199,9 @@ def test_whatever_a_file_holds_it_is_right_or_refused_in_sentences(tree: dict[st
         of(tree)
     except ConfigurationError as error:
         assert error.problems and all(problem.sentence for problem in error.problems)
+
+
+def test_a_look_every_few_milliseconds_is_refused_with_its_price() -> None:
+    with pytest.raises(ConfigurationError, match="at least 10ms"):
+        of({"input": {"early": "5ms"}})
+    assert of({"input": {"early": "0s"}}).settings.input.early.ns == 0
