@@ -11,6 +11,10 @@ replay   a file to alerts, stage by stage
 decode   the native format: the fast parser, the general one, json.loads
 guard    what CI runs: fails a change that makes an event a fifth dearer (not part of the page)
 scale    the engine from 10 to 1,000 markets, 10^3 to 10^6 accounts, 10^5 to 10^7 live orders (some minutes, 2 GB)
+snapshot the pause, the writing and the reading of a checkpoint: 1,000 markets, 10^6 open orders
+soak     a long synthetic log at replay speed: fails when memory or the cost of an event grows (not part of all)
+start    foreshock --help, getting ready with and without kept machine code (not part of all)
+memory   bytes a market, an account, an open order, and what a full engine really takes
 """
 
 from __future__ import annotations
@@ -20,8 +24,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-BENCHES = ("live", "latency", "stages", "windows", "replay", "decode", "scale")
-GUARD = "guard"
+BENCHES = ("live", "latency", "stages", "windows", "replay", "decode", "scale", "snapshot", "memory")
+ALONE = ("guard", "soak", "start")  # long, or not of the page
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
 HEAD = """# Performance
 
@@ -35,7 +39,8 @@ def main() -> None:
     words = sys.argv[1:]
     if words == ["--docs"]:
         DOCS.write_text("\n".join([HEAD, *(section(name) for name in BENCHES)]))
-    elif words and words[0] in (*BENCHES, GUARD):
+BENCHES = ("live", "latency", "stages", "windows", "replay", "decode", "scale", "snapshot", "memory")
+ALONE = ("guard", "soak", "start")  # long, or not of the page
         importlib.import_module(f"bench.{words[0]}").main(words[1:])
     elif words:
         sys.exit((__doc__ or "").strip())

@@ -2,6 +2,7 @@
 
 Its live orders stay as many as were asked for: each event is the cancel (or fill) of a random one, or the order that
 takes its place; one in twenty is a change of leverage. Order ids never come again. Each account trades in two markets.
+With `churn` = n, every n orders a new account comes and the oldest places no more.
 """
 
 from __future__ import annotations
@@ -20,19 +21,21 @@ EVENTS_S = 100_000  # of event time
 MID_TICKS, FAR_TICKS = 100_000, 400  # quotes lie this far from the mid at most, most of them near it
 
 LIVE = np.dtype([("order", "<u8"), ("account", "<u8"), ("price_ticks", "<i8"), ("market", "<i4"), ("side", "i1")])
-_ORDERED, _RANDOM, _PHASE, _HOLE, _FILLED = 0, 1, 2, 3, 4  # places in `now`
+_ORDERED, _RANDOM, _PHASE, _HOLE, _FILLED, _CHURN = 0, 1, 2, 3, 4, 5  # places in `now`
 
 
 class Synthetic:
     """`batch()` gives the next rows. markets may be raised while it runs: new ones appear."""
 
-    def __init__(self, markets: int, accounts: int, orders: int, *, events_s: int = EVENTS_S, seed: int = 1) -> None:
+    def __init__(
+        self, markets: int, accounts: int, orders: int, *, events_s: int = EVENTS_S, seed: int = 1, churn: int = 0
+    ) -> None:
         self.markets = markets
         self.accounts = accounts
         self.events_s = events_s
         self.made = 0
         self._live = np.zeros(orders, LIVE)
-        self._now = np.array([0, seed, 0, 0, 0], np.uint64)
+        self._now = np.array([0, seed, 0, 0, 0, churn or 1 << 62], np.uint64)
         self._names: tuple[str, ...] = ()
         self._at_ns = START_NS
 
@@ -66,8 +69,8 @@ def _mixed(number: Any) -> Any:
 def make(
     events: Any, live: Any, now: Any, markets: Any, accounts: Any, at_ns: Any, step_ns: Any, first_offset: Any
 ) -> Any:
-    """Fill `events` (EVENT, blank). now: uint64 (5), orders made, the random numbers' state, what the next row is,
-    the place in `live` it is about, and how many places are filled."""
+    """Fill `events` (EVENT, blank). now: uint64 (6), orders made, the random numbers' state, what the next row is,
+    the place in `live` it is about, how many places are filled, and orders until a new account comes."""
     for row in range(len(events)):
         event = events[row]
         event["event_ns"] = at_ns + row * step_ns
@@ -83,7 +86,7 @@ def make(
             now[_PHASE] = np.uint64(0)
             _order(event, live, now, dice, markets, accounts)
         elif chance < np.uint64(13):
-            account = (dice >> np.uint64(8)) % np.uint64(accounts)
+            account = _account(now, dice, accounts)
             event["kind"] = 4
             event["market"] = _home(account, dice, markets)
             event["account"] = _mixed(account + np.uint64(1))
@@ -108,6 +111,12 @@ def make(
 
 
 @kernel
+def _account(now: Any, dice: Any, accounts: Any) -> Any:
+    """One of those that trade now."""
+    return (dice >> np.uint64(8)) % np.uint64(accounts) + now[_ORDERED] // now[_CHURN]
+
+
+@kernel
 def _home(account: Any, dice: Any, markets: Any) -> Any:
     """One of the two markets that an account trades in."""
     return np.int32((account + ((dice >> np.uint64(60)) & np.uint64(1)) * np.uint64(7)) % np.uint64(markets))
@@ -118,7 +127,7 @@ def _order(event: Any, live: Any, now: Any, dice: Any, markets: Any, accounts: A
     """An order at the place that is free."""
     now[_ORDERED] += np.uint64(1)
     place = live[np.int64(now[_HOLE])]
-    account = (dice >> np.uint64(8)) % np.uint64(accounts)
+    account = _account(now, dice, accounts)
     second = _mixed(dice)
     far = min(second % np.uint64(FAR_TICKS), (second >> np.uint64(20)) % np.uint64(FAR_TICKS))
     side = 1 if second >> np.uint64(63) else -1

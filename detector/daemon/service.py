@@ -103,6 +103,7 @@ class Service:
         self._reading: asyncio.Task[Sequence[RecordBatch]] | None = None  # a poll that was begun during a step
         self._saved: tuple[Mapping[Partition, int], int] | None = None
         self._saving: asyncio.Task[None] | None = None
+        self._arena = snapshot.Arena()
         self._save_due = 0.0
         self._save_failures = 0
         self._committed = 0.0
@@ -178,6 +179,7 @@ class Service:
         self._known = dict(positions)
         self.telemetry.restarts.labels(found).inc()
         log.info("starting", state=found, partitions=len(positions))
+        self._arena.freeze(self.engine.state())  # takes the memory that later copies, between two steps, go into
         await self.delivery.start()
         self.delivery.wake()
         await self.source.start(positions)
@@ -289,7 +291,7 @@ class Service:
         self._save_due = time.monotonic() + self.settings.snapshot_every_s
         if self._saved == (positions, watermark_ns):
             return
-        state = await self._in_engine(lambda: snapshot.freeze(engine.state()))
+        state = await self._in_engine(lambda: self._arena.freeze(engine.state()))
         self._saving = asyncio.create_task(self._save(state, positions, watermark_ns), name="save")
         self._saving.add_done_callback(self._save_ended)
 
@@ -298,9 +300,10 @@ class Service:
         if not task.cancelled() and (error := task.exception()) is not None:
             self.delivery.failure = self.delivery.failure or _as_exception(error)
 
-    async def _save(self, state: State, positions: Mapping[Partition, int], watermark_ns: int) -> None:
+    async def _save(self, state: snapshot.Frozen, positions: Mapping[Partition, int], watermark_ns: int) -> None:
         about = {"config_rev": self.settings.config_rev}
         blob = await asyncio.to_thread(snapshot.encode, state, about=about)
+        await asyncio.to_thread(self._arena.reserve, len(state.body))
         urgent = self.ledger.urgent
         every = {**self._known, **positions}
         if not await self.ledger.checkpoint(blob, every, self.settings.config_rev):

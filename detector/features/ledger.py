@@ -90,6 +90,7 @@ def _named(tables: Any, account: Any, market: Any, event_ns: Any) -> Any:
         tables.participant_use,
         tables.first,
         tables.held,
+        tables.vain,
         account,
         market,
         event_ns,

@@ -144,6 +144,7 @@ class Tables(NamedTuple):
     participant_use: Any  # int64 (2)
     first: Any  # int32 (M)
     held: Any  # int64 (M)
+    vain: Any  # int64 (M): kernels/participants.py
     credits: Any  # CREDIT (M, CREDITS)
     samples: Any  # SAMPLE (R, M)
     makers: Any  # MAKER (M, K)
@@ -172,6 +173,7 @@ def make(limits: Limits, ring: int, width_ns: int) -> Tables:
         participant_use=np.array([0, -1], np.int64),
         first=np.full(markets, -1, np.int32),
         held=np.zeros(markets, np.int64),
+        vain=np.zeros(markets, np.int64),
         credits=np.zeros((markets, CREDITS), CREDIT),
         samples=np.zeros((ring, markets), SAMPLE),
         makers=blank_makers(markets, limits.makers_max),
@@ -214,6 +216,7 @@ def with_markets(tables: Tables, count: int) -> Tables:
         runs=widen(tables.runs, 0, 2 * size),
         first=widen(tables.first, 0, size, -1),
         held=widen(tables.held, 0, size),
+        vain=widen(tables.vain, 0, size),
         credits=widen(tables.credits, 0, size),
         samples=widen(tables.samples, 1, size),
         makers=np.concatenate((tables.makers, blank_makers(size - have, tables.makers.shape[1]))),

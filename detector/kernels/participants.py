@@ -40,6 +40,7 @@ PARTICIPANT = np.dtype(
     align=True,
 )
 
+VAIN_PART = 16  # of the quota: fewer forgotten than this were not worth the walk
 TABLE_FULL = -2  # the dense table or its slots must be grown, then the same call repeated
 
 
@@ -97,18 +98,33 @@ def _prune(slots: Any, participants: Any, use: Any, first: Any, held: Any, marke
 
 @kernel
 def participant_of(
-    slots: Any, participants: Any, use: Any, first: Any, held: Any, account: Any, market: Any, event_ns: Any, quota: Any
+    slots: Any,
+    participants: Any,
+    use: Any,
+    first: Any,
+    held: Any,
+    vain: Any,
+    account: Any,
+    market: Any,
+    event_ns: Any,
+    quota: Any,
 ) -> Any:
     """Index of the account in the market, made when new; MISSING when the quota is full of accounts with open orders.
 
     use: int64 (2): places handed out so far, head of the list of free places (-1 = none). first: int32 (M), head of
-    each market's list; held: int64 (M), how many it has. quota: participants_per_market_max.
+    each market's list; held: int64 (M), how many it has. quota: participants_per_market_max. vain: int64 (M), times that a
+    new account goes unnamed before idle ones are looked for again: a walk through all that found hardly any.
     """
     found = _find(slots, participants, account, market)
     if found >= 0:
         return found
     if held[market] >= quota:
+        if vain[market] > 0:
+            vain[market] -= 1
+            return np.int64(MISSING)
         _prune(slots, participants, use, first, held, market)
+        if held[market] > quota - quota // VAIN_PART:
+            vain[market] = quota // VAIN_PART
         if held[market] >= quota:
             return np.int64(MISSING)
     if use[1] >= 0:

@@ -11,7 +11,9 @@ from __future__ import annotations
 import hashlib
 import math
 import struct
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -53,13 +55,64 @@ class _Place(msgspec.Struct, frozen=True, array_like=True):
     start: int
 
 
-def freeze(state: State) -> State:
-    """The same tree with arrays of its own, so that another thread may encode it while the engine goes on."""
-    return {key: _copied(value) for key, value in state.items()}
+class Arena:
+    """Memory that frozen states lie in, one after the other, so that another thread may encode one while the engine
+    goes on. It is kept: to be given new memory takes several times as long as copying into old, and nothing is folded
+    meanwhile. What was frozen before is overwritten."""
+
+    def __init__(self) -> None:
+        self._bytes = np.empty(0, np.uint8)
+
+    def reserve(self, size: int) -> None:
+        """Have memory for a state that will soon be larger than `size` bytes, and touch it: outside of a turn."""
+        if size + size // 8 > len(self._bytes):
+            self._bytes = np.ones(size + size // 4, np.uint8)
+
+    def freeze(self, state: State) -> Frozen:
+        """A copy of the tree, its arrays laid out as `encode` writes them."""
+        size = sum(-(-array.nbytes // ALIGNMENT) * ALIGNMENT for array in _arrays(state))
+        if size > len(self._bytes):
+            self.reserve(size)
+        end = 0
+
+        def copied(value: Tree) -> Tree:
+            nonlocal end
+            if isinstance(value, dict):
+                return {key: copied(child) for key, child in value.items()}
+            if isinstance(value, list):
+                return [copied(child) for child in value]
+            if not isinstance(value, np.ndarray):
+                return value
+            start = -(-end // ALIGNMENT) * ALIGNMENT
+            self._bytes[end:start] = 0
+            end = start + value.nbytes
+            place = self._bytes[start:end]
+            if value.nbytes:
+                place[:] = np.ascontiguousarray(value).reshape(-1).view(np.uint8)
+            return place.view(value.dtype).reshape(value.shape) if value.nbytes else value.copy()
+
+        tree = {key: copied(value) for key, value in state.items()}
+        return Frozen(tree, self._bytes[:end])
 
 
-def encode(state: State, *, about: Mapping[str, str] | None = None, schema: int = SCHEMA) -> bytes:
-    """The tree as bytes. SnapshotError when it holds what cannot be saved: our own mistake, named by its path."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Frozen:
+    """A state that nobody writes to. body: uint8, its arrays one after the other."""
+
+    state: State
+    body: npt.NDArray[np.uint8]
+
+
+def _arrays(value: Tree) -> Iterator[npt.NDArray[np.generic]]:
+    if isinstance(value, np.ndarray):
+        yield value
+    elif isinstance(value, dict | list):
+        for child in value.values() if isinstance(value, dict) else value:
+            yield from _arrays(child)
+
+
+def encode(state: State | Frozen, *, about: Mapping[str, str] | None = None, schema: int = SCHEMA) -> bytes:
+    """The tree as bytes, the same whether it is frozen or not. SnapshotError when it holds what cannot be saved: our own mistake, named by its path."""
     arrays: list[npt.NDArray[np.generic]] = []
     end = 0
 
@@ -71,13 +124,13 @@ def encode(state: State, *, about: Mapping[str, str] | None = None, schema: int 
         found = _Place(_describe(array.dtype), list(array.shape), start)
         return msgspec.msgpack.Ext(_ARRAY, msgspec.msgpack.encode(found))
 
-    tree = _packed(state, "state", 0, place)
+    tree = _packed(state.state if isinstance(state, Frozen) else state, "state", 0, place)
     if end > BODY_BYTES_MAX:
         raise SnapshotError(f"the state's arrays are {end} bytes, more than {BODY_BYTES_MAX}")
     header = msgspec.msgpack.encode(Header(schema, end, dict(about or {}), tree))
     if len(header) > HEADER_BYTES_MAX:
         raise SnapshotError(f"the state without its arrays is {len(header)} bytes, more than {HEADER_BYTES_MAX}")
-    sealed = _LENGTH.pack(len(header)) + header + _compressed(arrays, end)
+    sealed = _LENGTH.pack(len(header)) + header + _compressed(_body(arrays, end, state))
     return MAGIC + hashlib.blake2b(sealed, digest_size=DIGEST_BYTES).digest() + sealed
 
 
@@ -122,28 +175,45 @@ def _opened(blob: bytes) -> tuple[Header, memoryview]:
     return header, sealed[_LENGTH.size + length :]
 
 
-def _compressed(arrays: list[npt.NDArray[np.generic]], size: int) -> bytes:
+def _compressed(body: npt.NDArray[np.uint8]) -> bytes:
     """Level 1: most tables are mostly empty, and an empty page need not be written to disk every five seconds."""
-    if size == 0:
+    if len(body) == 0:
         return b""
-    body = bytearray(size)
+    return zstandard.ZstdCompressor(level=1, write_content_size=True).compress(body.data)
+
+
+def _body(arrays: list[npt.NDArray[np.generic]], size: int, state: State | Frozen) -> npt.NDArray[np.uint8]:
+    """uint8 (size): the arrays' canonical bytes, each at its place; a frozen state's lie there already."""
+    if isinstance(state, Frozen) and sys.byteorder == "little" and all(map(_is_little, arrays)):
+        assert len(state.body) == size, f"a frozen state of {len(state.body)} bytes was to be {size}"
+        for array in arrays:
+            _blank_gaps(array)
+        return state.body
+    body = np.zeros(size, np.uint8)
     end = 0
     for array in arrays:
         start = -(-end // ALIGNMENT) * ALIGNMENT
         end = start + array.nbytes
-        body[start:end] = _canonical(array).tobytes()
-    return zstandard.ZstdCompressor(level=1, write_content_size=True).compress(body)
+        if array.nbytes:
+            place = body[start:end]
+            place[:] = _little(array).reshape(-1).view(np.uint8)
+            _blank_gaps(place.view(array.dtype))
+    return body
 
 
-def _canonical(array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
-    """Little-endian, and nothing between the fields: numpy leaves there what the memory held before."""
-    little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+def _is_little(array: npt.NDArray[np.generic]) -> bool:
+    return array.dtype == array.dtype.newbyteorder("<")
+
+
+def _little(array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+
+
+def _blank_gaps(array: npt.NDArray[np.generic]) -> None:
+    """Nothing between the fields: numpy leaves there what the memory held before."""
     gaps = _gaps(array.dtype)
-    if not gaps.any():
-        return little
-    raw = np.frombuffer(little.tobytes(), np.uint8).reshape(-1, len(gaps)).copy()
-    raw[:, gaps] = 0
-    return raw
+    if gaps.any() and array.size:
+        array.reshape(-1).view(np.uint8).reshape(-1, len(gaps))[:, gaps] = 0
 
 
 @lru_cache(maxsize=256)
@@ -165,16 +235,6 @@ def _cover(gaps: npt.NDArray[np.bool_], dtype: np.dtype[Any], start: int) -> Non
             _cover(gaps, base, start + index * base.itemsize)
     else:
         gaps[start : start + dtype.itemsize] = False
-
-
-def _copied(value: Tree) -> Tree:
-    if isinstance(value, np.ndarray):
-        return value.copy()
-    if isinstance(value, dict):
-        return {key: _copied(child) for key, child in value.items()}
-    if isinstance(value, list):
-        return [_copied(child) for child in value]
-    return value
 
 
 def _packed(value: object, path: str, depth: int, place: Callable[[npt.NDArray[np.generic]], Any]) -> Any:
@@ -241,8 +301,7 @@ def _array(place: _Place, body: bytes) -> npt.NDArray[np.generic]:
         raise SnapshotError(f"an array of shape {place.shape} reaches past the end of the body")
     if count * dtype.itemsize == 0:
         return np.zeros(place.shape, dtype)
-    own = bytearray(body[place.start : place.start + count * dtype.itemsize])
-    return np.frombuffer(own, dtype, count).reshape(place.shape)
+    return np.frombuffer(body, dtype, count, place.start).reshape(place.shape).copy()
 
 
 def _check_dtype(dtype: np.dtype[Any], path: str) -> None:

@@ -159,6 +159,21 @@ def test_tables_at_their_limits_refuse_count_and_live_on() -> None:
     assert int(books.tables.held[0]) == 50
 
 
+def test_a_vain_search_for_idle_accounts_is_not_repeated_for_each_new_one() -> None:
+    """32 accounts with an order each, then strangers: two go unnamed before the one that has become idle gives way."""
+    story = Story(0, 2)
+    for number in range(1, 33):
+        story.row(Kind.ORDER, order=number, side=1, price="100", qty="1", account=number)
+    story.row(Kind.LEVERAGE, account=100, leverage=5.0)
+    story.row(Kind.CANCEL, order=1, account=1, flags=16)
+    for stranger in (101, 102, 103):
+        story.row(Kind.LEVERAGE, account=stranger, leverage=5.0)
+    books = shard(Limits(participants_per_market_max=32))
+    events = story.events()
+    books.fold(events, 0, len(events), ("M",), START_NS // 10**9)
+    assert (events["participant"][[32, 34, 35, 36]] >= 0).tolist() == [False, False, False, True]
+
+
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 10**6), count=st.integers(1, 300))
 def test_what_an_account_has_resting_is_the_sum_of_its_orders(seed: int, count: int) -> None:

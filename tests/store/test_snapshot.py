@@ -17,7 +17,7 @@ from hypothesis.extra import numpy as hnp
 from detector.model.events import EVENT, empty_events
 from detector.model.state import State
 from detector.store import snapshot
-from detector.store.snapshot import SnapshotError, decode, encode, freeze, inspect
+from detector.store.snapshot import Arena, SnapshotError, decode, encode, inspect
 
 arrays = hnp.arrays(
     dtype=st.sampled_from(["?", "i1", "<i4", "<i8", "u1", "<u8", "<f4", "<f8", ">i4", "S5", "U3"]).map(np.dtype),
@@ -82,7 +82,7 @@ def test_what_memory_held_between_the_fields_is_neither_saved_nor_changes_the_by
         dirty[name] = 0
     for name in EVENT.names or ():
         dirty["row"][name] = 0
-    assert encode({"table": dirty}) == encode({"table": clean}) == encode(freeze({"table": dirty}))
+    assert encode({"table": dirty}) == encode({"table": clean}) == encode(Arena().freeze({"table": dirty}))
 
 
 def test_a_view_with_strides_is_saved_by_its_values() -> None:
@@ -179,9 +179,19 @@ def test_numpy_scalars_are_saved_as_the_numbers_they_are() -> None:
 
 def test_a_frozen_tree_does_not_see_later_changes() -> None:
     state = example_state()
-    kept: dict[str, Any] = freeze(state)
+    before = encode(state)
+    kept = Arena().freeze(state)
     state["rows"][0] = -1.0
-    assert kept["rows"][0] == 0.0
+    assert encode(kept) == before != encode(state)
+
+
+@given(st.lists(trees, min_size=1, max_size=4))
+@settings(max_examples=100, deadline=None)
+def test_one_arena_after_the_other_state_gives_the_bytes_of_the_tree_itself(states: list[State]) -> None:
+    """Whatever lay there before, and however much smaller it was."""
+    arena = Arena()
+    for state in states:
+        assert encode(arena.freeze(state)) == encode(state)
 
 
 def test_a_header_can_be_read_alone() -> None:
