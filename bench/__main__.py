@@ -39,8 +39,7 @@ def main() -> None:
     words = sys.argv[1:]
     if words == ["--docs"]:
         DOCS.write_text("\n".join([HEAD, *(section(name) for name in BENCHES)]))
-BENCHES = ("live", "latency", "stages", "windows", "replay", "decode", "scale", "snapshot", "memory")
-ALONE = ("guard", "soak", "start")  # long, or not of the page
+    elif words and words[0] in (*BENCHES, *ALONE):
         importlib.import_module(f"bench.{words[0]}").main(words[1:])
     elif words:
         sys.exit((__doc__ or "").strip())

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import sys
 import tempfile
 import time
@@ -94,7 +95,7 @@ async def measure(pipeline: Pipeline, exchange: Synthetic, rounds: int, folder: 
         twin = fresh()
         twin.restore(decoded)
         marks.append(time.perf_counter())
-        spans = [after - before for before, after in zip(marks, marks[1:], strict=False)]
+        spans = [after - before for before, after in itertools.pairwise(marks)]
         assert np.array_equal(twin.shard.tables.order_use, pipeline.shard.tables.order_use)
         written = [*spans[:3], sum(spans[:3]), *spans[3:], len(blob) / 2**20]
         for name, value in zip(names, written, strict=True):

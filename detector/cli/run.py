@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 import structlog
 import typer
@@ -15,7 +14,7 @@ from detector.page.server import Server, ServerSettings
 from detector.store.rows import StoreError
 from detector.wiring.assembly import build_service
 from detector.wiring.config import Configuration, load, secret
-from detector.wiring.warm import warm
+from detector.wiring.ready import ready
 
 app = command_line()
 log = structlog.get_logger()
@@ -33,10 +32,9 @@ def run(
     config = load(path)
     form = config.settings.log.format
     logs.configure(config.settings.log.level, json=None if form == "auto" else form == "json")
-    begin = time.monotonic()
-    log.info("getting ready: a minute the first time, while the loops are compiled", config_rev=config.config_rev)
-    warm(config)
-    log.info("ready to read", after_s=round(time.monotonic() - begin, 1))
+    log.info("getting ready: half a minute the first time, while the loops are compiled", config_rev=config.config_rev)
+    took_s = ready(config, lambda line: log.info("compiling", told=line))
+    log.info("ready to read", after_s=round(took_s, 1))
     try:
         code = asyncio.run(serve(config))
     except StoreError as error:

@@ -16,6 +16,7 @@ from detector.kernels.code import keep_code_in
 P = ParamSpec("P")
 R = TypeVar("R")
 
+_DISPATCHERS: list[Any] = []  # of every kernel
 COMPILED = os.environ.get("FORESHOCK_KERNELS", "compiled") != "python"
 
 
@@ -42,7 +43,13 @@ def _compiled(function: Callable[P, R], *, inline: bool) -> Callable[P, R]:
     keep_code_in(compiler, function.__module__)
     options = {"forceinline": True} if inline else {}
     compiled = compiler.njit(cache=True, nogil=True, error_model="numpy", _nrt=False, **options)(function)
+    _DISPATCHERS.append(compiled)
     return cast(Callable[P, R], compiled)
+
+
+def made() -> tuple[int, int]:
+    """(kernels whose machine code is there, all kernels known so far)."""
+    return sum(bool(dispatcher.signatures) for dispatcher in _DISPATCHERS), len(_DISPATCHERS)
 
 
 def plain(function: Callable[P, R]) -> Callable[P, R]:

@@ -21,17 +21,30 @@ def keep_code_in(numba: Any, module: str) -> None:
     not notice that a kernel from another file has changed, and would go on with the old code."""
     if "NUMBA_CACHE_DIR" in os.environ:
         return
+    folder = _folder(numba.__version__, module)
+    if not folder.exists():
+        _forget_old(folder.parent, module)
+    numba.config.CACHE_DIR = str(folder)
+
+
+def is_kept(module: str) -> bool:
+    """Whether some machine code of this version of a module is on disk."""
+    from importlib.metadata import version
+
+    told = os.environ.get("NUMBA_CACHE_DIR")
+    folder = Path(told) if told else _folder(version("numba"), module)
+    return any(folder.rglob(f"{module.rpartition('.')[2]}.*.nbi"))
+
+
+def _folder(numba_version: str, module: str) -> Path:
     package = Path(__file__).resolve().parent.parent
     caches = package / "__pycache__" / "kernels"
     if not os.access(package, os.W_OK):
         caches = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "foreshock" / "kernels"
-    digest = blake2b(numba.__version__.encode(), digest_size=8)
+    digest = blake2b(numba_version.encode(), digest_size=8)
     for path in sorted(_sources(package.parent, module)):
         digest.update(path.read_bytes())
-    folder = caches / f"{module}-{digest.hexdigest()}"
-    if not folder.exists():
-        _forget_old(caches, module)
-    numba.config.CACHE_DIR = str(folder)
+    return caches / f"{module}-{digest.hexdigest()}"
 
 
 @cache

@@ -112,7 +112,7 @@ def participant_of(
     """Index of the account in the market, made when new; MISSING when the quota is full of accounts with open orders.
 
     use: int64 (2): places handed out so far, head of the list of free places (-1 = none). first: int32 (M), head of
-    each market's list; held: int64 (M), how many it has. quota: participants_per_market_max. vain: int64 (M), times that a
+    each market's list; held: int64 (M), how many it has. quota: participants_per_market_max. vain: int64 (M), times a
     new account goes unnamed before idle ones are looked for again: a walk through all that found hardly any.
     """
     found = _find(slots, participants, account, market)

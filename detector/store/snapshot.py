@@ -112,7 +112,10 @@ def _arrays(value: Tree) -> Iterator[npt.NDArray[np.generic]]:
 
 
 def encode(state: State | Frozen, *, about: Mapping[str, str] | None = None, schema: int = SCHEMA) -> bytes:
-    """The tree as bytes, the same whether it is frozen or not. SnapshotError when it holds what cannot be saved: our own mistake, named by its path."""
+    """The tree as bytes, the same whether it is frozen or not.
+
+    SnapshotError when it holds what cannot be saved: our own mistake, named by its path.
+    """
     arrays: list[npt.NDArray[np.generic]] = []
     end = 0
 

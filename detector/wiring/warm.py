@@ -10,8 +10,11 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 
+import numpy as np
+
 from detector.anomaly.second_opinion import load
 from detector.features.tables import Need, grown
+from detector.model.events import EventBatch, empty_events
 from detector.model.records import pack
 from detector.wiring.build import build_format, build_pipeline
 from detector.wiring.config import Configuration
@@ -21,15 +24,32 @@ SECONDS = 70  # past the first scored minute
 KEY = b"nobody is told of these accounts"
 
 
+def warm_parser(config: Configuration) -> None:
+    """The native format's loops alone."""
+    build_format(config, "native", (1, 2)).decode(pack("warm", 0, _messages(), range(len(_messages()))))
+
+
+def warm_engine(config: Configuration) -> None:
+    """The engine's loops alone, on rows that no parser made."""
+    pipeline = build_pipeline(config, pseudonym_key=KEY, format_name="native")
+    events = empty_events(11 * SECONDS)
+    events["event_ns"] = START_NS + np.arange(len(events)) // 11 * 1_000_000_000
+    events["offset"] = np.arange(len(events))
+    events["kind"] = 1 + np.arange(len(events)) % 11
+    for name in ("order", "account", "price_ticks", "qty_lots", "side"):
+        events[name] = 1
+    rows = EventBatch("warm", 0, 0, len(events), ("WARM",), events, records=len(events))
+    pipeline.take([(pipeline.decoder.state(), rows)])
+    pipeline.finish()
+
+
 def warm(config: Configuration) -> None:
     """Returns when nothing is left to compile: the configured format's loops, and the engine's."""
     build_format(config, config.settings.input.format, (1, 2)).decode(pack("warm", 0, [b"{}", b"[]"], [0, 1]))
     if config.settings.incidents.second_opinion:
         load()
     pipeline = build_pipeline(config, pseudonym_key=KEY, format_name="native")
-    messages = [json.dumps(event).encode() for event in _events()]
-    # one array, so that the parser of unusual messages is run, too
-    messages.append(b"[" + messages[-1] + b"]")
+    messages = _messages()
     half = len(messages) // 2
     pipeline.step([pack("warm", 0, messages[:half], range(half))])
     rest = pack("warm", 0, messages[half:], range(half, len(messages)))
@@ -42,6 +62,12 @@ def warm(config: Configuration) -> None:
     for need in (Need.LEVELS, Need.PARTICIPANTS):  # or the first table that grows would wait for the compiler
         twin.shard.tables.need[0] = need
         twin.shard.tables = grown(twin.shard.tables)
+
+
+def _messages() -> list[bytes]:
+    messages = [json.dumps(event).encode() for event in _events()]
+    # one array, so that the parser of unusual messages is run, too
+    return [*messages, b"[" + messages[-1] + b"]"]
 
 
 def _events() -> Iterator[dict[str, object]]:
