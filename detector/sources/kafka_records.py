@@ -13,6 +13,7 @@ from collections.abc import Callable, Generator, Iterator
 from typing import Any, Literal
 
 import aiokafka  # type: ignore[import-untyped]
+import aiokafka.conn as connection  # type: ignore[import-untyped]
 import aiokafka.consumer.fetcher as fetcher  # type: ignore[import-untyped]
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +33,7 @@ from detector.sources.kafka_settings import KafkaSettings
 from detector.sources.positions import Notice, NoticeKind
 
 AIOKAFKA_VERSION = "0.14.0"  # the one whose private shape was read
+READER_BYTES = 8 << 20  # of an answer that a connection buffers before it stops its socket; twice that at most
 TABLE_ROWS = 512  # headers of record batches that are looked at together
 
 _TRANSACTIONAL, _CONTROL = 0x10, 0x20
@@ -88,6 +90,9 @@ def install() -> str:
         return "aiokafka's fetcher makes its records elsewhere"
     fetcher.MemoryRecords = KeptRecords
     fetcher.PartitionRecords = ChunkRecords
+    if "READER_LIMIT" in connection.AIOKafkaConnection.connect.__code__.co_names:
+        # its own 64 KiB stop and start the socket a dozen times for each answer of a megabyte
+        connection.READER_LIMIT = READER_BYTES
     return ""
 
 

@@ -7,6 +7,7 @@ import itertools
 import struct
 from typing import Any
 
+import aiokafka.conn as connection
 import aiokafka.consumer.fetcher as fetcher
 import cramjam
 import numpy as np
@@ -25,7 +26,7 @@ from detector.model.records import PADDING
 from detector.sources import kafka_records
 from detector.sources.kafka_chunks import Chunk, Corrupt, Reading
 from detector.sources.kafka_inflate import CODECS, GZIP, LZ4, SNAPPY, ZSTD, NotInflated, inflate
-from detector.sources.kafka_records import ChunkRecords, KeptRecords, choose, install, self_check
+from detector.sources.kafka_records import READER_BYTES, ChunkRecords, KeptRecords, choose, install, self_check
 from detector.sources.kafka_settings import KafkaSettings
 from detector.sources.positions import NoticeKind
 
@@ -84,6 +85,17 @@ def test_another_aiokafka_is_not_touched(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.undo()
     monkeypatch.setattr(fetcher, "PartitionRecords", object)
     assert "other arguments" in install()
+
+
+def test_a_connection_buffers_a_whole_answer_where_aiokafka_asks_for_that_and_only_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert connection.READER_LIMIT == READER_BYTES, "set by install, at the top"
+    monkeypatch.setattr(fetcher, "PartitionRecords", ChunkRecords.__base__)
+    monkeypatch.setattr(fetcher, "MemoryRecords", KeptRecords.__base__)
+    monkeypatch.setattr(connection, "READER_LIMIT", 5)
+    monkeypatch.setattr(connection.AIOKafkaConnection, "connect", lambda self: None)
+    assert install() == "" and connection.READER_LIMIT == 5
 
 
 def test_an_aiokafka_that_does_not_fit_is_read_the_plain_way_and_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
