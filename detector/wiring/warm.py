@@ -21,6 +21,7 @@ from detector.wiring.config import Configuration
 
 START_NS = 1_767_225_600_000_000_000
 SECONDS = 70  # past the first scored minute
+DEPTH = 1_000
 KEY = b"nobody is told of these accounts"
 
 
@@ -67,7 +68,8 @@ def warm(config: Configuration) -> None:
 def _messages() -> list[bytes]:
     messages = [json.dumps(event).encode() for event in _events()]
     # one array, so that the parser of unusual messages is run, too
-    return [*messages, b"[" + messages[-1] + b"]"]
+    deep = b"[" * DEPTH + b"]" * DEPTH  # how deep is asked of few messages, by a loop of its own
+    return [*messages, b"[" + messages[-1] + b"]", deep]
 
 
 def _events() -> Iterator[dict[str, object]]:
