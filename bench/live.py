@@ -40,7 +40,7 @@ from detector.formats.native_write import write
 from detector.model.events import EventColumn
 from detector.sources.kafka_settings import ReaderName
 from replay.exchange import Exchange
-from replay.feed import arrivals
+from replay.feed import arrivals, partition_of
 from replay.produce import Compression, create_topic, produce
 from tools.kafka import BOOTSTRAP_VARIABLE, Broker
 from tools.kafka_jars import find_java, resolve
@@ -237,7 +237,7 @@ def messages(events: int, orders: int) -> Iterator[bytes]:
             left -= 1
             yield message
         if number == 0:
-            deep = resting(chunk, len(exchange.markets), orders)
+            deep = resting(chunk, homes(exchange.markets), orders)
             for begin in range(0, orders, SLICE):
                 yield from texts(deep[begin : begin + SLICE], exchange.markets)
 
@@ -248,6 +248,14 @@ def texts(events: EventColumn, markets: tuple[str, ...]) -> Iterator[bytes]:
     memory = payload.tobytes()
     for begin, end in bounds.tolist():
         yield memory[begin:end]
+
+
+def homes(markets: Sequence[str]) -> list[list[int]]:
+    """The markets that live in each partition; none is empty."""
+    found: list[list[int]] = [[] for _ in range(PARTITIONS)]
+    for index, name in enumerate(markets):
+        found[partition_of(name, PARTITIONS)].append(index)
+    return found
 
 
 def home(message: bytes) -> int:
