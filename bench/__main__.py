@@ -1,7 +1,7 @@
 """How fast it is.
 
 python -m bench [NAME [ARGUMENTS]...]    one bench, or all of them
-python -m bench --docs                   all of them, written to docs/performance.md
+python -m bench --docs [NAME]...         all of them, or these, written to docs/performance.md; other parts stay
 
 live     the whole daemon on a real Kafka, against a loop that only counts (needs Java and Maven)
 latency  event to webhook in real time, with and without early looks (9 minutes; needs Java and Maven)
@@ -14,6 +14,8 @@ scale    the engine from 10 to 1,000 markets, 10^3 to 10^6 accounts, 10^5 to 10^
 snapshot the pause, the writing and the reading of a checkpoint: 1,000 markets, 10^6 open orders
 soak     a long synthetic log at replay speed: fails when memory or the cost of an event grows (not part of all)
 start    foreshock --help, getting ready with and without kept machine code (not part of all)
+beside   Quix Streams, bytewax, River, PyOD, bare clients and Java beside us (ten minutes, not part of all; installs
+         the peers into .run/peers-venv; `--docs beside` puts it on the page)
 memory   bytes a market, an account, an open order, and what a full engine really takes
 """
 
@@ -26,6 +28,7 @@ from pathlib import Path
 
 BENCHES = ("live", "latency", "stages", "windows", "replay", "decode", "scale", "snapshot", "memory")
 ALONE = ("guard", "soak", "start")  # long, or not of the page
+ASKED = ("beside",)  # long; on the page once they were asked for
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
 HEAD = """# Performance
 
@@ -37,9 +40,9 @@ measured in one run on one machine: compare its ratios, not the numbers of two t
 def main() -> None:
     """See the module's docstring."""
     words = sys.argv[1:]
-    if words == ["--docs"]:
-        DOCS.write_text("\n".join([HEAD, *(section(name) for name in BENCHES)]))
-    elif words and words[0] in (*BENCHES, *ALONE):
+    if words[:1] == ["--docs"] and {*words[1:]} <= {*BENCHES, *ASKED}:
+        DOCS.write_text(page(DOCS.read_text(), {name: section(name) for name in words[1:] or BENCHES}))
+    elif words and words[0] in (*BENCHES, *ALONE, *ASKED):
         importlib.import_module(f"bench.{words[0]}").main(words[1:])
     elif words:
         sys.exit((__doc__ or "").strip())
@@ -47,6 +50,12 @@ def main() -> None:
         for name in BENCHES:
             print(f"--- {name}", flush=True)
             subprocess.run((sys.executable, "-m", f"bench.{name}"), check=True)
+
+
+def page(before: str, fresh: dict[str, str]) -> str:
+    """The page with the parts in `fresh` new; what else it had of our benches stays."""
+    parts = {part.partition(":")[0]: f"## {part}" for part in f"\n{before}".split("\n## ")[1:]} | fresh
+    return "\n".join([HEAD, *(parts[name].rstrip("\n") + "\n" for name in (*BENCHES, *ASKED) if name in parts)])
 
 
 def section(name: str) -> str:

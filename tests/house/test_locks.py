@@ -19,6 +19,7 @@ LOCKS = {
     "requirements.lock": PROJECT["project"]["dependencies"],
     "requirements-dev.lock": [*PROJECT["project"]["dependencies"], *GROUPS["dev"], *GROUPS["build"]],
     "tools/uv.lock": GROUPS["tools"],
+    "bench/peers.lock": GROUPS["peers"],
 }
 ENVIRONMENT = {"python_full_version": "3.11.7", "python_version": "3.11", "sys_platform": "linux", "extra": ""}
 
@@ -65,6 +66,12 @@ def test_what_runs_is_what_was_tested() -> None:
     tested = _locked("requirements-dev.lock")
     for name, version in _locked("requirements.lock").items():
         assert tested[name] == version, f"{name}: {version} would run, {tested[name]} was tested"
+
+
+def test_the_peers_of_the_benchmark_use_the_same_river_and_are_nowhere_else() -> None:
+    tested, peers = _locked("requirements-dev.lock"), _locked("bench/peers.lock")
+    assert {name: peers[name] for name in ("numpy", "river")} == {name: tested[name] for name in ("numpy", "river")}
+    assert not {"bytewax", "confluent-kafka", "quixstreams"} & {*tested, *_locked("requirements.lock")}
 
 
 def test_the_build_resolves_nothing() -> None:
