@@ -1,16 +1,17 @@
 """What a closed window costs above the fold: reading the features, each detector, and what stands beside an alert.
 
-    python -m bench windows [--markets 200] [--windows 600]
+    python -m bench windows [--markets 200] [--windows 600] [--steady 4200]
 
-A synthetic exchange of quiet markets (one event each 2 s, so that folding is little), warmed by 300 windows: young, so
-incidents are open most of the time. CPU time of one thread, microseconds a window over all markets; "all" is what a
-second of market time costs.
+A synthetic exchange of quiet markets (one event each 2 s, so that folding is little). Two columns: young markets,
+warmed by 300 windows, where incidents are open most of the time; and steady ones, warmed by `--steady` windows (more
+than an hour; 0 = not measured), where few are. CPU time of one thread, microseconds a window over all markets; "all" is
+what a second of market time costs, and the last row is one market's part of it.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from bench.machine import machine
 from bench.stages import watch
@@ -22,6 +23,7 @@ from replay.laboratory_run import KEY, batches_of
 from replay.scenario import MarketSpec, Scenario
 
 WARM_WINDOWS = 300
+STEADY_WINDOWS = 4200  # everything learns by then, and the first, doubtful hour is over
 
 
 def main(arguments: Sequence[str] = ()) -> None:
@@ -29,20 +31,27 @@ def main(arguments: Sequence[str] = ()) -> None:
     parser = argparse.ArgumentParser(prog="bench.windows")
     parser.add_argument("--markets", type=int, default=200, help="(default: %(default)s)")
     parser.add_argument("--windows", type=int, default=600, help="(default: %(default)s)")
+    parser.add_argument("--steady", type=int, default=STEADY_WINDOWS, help="(default: %(default)s)")
     chosen = parser.parse_args(arguments)
     warm(of({}))
-    told = measure(chosen.markets, chosen.windows)
+    ages = {"young": WARM_WINDOWS, "everything, steady": chosen.steady}
+    columns = {name: measure(chosen.markets, chosen.windows, age) for name, age in ages.items() if age > 0}
     print(machine("numba", "numpy"))
-    print(f"\n{chosen.markets} synthetic markets, {chosen.windows} windows of 1 s\n")
-    print("| stage | us a window |\n|---|---:|")
-    for stage, seconds in told.items():
-        print(f"| {stage} | {seconds / chosen.windows * 1e6:.1f} |")
+    print(f"\n{chosen.markets} synthetic markets, {chosen.windows} windows of 1 s; us of CPU a window\n")
+    print(f"| stage | {' | '.join(columns)} |\n|---|{'---:|' * len(columns)}")
+    for stage in columns["young"]:
+        print(f"| {stage} | {_cells(columns, stage, chosen.windows)} |")
+    print(f"| one market's part of all | {_cells(columns, 'all', chosen.windows * chosen.markets)} |")
 
 
-def measure(markets: int, windows: int) -> dict[str, float]:
+def _cells(columns: Mapping[str, Mapping[str, float]], stage: str, parts: int) -> str:
+    return " | ".join(f"{told.get(stage, 0.0) / parts * 1e6:.1f}" for told in columns.values())
+
+
+def measure(markets: int, windows: int, warm_windows: int = WARM_WINDOWS) -> dict[str, float]:
     """Seconds of CPU a stage; a stage that is part of another is told after it."""
     specs = tuple(MarketSpec(f"M{i:03d}-PERP", 100.0, 0.5, makers=4) for i in range(markets))
-    exchange = Exchange(Scenario("windows", specs, float(WARM_WINDOWS + windows)), 1)
+    exchange = Exchange(Scenario("windows", specs, float(warm_windows + windows)), 1)
     pipeline = build_pipeline(of({}), pseudonym_key=KEY)
     told: dict[str, float] = {}
     watch(pipeline, "_close", "all", told)
@@ -56,7 +65,7 @@ def measure(markets: int, windows: int) -> dict[str, float]:
     watch(pipeline.correlator, "step", "- the correlator", told)
     warmed = False
     for batch in batches_of(exchange):  # a minute of event time each
-        if not warmed and pipeline.watermark_ns >= exchange.scenario.start_ns + WARM_WINDOWS * 1_000_000_000:
+        if not warmed and pipeline.watermark_ns >= exchange.scenario.start_ns + warm_windows * 1_000_000_000:
             warmed = True
             told.update(dict.fromkeys(told, 0.0))
         pipeline.take([({}, batch)])

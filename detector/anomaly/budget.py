@@ -7,10 +7,13 @@ exceeds with probability r / 1008.
 
 from __future__ import annotations
 
+from math import exp, expm1
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from detector.kernels import kernel
 
 BLOCK_WINDOWS = 600
 BLOCKS_PER_WEEK = 1008.0
@@ -34,43 +37,58 @@ def blank_peaks(markets: int, median: float, upper: float) -> Any:
     return peaks
 
 
-def _gumbel(peaks: Any) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    spread = np.maximum(SPREAD_MIN, (peaks["upper"] - peaks["median"]) / _SPREAD_DIVISOR)
-    return peaks["median"] - _MEDIAN_OFFSET * spread, spread
-
-
-def levels(peaks: Any, budgets: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """float64 (len(budgets), M): the scores that are exceeded `budgets` times per market-week in normal times."""
-    place, spread = _gumbel(peaks)
+def spreads_above(budgets: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """float64 (len(budgets)): how many spreads above a Gumbel's place lies what is exceeded `budgets` times a week."""
     chance = np.clip(budgets / BLOCKS_PER_WEEK, 1e-12, 0.999)
-    return place + spread * -np.log(-np.log1p(-chance))[:, None]
+    above: npt.NDArray[np.float64] = -np.log(-np.log1p(-chance))
+    return above
 
 
-def every_s(peaks: Any, scores: npt.NDArray[np.float64], width_s: float) -> npt.NDArray[np.float64]:
-    """float64 (M): seconds of market time between two ten minutes whose peak is at least `scores`, in normal times."""
-    place, spread = _gumbel(peaks)
-    with np.errstate(over="ignore", invalid="ignore"):
-        chance = -np.expm1(-np.exp(-(scores - place) / spread))
-    return BLOCK_WINDOWS * width_s / np.maximum(chance, 1e-15)
+@kernel
+def settle(
+    peaks: Any, above: Any, values: Any, age: Any, young: Any, margin: Any, learn: Any, width_s: Any, needed: Any,
+    every: Any,
+) -> Any:  # fmt: skip
+    """One window over all markets: what is needed to tell, how rare the score is, and then what it teaches.
+
+    peaks PEAKS (M); above float64 (B), from `spreads_above`; values float64 (M), NaN = cannot say; age float64 (M):
+    below `young` windows up to `margin` more is needed. learn bool (M). Written: needed float64 (B, M), scores exceeded
+    `budgets` times per market-week in normal times; every float64 (M), seconds of market time between two ten minutes
+    whose peak is at least `values`.
+    """
+    last = len(above) - 1
+    for m in range(len(values)):
+        peak = peaks[m]
+        spread = max(SPREAD_MIN, (peak["upper"] - peak["median"]) / _SPREAD_DIVISOR)
+        place = peak["median"] - _MEDIAN_OFFSET * spread
+        more = margin * min(1.0, max(0.0, 1.0 - age[m] / young))
+        for b in range(len(above)):
+            needed[b, m] = place + spread * above[b] + more
+        every[m] = np.nan
+        if np.isnan(values[m]):
+            continue
+        # far below the place it is certain, and exp would overflow
+        chance = -expm1(-exp(min(-(values[m] - place) / spread, 700.0)))
+        every[m] = BLOCK_WINDOWS * width_s / max(chance, 1e-15)
+        if learn[m] and values[m] < needed[last, m]:
+            learn_peak(peak, values[m])
 
 
-def learn_peaks(peaks: Any, scores: npt.NDArray[np.float64], learn: npt.NDArray[np.bool_]) -> None:
-    """One more window: where a market may learn, its score counts towards the largest of the running ten minutes."""
-    said = learn & ~np.isnan(scores)
-    peaks["peak"] = np.where(said, np.maximum(peaks["peak"], scores), peaks["peak"])
-    peaks["windows"] += said
-    due = peaks["windows"] >= BLOCK_WINDOWS
-    if not due.any():
+@kernel
+def learn_peak(peak: Any, score: Any) -> Any:
+    """One more window of one market: its score counts towards the largest of the running ten minutes."""
+    peak["peak"] = max(peak["peak"], score)
+    peak["windows"] += 1.0
+    if peak["windows"] < BLOCK_WINDOWS:
         return
-    full = peaks[due]
-    spread = np.maximum(SPREAD_MIN, (full["upper"] - full["median"]) / _SPREAD_DIVISOR)
-    gain = spread / (PRIOR_BLOCKS + full["blocks"])
-    peak = full["peak"]
-    median = full["median"] + gain / _DENSITY_50 * (0.5 - (peak < full["median"]))
-    upper = full["upper"] + gain / _DENSITY_80 * (0.8 - (peak < full["upper"]))
-    full["median"] = median
-    full["upper"] = np.maximum(upper, median + SPREAD_MIN * _SPREAD_DIVISOR * 0.5)
-    full["blocks"] = np.minimum(full["blocks"] + 1.0, MEMORY_BLOCKS)
-    full["peak"] = 0.0
-    full["windows"] = 0.0
-    peaks[due] = full
+    spread = max(SPREAD_MIN, (peak["upper"] - peak["median"]) / _SPREAD_DIVISOR)
+    gain = spread / (PRIOR_BLOCKS + peak["blocks"])
+    below_median = 1.0 if peak["peak"] < peak["median"] else 0.0
+    below_upper = 1.0 if peak["peak"] < peak["upper"] else 0.0
+    median = peak["median"] + gain / _DENSITY_50 * (0.5 - below_median)
+    upper = peak["upper"] + gain / _DENSITY_80 * (0.8 - below_upper)
+    peak["median"] = median
+    peak["upper"] = max(upper, median + SPREAD_MIN * _SPREAD_DIVISOR * 0.5)
+    peak["blocks"] = min(peak["blocks"] + 1.0, MEMORY_BLOCKS)
+    peak["peak"] = 0.0
+    peak["windows"] = 0.0

@@ -31,9 +31,11 @@ def floor(table: Any, measure: Measure) -> Column:
     """float64 (M): the count of the open windows that is worth a closer look; infinite while a stream says nothing."""
     rate = (measure.prior_n + table["learned_n"]) / (measure.prior_a + table["learned_a"])
     mu = rate * (table["a_sum"] + 0.5)
-    spread = np.sqrt(mu + DISPERSION_FLOOR * measure.dispersion * mu * mu)
+    variance = mu + DISPERSION_FLOOR * measure.dispersion * mu * mu
+    spread = np.sqrt(np.maximum(0.0, variance))
     wanted = measure.unit * (mu + SPREADS_MIN * spread - table["n_sum"])
-    return np.where(table["windows"] >= FIRST_WINDOWS, np.maximum(COUNT_MIN, wanted), np.inf)
+    says = (table["windows"] >= FIRST_WINDOWS) & (variance >= 0.0)  # less than nothing is expected of a broken sum
+    return np.where(says, np.maximum(COUNT_MIN, wanted), np.inf)
 
 
 def busier(windows: Windows, passed: float, usual: Column) -> Windows:

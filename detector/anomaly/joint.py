@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detector.anomaly.base import Detector
-from detector.anomaly.budget import blank_peaks, every_s, learn_peaks, levels
+from detector.anomaly.budget import blank_peaks, settle, spreads_above
 from detector.anomaly.tail import blank_tail, calibrate, learn_tail
 from detector.kernels import kernel
 from detector.model.arrays import widen
@@ -46,6 +46,7 @@ class Joint(Detector):
     def __init__(self, params: Any, budgets: npt.NDArray[np.float64]) -> None:
         self.params = params
         self.budgets = budgets
+        self._above = spreads_above(budgets)
         self._names: tuple[tuple[str, str], ...] = ()
         self._excess: Any = np.zeros((0, 0))  # (M, all streams), decaying
         self._tail: Any = blank_tail((0,))
@@ -72,18 +73,17 @@ class Joint(Detector):
         excess, age, tail = self._excess[:count], self._age[:count], self._tail
         values = np.full(count, np.nan)
         if not windows.idle and before:
-            surprises = np.concatenate([score.surprises for score in before], axis=1)
-            fresh = np.maximum(0.0, np.nan_to_num(surprises) * log(10.0) - FREE_NATS)
-            excess += (fresh - excess) / self.params.decay_windows
+            first = 0
+            for score in before:
+                if score.streams:
+                    _fade_in(excess, first, score.surprises, float(self.params.decay_windows))
+                first += len(score.streams)
             age += windows.fresh
             _tail_scores(excess.sum(axis=1), tail, learn, float(self.params.decay_windows), values)
-        values[age < FIRST_WINDOWS] = np.nan
-        values[~(windows.fresh & windows.calm)] = np.nan
-        warming = age < WARMING_WINDOWS
-        peaks = self._peaks[:count]
-        needed = levels(peaks, self.budgets) + WARMING_MARGIN * np.clip(1.0 - age / WARMING_WINDOWS, 0.0, 1.0)
-        every = every_s(peaks, values, windows.width_ns / 1e9)
-        learn_peaks(peaks, values, learn & (values < needed[-1]))
+        values[(age < FIRST_WINDOWS) | ~(windows.fresh & windows.calm)] = np.nan
+        every, needed = np.empty(count), np.empty((len(self._above), count))
+        width_s = windows.width_ns / 1e9
+        settle(self._peaks, self._above, values, age, WARMING_WINDOWS, WARMING_MARGIN, learn, width_s, needed, every)
 
         def explain(market: int) -> tuple[Evidence, ...]:
             return self._evidence(windows.markets[market], excess[market], tail[market])
@@ -95,7 +95,7 @@ class Joint(Detector):
             values=values,
             levels=needed,
             every_s=every,
-            warming=warming,
+            warming=age < WARMING_WINDOWS,
             surprises=np.zeros((count, 0)),
             residuals=np.zeros((count, 0)),
             streams=(),
@@ -143,6 +143,16 @@ class Joint(Detector):
         self._tail = np.array(state["tail"])
         self._peaks = np.array(state["peaks"])
         self._age = np.array(state["age"])
+
+
+@kernel
+def _fade_in(excess: Any, first: Any, surprises: Any, decay: Any) -> Any:
+    """One detector's surprises, float64 (M, S), into the decaying excess of its streams, those from `first` on."""
+    for market in range(len(surprises)):
+        for s in range(surprises.shape[1]):
+            surprise = surprises[market, s]
+            fresh = 0.0 if np.isnan(surprise) else max(0.0, surprise * log(10.0) - FREE_NATS)
+            excess[market, first + s] += (fresh - excess[market, first + s]) / decay
 
 
 @kernel

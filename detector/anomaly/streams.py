@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass
 from itertools import combinations
-from math import comb
+from math import comb, log10
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -22,8 +22,9 @@ import numpy.typing as npt
 from detector.anomaly import early
 from detector.anomaly.base import Detector
 from detector.anomaly.baseline import LAG_WINDOWS, Measure, advance, blank_streams
-from detector.anomaly.budget import blank_peaks, every_s, learn_peaks, levels
+from detector.anomaly.budget import blank_peaks, settle, spreads_above
 from detector.anomaly.mean import advance_mean
+from detector.kernels import kernel
 from detector.model.arrays import widen
 from detector.model.score import Evidence, Score
 from detector.model.state import State
@@ -59,11 +60,9 @@ def join(surprises: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     >>> join(np.array([[8.0, 0.0], [2.0, np.nan], [np.nan, np.nan]])).round(3).tolist()
     [7.699, 2.0, nan]
     """
-    said = ~np.isnan(surprises)
-    count = said.sum(axis=1)
-    odds = np.where(said, 10.0 ** np.minimum(np.nan_to_num(surprises), SCORE_MAX), 0.0).sum(axis=1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(count > 0, np.log10(odds / count), np.nan)
+    values = np.empty(len(surprises))
+    join_due(np.ascontiguousarray(surprises), np.ones(len(surprises), np.bool_), values)
+    return values
 
 
 def split(surprises: Sequence[float]) -> tuple[float, ...]:
@@ -115,6 +114,7 @@ class StreamDetector(Detector):
     def __init__(self, params: Any, budgets: npt.NDArray[np.float64]) -> None:
         self.params = params
         self.budgets = budgets
+        self._above = spreads_above(budgets)
         self.streams = self.make(params)
         assert 1 <= len(self.streams) <= 8, "the exact split is over at most 8 streams"
         self._room = 0
@@ -155,16 +155,16 @@ class StreamDetector(Detector):
         count = len(windows.markets)
         self._make_room(count)
         surprises = np.full((count, len(self.streams)), np.nan)
+        due = windows.fresh & windows.calm
         if not windows.idle:
-            self._advance(windows, learn, surprises)
-        values = join(surprises)
-        age = self._age[:count]
-        values[~(windows.fresh & windows.calm)] = np.nan
-        warming = age < WARMING_WINDOWS
-        peaks = self._peaks[:count]
-        needed = levels(peaks, self.budgets) + WARMING_MARGIN * np.clip(1.0 - age / WARMING_WINDOWS, 0.0, 1.0)
-        every = every_s(peaks, values, windows.width_ns / 1e9)
-        learn_peaks(peaks, values, learn & (values < needed[-1]))
+            self._advance(windows, due, learn, surprises)
+        age, width_s = self._age[:count], windows.width_ns / 1e9
+        values, every, needed = np.empty(count), np.empty(count), np.empty((len(self._above), count))
+        join_due(surprises, due, values)
+        settle(self._peaks, self._above, values, age, WARMING_WINDOWS, WARMING_MARGIN, learn, width_s, needed, every)
+        residuals = np.empty(surprises.shape)
+        for s, table in enumerate(self._tables):
+            residuals[:, s] = table["residual"][:count]
 
         def explain(market: int) -> tuple[Evidence, ...]:
             return self.evidence(windows.markets[market], market, surprises[market])
@@ -176,21 +176,27 @@ class StreamDetector(Detector):
             values=values,
             levels=needed,
             every_s=every,
-            warming=warming,
+            warming=age < WARMING_WINDOWS,
             surprises=surprises,
-            residuals=np.stack([table["residual"][:count] for table in self._tables], axis=1),
+            residuals=residuals,
             streams=tuple(stream.name for stream in self.streams),
             explain=explain,
         )
 
-    def _advance(self, windows: Windows, learn: npt.NDArray[np.bool_], surprises: npt.NDArray[np.float64]) -> None:
+    def _advance(
+        self,
+        windows: Windows,
+        due: npt.NDArray[np.bool_],
+        learn: npt.NDArray[np.bool_],
+        surprises: npt.NDArray[np.float64],
+    ) -> None:
         self._at += 1
         self._age[: len(windows.markets)] += windows.fresh
         said = np.empty(len(windows.markets))  # a column of `surprises` would be another type where there is one market
         for s, stream in enumerate(self.streams):
             past_n, past_a, past_ok = self._past[s]
             # what happens in a halt or an auction is no part of any sum: makers are gone then by rule
-            counts = np.where(windows.fresh & windows.calm, stream.count(windows), np.nan)
+            counts = np.where(due, stream.count(windows), np.nan)
             step = advance if stream.measure.shrink <= 0.0 else advance_mean
             step(
                 self._tables[s],
@@ -288,3 +294,16 @@ class StreamDetector(Detector):
         self._tables = [np.array(table) for table in tables]
         self._past = [(ring[0], ring[1], ring[2]) for ring in rings]
         self._room = len(self._age)
+
+
+@kernel
+def join_due(surprises: Any, due: Any, values: Any) -> Any:
+    """See `join`. due bool (M): the others are NaN. values float64 (M): written."""
+    for m in range(len(surprises)):
+        odds = 0.0
+        count = 0
+        for s in range(surprises.shape[1]):
+            if not np.isnan(surprises[m, s]):
+                odds += 10.0 ** min(surprises[m, s], SCORE_MAX)
+                count += 1
+        values[m] = log10(odds / count) if count > 0 and due[m] else np.nan

@@ -30,10 +30,8 @@ has passed, so that a shock is told twice and not once a second; later ones come
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from math import log10
+from math import isnan, log10
 from typing import cast
-
-import numpy as np
 
 from detector.incidents.crossings import (
     DRIFT,
@@ -70,6 +68,8 @@ class Correlator:
         self._open: dict[str, Episode] = {}
         self._closed: dict[str, Episode] = {}  # resolved so lately that a crossing may open them again
         self._owner: dict[str, Episode] = {}  # market -> its open incident
+        self._release_ns = 0  # before this no market can have been quiet for long: not saved, 0 = look
+        self._rows: tuple[tuple[str, ...], dict[str, int]] = ((), {})  # where each market stands in a score
 
     def step(self, close_ns: int, width_ns: int, scores: Sequence[Score], context: Context) -> tuple[Incident, ...]:
         """What is to be told at this close, earliest incident first. One call per closed window, in their order."""
@@ -81,7 +81,7 @@ class Correlator:
         self._release(close_ns)
         self._place(crossing, close_ns, width_ns, context)
         self._accompany(crossing, close_ns, width_ns, scores)
-        for score in scores:
+        for score in scores if self._owner else ():
             for market in near(score, self.settings.quiet_margin):
                 episode = self._owner.get(market)
                 if episode is not None and (market, score.detector) in episode.members:
@@ -117,16 +117,19 @@ class Correlator:
         fresh = [market for market in crossing if self._free(market, crossing[market], close_ns, together_ns)]
         for market in [market for market in crossing if market not in fresh]:
             self._take(self._owner[market], crossing[market], close_ns)
-        by_age = sorted(self._open.values(), key=_age)
-        alike = {kept: [e for e in by_age if e.family == kept] for kept in FAMILIES}
+        if not fresh:
+            return
+        alike: dict[str, list[Episode]] = {kept: [] for kept in FAMILIES}
+        for episode in sorted(self._open.values(), key=_age):
+            alike[episode.family].append(episode)
         # found before anything joins, so that no market's place depends on another's of the same window
         places = {
             market: self._neighbour(found, alike[_family(found)], close_ns, width_ns, len(fresh), context)
             for market, found in ((market, crossing[market]) for market in fresh)
         }
-        for market, episode in places.items():
-            if episode is not None:
-                self._take(episode, crossing[market], close_ns)
+        for market, place in places.items():
+            if place is not None:
+                self._take(place, crossing[market], close_ns)
         left = [market for market in fresh if places[market] is None]
         for kept in FAMILIES:
             group = [market for market in left if _family(crossing[market]) == kept]
@@ -271,12 +274,17 @@ class Correlator:
 
     def _seen(self, episode: Episode, scores: Sequence[Score]) -> bool:
         """No member's score is NaN or gone."""
-        said = {s.detector: {s.markets[i] for i in np.flatnonzero(~np.isnan(s.values)).tolist()} for s in scores}
+        members = [key for key in episode.members if self._owner.get(key[0]) is episode]
+        by_detector = {score.detector: score for score in scores}
         return all(
-            market in said.get(detector, ())
-            for market, detector in episode.members
-            if self._owner.get(market) is episode
+            detector in by_detector and self._says(by_detector[detector], market) for market, detector in members
         )
+
+    def _says(self, score: Score, market: str) -> bool:
+        if self._rows[0] is not score.markets:  # detectors share it, and it stays until a market is new
+            self._rows = (score.markets, {name: row for row, name in enumerate(score.markets)})
+        row = self._rows[1].get(market)
+        return row is not None and not isnan(score.values[row])
 
     def _tell(
         self,
@@ -328,9 +336,12 @@ class Correlator:
 
     def _release(self, close_ns: int) -> None:
         """A market that has long been quiet inside an incident that goes on elsewhere is free again."""
-        gone = [m for m, e in self._owner.items() if close_ns - e.markets[m] > self.settings.join_ns]
-        for market in gone:
+        if close_ns <= self._release_ns:
+            return  # the longest quiet of them is not quiet for long yet, and those that joined since are newer
+        for market in [m for m, e in self._owner.items() if close_ns - e.markets[m] > self.settings.join_ns]:
             del self._owner[market]
+        oldest_ns = min((e.markets[m] for m, e in self._owner.items()), default=close_ns)
+        self._release_ns = min(oldest_ns, close_ns) + self.settings.join_ns
 
     def _close(self, episode: Episode) -> None:
         del self._open[episode.incident_id]
@@ -348,6 +359,7 @@ class Correlator:
         ]
         self.counts["went_back"] += self._close_ns > 0
         self._closed.clear()
+        self._release_ns = 0
         return told
 
     # what is saved
@@ -369,6 +381,7 @@ class Correlator:
         self._open = _restored(state["open"])
         self._closed = _restored(state["closed"])
         self._owner = {m: self._open[name] for m, name in cast("dict[str, str]", state["owner"]).items()}
+        self._release_ns = 0
 
 
 def _age(episode: Episode) -> tuple[int, str]:

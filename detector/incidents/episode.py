@@ -71,11 +71,14 @@ class Episode:
     timeline: list[Moment] = field(default_factory=list)
     contributors: tuple[Contributor, ...] = ()
     position: tuple[Position, ...] = ()
+    known: tuple[int, str] = (0, "")  # `family` of so many members: they are never fewer
 
     @property
     def family(self) -> str:
         """DRIFT: only what is normal has moved; FEED: nothing is heard; "": all else (crossings.family)."""
-        return family(detector for _, detector in self.members)
+        if self.known[0] != len(self.members):
+            self.known = (len(self.members), family(detector for _, detector in self.members))
+        return self.known[1]
 
     def take(self, found: Sequence[Crossing], close_ns: int, settings: IncidentSettings) -> int:
         """One market's crossings of this window. Returns how many were not listed, for want of room."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +39,7 @@ class Windows:
     fresh: npt.NDArray[np.bool_]
     idle: bool = False
     busy: npt.NDArray[np.bool_] | None = None
+    places: dict[str, int] = field(default_factory=dict, repr=False)  # of features, made when first asked for
 
     @property
     def normal(self) -> npt.NDArray[np.bool_]:
@@ -48,16 +49,18 @@ class Windows:
 
     def column(self, name: str) -> npt.NDArray[np.float64]:
         """float64 (M): one feature over the markets. KeyError when no group makes it."""
-        for index, feature in enumerate(self.features):
-            if feature.name == name:
-                return self.values[:, index]
-        raise KeyError(name)
+        return self.values[:, self._place(name)]
 
     def with_column(self, name: str, column: npt.NDArray[np.float64]) -> Windows:
         """The same with one feature replaced. KeyError when no group makes it."""
         values = self.values.copy()
-        values[:, [feature.name for feature in self.features].index(name)] = column
+        values[:, self._place(name)] = column
         return replace(self, values=values)
+
+    def _place(self, name: str) -> int:
+        if not self.places:
+            self.places.update({feature.name: place for place, feature in enumerate(self.features)})
+        return self.places[name]
 
     def rows(self, rows: npt.NDArray[np.int64]) -> Windows:
         """The same of some markets only."""

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detector.anomaly.baseline import deviance
-from detector.anomaly.budget import blank_peaks, every_s, learn_peaks, levels
+from detector.anomaly.budget import blank_peaks, settle, spreads_above
 from detector.anomaly.streams import join, split, without
 from detector.anomaly.tail import blank_tail, calibrate, learn_tail, normal_surprise
 
@@ -74,14 +74,17 @@ def test_levels_of_a_budget_are_exceeded_about_as_often_as_promised() -> None:
     generator = np.random.default_rng(10)
     markets = 200
     peaks = blank_peaks(markets, 2.2, 2.75)
-    learn = np.ones(markets, np.bool_)
+    learn, old = np.ones(markets, np.bool_), np.ones(markets)
+    needed, every = np.empty((1, markets)), np.empty(markets)
     for _ in range(1500):  # a score in 600 windows is drawn as the largest of them: a Gumbel
         peak = 2.0 + 0.5 * generator.gumbel(size=markets)
         peaks["windows"] = 599
-        learn_peaks(peaks, peak, learn)
+        settle(peaks, np.array([np.inf]), peak, old, 1.0, 0.0, learn, 1.0, needed, every)
     promised = np.array([7.0, 1.0])
-    needed = levels(peaks, promised)
+    needed = np.empty((2, markets))
+    settle(peaks, spreads_above(promised), np.full(markets, np.nan), old, 1.0, 0.0, learn, 1.0, needed, every)
     draws = 2.0 + 0.5 * generator.gumbel(size=(4000, markets))
     weekly = (draws[:, None, :] >= needed[None]).mean(axis=(0, 2)) * 1008
     assert np.all((weekly / promised > 0.6) & (weekly / promised < 1.6)), weekly
-    assert np.allclose(every_s(peaks, needed[1], 1.0), 7 * 86400, rtol=1e-6)
+    settle(peaks, spreads_above(promised), needed[1].copy(), old, 1.0, 0.0, learn, 1.0, needed, every)
+    assert np.allclose(every, 7 * 86400, rtol=1e-6)
