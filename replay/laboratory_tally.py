@@ -20,6 +20,9 @@ SETTLED_NS = 3_600_000_000_000  # calibration is counted after this
 FLUSH_WINDOWS = 120
 
 
+WIDTH_NS, LATENESS_NS = 1_000_000_000, 500_000_000  # windows.width and input.lateness, as shipped
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """Somebody is called: an incident that opened at warning or above, or rose.
@@ -87,7 +90,7 @@ class Callers:
             first = incident.evidence[0].feature if incident.evidence else ""
             self.calls.append(
                 Call(
-                    incident.updated_ns,
+                    _told_ns(incident.updated_ns),
                     incident.incident_id,
                     incident.incident_id not in self._paged,
                     int(incident.severity),
@@ -99,6 +102,12 @@ class Callers:
                 )
             )
             self._paged.add(incident.incident_id)
+
+
+def _told_ns(updated_ns: int) -> int:
+    """When somebody could have been told, in event time: a window's close is known `input.lateness` after its end; an
+    early look at once."""
+    return updated_ns + (LATENESS_NS if updated_ns % WIDTH_NS == 0 else 0)
 
 
 class Tally:

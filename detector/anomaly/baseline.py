@@ -21,6 +21,7 @@ RELEARN_WINDOWS = 3600  # ... until it has been so for this long: then it is wha
 FIRST_WINDOWS = 60.0  # a stream says nothing before
 YOUNG_WINDOWS = 120.0
 LAG_WINDOWS = 60  # a window is learned from this much later, so that an onset is not
+YOUNG_LAG = 1  # but at first at once: before a busy market's own rate is known, all it does looks unusual
 DISPERSION_WINDOWS = 30.0  # independent windows that the prior dispersion weighs
 DISPERSION_FLOOR = 0.25  # of the prior: luck does not make a stream regular
 DISPERSION_CEILING = 2.0  # of the prior: incidents nobody noticed do not make it wild
@@ -104,7 +105,7 @@ def advance(
         gone = (at - scale) % length
         stream["n_sum"] -= past_n[market, gone]
         stream["a_sum"] -= past_a[market, gone]
-        old = (at - LAG_WINDOWS) % length
+        old = (at - (LAG_WINDOWS if stream["windows"] >= YOUNG_WINDOWS else YOUNG_LAG)) % length
         if past_ok[market, old] != 0:
             rate = (measure.prior_n + stream["learned_n"]) / (measure.prior_a + stream["learned_a"])
             most = WINSOR * (rate * past_a[market, old] + 1.0)

@@ -20,13 +20,14 @@ from detector.anomaly.baseline import (
     LAG_WINDOWS,
     RELEARN_WINDOWS,
     UNUSUAL,
+    YOUNG_LAG,
     YOUNG_WINDOWS,
 )
 from detector.anomaly.tail import LEARN_MAX, calibrate, learn_tail, normal_surprise
 from detector.kernels import kernel
 
 WINSOR = 3.0  # deviations: a window teaches the slow mean at most this much
-SPREAD_FLOOR, SPREAD_CEILING = 0.25, 30.0  # of the shipped variance: luck does not make a stream regular
+SPREAD_FLOOR, SPREAD_CEILING = 0.5, 30.0  # of the shipped variance: luck does not make a stream regular
 
 
 @kernel
@@ -55,7 +56,7 @@ def advance_mean(
         stream["a_sum"] -= past_a[market, gone]
         slow = (measure.prior_n + stream["learned_n"]) / (measure.prior_a + stream["learned_a"])
         spread2 = _spread2(stream, measure)
-        old = (at - LAG_WINDOWS) % length
+        old = (at - (LAG_WINDOWS if stream["windows"] >= YOUNG_WINDOWS else YOUNG_LAG)) % length
         if past_ok[market, old] != 0 and past_a[market, old] > 0.0:
             most = WINSOR * sqrt(spread2 * measure.scale / past_a[market, old])
             value = past_n[market, old] / past_a[market, old]

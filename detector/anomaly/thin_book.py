@@ -19,6 +19,7 @@ class Params:
     pulled_windows: int = 10  # makers taking quotes back for good
     withdrawal_windows: int = 60  # quotes missing for whatever reason
     outward_windows: int = 90  # makers quoting further out
+    far_windows: int = 20  # the same at once: quotes placed far out
     taken_windows: int = 2  # the book eaten
     memory_windows: int = 14400  # what is normal half forgets in this long
     slow_memory_windows: int = 43200  # the same of quotes taken back: who leaves over hours is not soon normal
@@ -35,7 +36,7 @@ class ThinBook(StreamDetector):
 
     name = "thin_book"
     Params = Params
-    PEAK_PRIOR = (1.47, 2.23)
+    PEAK_PRIOR = (1.5, 2.2)
 
     @staticmethod
     def make(params: Any) -> tuple[Stream, ...]:
@@ -45,7 +46,7 @@ class ThinBook(StreamDetector):
             Stream(
                 "quotes_pulled", "%", "of the makers' usual quotes, taken back and not replaced",
                 _pulled, _weight,
-                Measure(float(params.pulled_windows), 1.0, 100.0, 0.0, 1e6, 0.06, slow, 1.0, 1.0),
+                Measure(float(params.pulled_windows), 1.0, 100.0, 0.0, 1e6, 0.16, slow, 1.0, 1.0),
             ),
             Stream(
                 "quotes_missing", "orders", "orders that the market's makers usually have resting and have not",
@@ -56,6 +57,11 @@ class ThinBook(StreamDetector):
                 "quotes_moved", "x", "how far from the middle makers place quotes, against their usual distance",
                 _outward, _placed,
                 Measure(float(params.outward_windows), 1.0, 1.0, 20.0, 20.0, 0.0225, memory, 1.0, 10.0),
+            ),
+            Stream(
+                "quotes_far", "per window", "new quotes of makers three times as far out as usual",
+                _far, _placed_all,
+                Measure(float(params.far_windows), 0.0, 1.0, 0.5, 50.0, 0.8, memory, 1.0),
             ),
             Stream(
                 "taken", "% of depth", "what aggressors of one side took, against what rests within 10 bps",
@@ -76,6 +82,14 @@ def _weight(windows: Windows) -> Column:
 def _outward(windows: Windows) -> Column:
     """A window in which quotes were placed weighs 1, however many: they come in batches that are alike."""
     return windows.column("quotes_outward") / np.maximum(windows.column("quotes_placed"), 1.0)
+
+
+def _far(windows: Windows) -> Column:
+    return windows.column("quotes_far")
+
+
+def _placed_all(windows: Windows) -> Column:
+    return windows.column("quotes_placed")
 
 
 def _placed(windows: Windows) -> Column:

@@ -8,8 +8,8 @@ import numpy as np
 
 from detector.features.book import sample_book
 from detector.features.ledger import LATE, NEED_MARKET, apply, room_for
-from detector.features.makers import SETTLED_SAMPLES, sample_makers, seat, wants_seat
-from detector.features.quotes import note_quote
+from detector.features.makers import sample_makers, seat, wants_seat
+from detector.features.quotes import note_quote, requotes
 from detector.features.tables import Count
 from detector.kernels import inlined, kernel
 from detector.kernels.prefetch import prefetch, prefetch_row
@@ -110,7 +110,7 @@ def fold(tables: Any, events: Any, start: Any, stop: Any, market_of: Any, open_w
             continue
         place = np.int64(tables.participants[owner]["seat"])
         if place >= 0:
-            if tables.makers[market, place]["samples"] >= SETTLED_SAMPLES:
+            if requotes(tables.makers[market, place]):
                 event["flags"] |= _BY_MAKER
             note_quote(tables, event, market, owner, tables.frozen[window % (2 * ring), market] == 0)
         elif event["effect"] == _PLACED and wants_seat(tables, owner):

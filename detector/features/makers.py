@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detector.features.base import Group
+from detector.features.quotes import requotes
 from detector.features.tables import HAS_ACCOUNTS, Tables
 from detector.kernels import inlined, kernel
 from detector.model.windows import Feature
@@ -48,6 +49,7 @@ class Makers(Group):
         Feature("quotes_weight", "", "how exactly quotes_pulled is known: 1 / its variance"),
         Feature("quotes_outward", "x", "sum of the makers' new quotes' distances, each over its maker's usual one"),
         Feature("quotes_placed", "per window", "new quotes of makers whose usual distance is known"),
+        Feature("quotes_far", "per window", "those more than three times as far out as their maker usually goes"),
     )
 
     def fold(self, tables: Tables, events: Any, start: int, stop: int) -> None:
@@ -107,6 +109,11 @@ def seat(tables: Any, market: Any, participant: Any) -> Any:
     makers[weakest]["pending"] = 0
     makers[weakest]["pulled"] = 0
     makers[weakest]["filled"] = 0
+    makers[weakest]["spare_ns"] = 0
+    makers[weakest]["spare"] = 0
+    makers[weakest]["lent"] = 0
+    makers[weakest]["moves"] = 0
+    makers[weakest]["leaves"] = 0
     makers[weakest]["placed"] = 0
     makers[weakest]["corrected"] = 0
     place["seat"] = weakest
@@ -141,7 +148,8 @@ def sample_makers(tables: Any, market: Any, slot: Any, learning: Any) -> Any:
             usual += maker["usual"]
         rough = maker["pulled_spread2"] + ROUGHNESS2
         steady = rough < (STEADY * maker["usual"]) * (STEADY * maker["usual"])
-        if maker["samples"] >= KNOWN_SAMPLES and maker["usual"] >= USUAL_MIN and steady:
+        known = maker["samples"] >= KNOWN_SAMPLES and requotes(maker)
+        if known and maker["usual"] >= USUAL_MIN and steady:
             own = maker["usual"] / (rough + (ROUGHNESS_SHARE * maker["usual"]) * (ROUGHNESS_SHARE * maker["usual"]))
             pulled += own * (gone - maker["pulled_usual"])
             weight += own * maker["usual"]
@@ -167,6 +175,8 @@ def _corrected(maker: Any, count: Any) -> None:
     maker["pending"] = 0
     maker["pulled"] = 0
     maker["filled"] = 0
+    maker["spare"] = 0
+    maker["lent"] = 0
 
 
 @inlined

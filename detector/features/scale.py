@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from detector.features.tables import CREDITS
+from detector.features.tables import CREDITS, OVERTAKEN_MAX
 from detector.kernels import inlined, kernel
 
 TICKS_MAX = 1 << 62
@@ -55,6 +55,9 @@ def _rescale_quantities(tables: Any, market: Any, by: Any) -> Any:
         index = tables.participants[index]["next"]
     for at in range(CREDITS):
         tables.credits[market, at]["lots"] *= by
+    for at in range(OVERTAKEN_MAX):
+        if tables.overtaken[market, at]["lots"] > 0:
+            tables.overtaken[market, at]["lots"] *= by
     tables.markets[market]["qty_top"] *= by
     tables.markets[market]["qty_scale"] *= float(by)
 

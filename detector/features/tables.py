@@ -52,6 +52,11 @@ CREDITS = 64  # per market, direct-mapped by price: trades and level decreases t
 ENTERED = ("slots", "order_slots", "order_markets")  # tables made again from the dense ones
 DENSE = ("orders", "participants")
 
+OVERTAKEN = np.dtype([("order", "<u8"), ("at_ns", "<i8"), ("lots", "<i8")], align=True)  # lots -1 = all of it
+OVERTAKEN_MAX = (
+    64  # per market, direct-mapped by order: what came before the order it takes away; the older one is forgotten
+)
+
 DEPTHS_BPS = (5.0, 10.0, 25.0, 50.0)
 SAMPLE = np.dtype(
     [
@@ -77,6 +82,7 @@ MAKER = np.dtype(
         ("pulled_spread2", "<f8"),  # mean square of how far it strays from that
         ("distance_bps", "<f8"),  # of its new quotes from the middle, usually
         ("pending_ns", "<i8"),  # its last cancel that may still be replaced
+        ("spare_ns", "<i8"),  # the last of its `spare` orders
         ("samples", "<i8"),
         ("present", "<i8"),  # samples in which it quoted
         ("participant", "<i4"),  # -1 = free seat
@@ -84,6 +90,10 @@ MAKER = np.dtype(
         ("pending", "<i4"),  # orders taken back that may still be replaced
         ("pulled", "<i4"),  # orders taken back and not replaced
         ("filled", "<i4"),  # orders traded away and not replaced
+        ("spare", "<i4"),  # orders placed lately for which others may soon be taken back ...
+        ("lent", "<i4"),  # ... of which so many were taken to replace what was traded or pulled
+        ("moves", "<i4"),  # orders moved, and ...
+        ("leaves", "<i4"),  # ... taken back for good; both halved at MOVES_MEMORY
         ("placed", "<i4"),  # new quotes its distance was learned from
         ("corrected", "u1"),  # a snapshot replaced the book since the last sample
     ],
@@ -146,10 +156,11 @@ class Tables(NamedTuple):
     held: Any  # int64 (M)
     vain: Any  # int64 (M): kernels/participants.py
     credits: Any  # CREDIT (M, CREDITS)
+    overtaken: Any  # OVERTAKEN (M, OVERTAKEN_MAX)
     samples: Any  # SAMPLE (R, M)
     makers: Any  # MAKER (M, K)
     frozen: Any  # uint8 (2 R, M): makers learn nothing in that window
-    outward: Any  # float64 (R, M, 2): sum of the makers' new quotes' distances over their usual ones, and how many
+    outward: Any  # float64 (R, M, 3): of the makers' new quotes (quotes.py): distances, how many, how many far
     counts: Any  # int64 (Count)
     need: Any  # int64 (1): Need
     limits: Any  # int64: orders_max, levels_max, participants_per_market_max
@@ -175,10 +186,11 @@ def make(limits: Limits, ring: int, width_ns: int) -> Tables:
         held=np.zeros(markets, np.int64),
         vain=np.zeros(markets, np.int64),
         credits=np.zeros((markets, CREDITS), CREDIT),
+        overtaken=np.zeros((markets, OVERTAKEN_MAX), OVERTAKEN),
         samples=np.zeros((ring, markets), SAMPLE),
         makers=blank_makers(markets, limits.makers_max),
         frozen=np.zeros((2 * ring, markets), np.uint8),
-        outward=np.zeros((ring, markets, 2)),
+        outward=np.zeros((ring, markets, 3)),
         counts=np.zeros(len(Count), np.int64),
         need=np.zeros(1, np.int64),
         limits=np.array([limits.orders_max, limits.levels_max, limits.participants_per_market_max], np.int64),
@@ -218,6 +230,7 @@ def with_markets(tables: Tables, count: int) -> Tables:
         held=widen(tables.held, 0, size),
         vain=widen(tables.vain, 0, size),
         credits=widen(tables.credits, 0, size),
+        overtaken=widen(tables.overtaken, 0, size),
         samples=widen(tables.samples, 1, size),
         makers=np.concatenate((tables.makers, blank_makers(size - have, tables.makers.shape[1]))),
         frozen=widen(tables.frozen, 1, size),

@@ -68,7 +68,7 @@ class Flag(IntEnum):
     ISOLATED = 8  # margin mode isolated
     ALL = 16  # a cancel without a quantity: whatever is left
     AFTER_GAP = 32  # written by the book: what came just before it may not have been heard
-    BY_MAKER = 64  # written by the book: the order is or was a settled maker's (features/makers.py)
+    BY_MAKER = 64  # written by the book: the order is of an account that moves quotes (features/quotes.py)
 
 
 class Effect(IntEnum):

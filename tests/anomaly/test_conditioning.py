@@ -88,3 +88,9 @@ def test_what_a_snapshot_takes_away_was_our_mistake_and_nobodys_withdrawal() -> 
 
     assert missing(10, "cancel") > 8.0
     assert missing(10, "book") < 2.0
+
+
+def test_a_market_ten_times_as_busy_as_the_shipped_rate_is_not_unusual_in_its_second_minute() -> None:
+    busy = {"cancels": 300.0, "cancels_by_others": 90.0, "new_cancellers": 60.0, "orders": 300.0, "trades": 30.0}
+    for seconds in (61, 90, 150):
+        assert after(detector("cancel_burst"), (seconds, window(1, busy | {"acting_accounts": 60.0}))) < 2.5

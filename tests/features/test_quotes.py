@@ -129,3 +129,25 @@ def test_quotes_placed_behind_a_hole_are_further_out_than_usual() -> None:
     behind.hole = 30
     behind.ordinary(5)
     assert behind.column("quotes_outward") / behind.column("quotes_placed") > 5.0
+
+
+def test_a_quote_that_is_placed_before_the_old_one_is_taken_back_is_moved() -> None:
+    market = Market().ordinary(SETTLED_S)
+    for _ in range(10):
+        for maker in range(5):
+            level = (market.second + maker) % (2 * LEVELS)
+            old = market.live.pop((maker, level))
+            market.quote(market.second + 0.1 * maker, maker, level)
+            market.say(market.second + 0.1 * maker + 0.05, type="cancel", order_id=old, account=f"m{maker}")
+        market.second += 1
+    assert market.column("quotes_pulled") == pytest.approx(0.0, abs=0.02)
+
+
+def test_an_order_that_comes_after_its_own_cancel_does_not_rest() -> None:
+    market = Market().ordinary(30)
+    levels = market.column("levels")
+    late = {"order_id": "late", "account": "m1"}
+    market.say(market.second + 0.1, type="cancel", **late)
+    market.say(market.second + 0.3, type="order", side="buy", price=9_996.5, qty=1, **late)
+    market.second += 1
+    assert market.column("levels") == levels
