@@ -14,7 +14,7 @@ scale    the engine from 10 to 1,000 markets, 10^3 to 10^6 accounts, 10^5 to 10^
 snapshot the pause, the writing and the reading of a checkpoint: 1,000 markets, 10^6 open orders
 soak     a long synthetic log at replay speed: fails when memory or the cost of an event grows (not part of all)
 start    foreshock --help, getting ready with and without kept machine code (not part of all)
-beside   Quix Streams, bytewax, River, PyOD, bare clients and Java beside us (ten minutes, not part of all; installs
+beside   Quix Streams, bytewax, River, PyOD, bare clients and Java beside us (eight minutes, not part of all; installs
          the peers into .run/peers-venv; `--docs beside` puts it on the page)
 memory   bytes a market, an account, an open order, and what a full engine really takes
 """

@@ -1,29 +1,31 @@
-"""Peers beside us: the same topic, the same machine, one core each.
+"""what others would take, on the same topic and machine, one core each.
 
-    python -m bench beside [--events 1000000] [--seconds 20] [--only NAME...]    (ten minutes; needs Java and Maven)
+    python -m bench beside [--events 1000000] [--seconds 20] [--only NAME...]    (eight minutes; needs Java and Maven)
 
 A broker of our own (or the one that FORESHOCK_KAFKA__BOOTSTRAP names), a topic of synthetic events (scenario "bench":
 100 markets, 4 partitions, not compressed), and readers in turns, each in a process of its own that is held to one
 core, which it shares with whatever else runs on the machine. A reader does what it can in `seconds`; slow ones see
-only a part of the topic, and "events" says how much was measured. The first 100,000 records (30,000 where every
-event is scored) are read before the clocks run.
+only a part of the topic, and "events" says how much was measured. The first 100,000 records (30,000 where every event
+is scored) are read before the clocks run.
 
 The peers' job (bench/beside_job.py): parse the JSON, keep cancels, orders, distinct accounts and raised leverages
 over one and ten seconds per market, score River HalfSpaceTrees (10 trees, height 8, standardised features, limits
 -13..13) and say when a score passes 0.95; for each event, or for each window of a second, which is what the daemon
 does and fairer. Their state is plain memory: no recovery store, no changelog, no books. The daemon's job is all of
-it: order books, every feature and detector, checkpoints, alerts to a file. "Counting" does nothing with a record.
+it: order books, every feature and detector, checkpoints, alerts to a file; few orders rest here, a million do in
+`python -m bench live`. "Counting" does nothing with a record.
 
 "CPU s per million" is the processor time of the reading process, its threads too; for Java with the virtual machine's
 start. "peak MiB" is the largest resident size. p99 is from the broker's append (LogAppendTime, whole milliseconds)
 until the peer is done with the event, over 8 s of a feed at half of its own throughput, at most 2,000 events a
-second; when an alert leaves the daemon is another question, which `python -m bench latency` answers. No latency:
-River without Kafka has no broker before it, and ConsumerPerformance tells none.
+second, once it has caught up with its start (or not within 25 s); when an alert leaves the daemon is another
+question, which `python -m bench latency` answers. No latency: River without Kafka has no broker before it, and
+ConsumerPerformance tells none.
 
 bytewax hands over batches of 1,000 at most from each of four consumers, asked in turns; Quix Streams works message by
-message and commits every 5 s; confluent-kafka's `consume` takes up to 10,000 from queues of a million. Settings beyond
-that are the defaults. Faust is not here: bytewax stands for the second framework. River without Kafka has its 200,000
-messages in memory, which its peak shows.
+message and commits every 5 s; confluent-kafka's `consume` takes up to 10,000 from queues of a million. Settings
+beyond that are the defaults. Faust is not here: bytewax stands for the second framework. River without Kafka has its
+200,000 messages in memory, which its peak shows.
 """
 
 from __future__ import annotations
@@ -46,7 +48,7 @@ from replay.produce import create_topic
 from tools.kafka_jars import find_java, resolve
 
 RATE_MAX = 2_000.0  # events a second of the paced feed
-FEED_S = 40.0  # longer than any reader takes
+FEED_S = 90.0  # longer than any reader takes
 # records before the clocks run: every market's first second, where trees are made; where each event is scored, more
 # than the 250 that trees see before they score at all
 AFTER_WINDOW, AFTER_EVENT = 100_000, 30_000

@@ -1,8 +1,9 @@
 """The clocks that every peer of bench.beside carries, the same for all. A child process prints what `told` returns.
 
 Unpaced: the clocks run from the record `after` on, to the record `expected` or until `seconds` have passed, whichever
-comes first. Paced: the first SETTLE_S are not looked at; then the time from the broker's append to the peer's being
-done with a record is kept for PACED_S. Append times are whole milliseconds.
+comes first. Paced: what a peer does at its start is not looked at, for SETTLE_S and until it has caught up, but no
+longer than SETTLE_MAX_S; then the time from the broker's append to the peer's being done with a record is kept for
+PACED_S. Append times are whole milliseconds.
 """
 
 from __future__ import annotations
@@ -12,13 +13,15 @@ import json
 import math
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
 from bench.machine import peak_mib
 
-SETTLE_S, PACED_S = 5.0, 8.0
+SETTLE_S, SETTLE_MAX_S, PACED_S = 5.0, 25.0, 8.0
+CAUGHT_UP_MS = 500.0
+GRACE_S = 1.0  # after a last look through the memory, which takes a part of it
 EVERY = 64  # records between two looks at the watch
 
 
@@ -32,7 +35,7 @@ class Watch:
         self._after, self._expected, self._seconds = int(told["after"]), int(told["expected"]), float(told["seconds"])
         self._seen = self._first = 0
         self._look = EVERY
-        self._began_s = self._until_s = self._cpu_s = self._wall_s = 0.0
+        self._began_s = self._from_s = self._until_s = self._cpu_s = self._wall_s = 0.0
         self._late_ms: list[float] = []
 
     def saw(self, append_ms: float) -> bool:
@@ -48,12 +51,22 @@ class Watch:
         if not self.paced:
             return self._seen >= self._look and self._turn()
         now_s = time.time()
+        late_ms = [now_s * 1e3 - append_ms for append_ms in appended_ms]
+        if not self._from_s:
+            self._settle(now_s, late_ms)
+        elif now_s >= self._from_s:
+            self._late_ms.extend(late_ms)
+            self.done = now_s >= self._from_s + PACED_S
+        return self.done
+
+    def _settle(self, now_s: float, late_ms: Sequence[float]) -> None:
         self._began_s = self._began_s or now_s
         since_s = now_s - self._began_s
-        if since_s >= SETTLE_S:
-            self._late_ms.extend(now_s * 1e3 - append_ms for append_ms in appended_ms)
-        self.done = since_s >= SETTLE_S + PACED_S
-        return self.done
+        caught_up = bool(late_ms) and max(late_ms) < CAUGHT_UP_MS
+        if since_s >= SETTLE_MAX_S or (since_s >= SETTLE_S and caught_up):
+            gc.collect()
+            gc.freeze()
+            self._from_s = time.time() + GRACE_S
 
     def _turn(self) -> bool:
         now_s = time.perf_counter()

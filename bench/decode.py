@@ -2,8 +2,9 @@
 
     python -m bench.decode
 
-The events are synthetic: 50 markets, half orders, 40 % cancels, some leverage changes, about 125 bytes each. CPU time,
-the best of several rounds; compare the ratios, not the numbers of two machines.
+The events are synthetic: 50 markets, half orders, 40 % cancels, some leverage changes, about 125 bytes each. A book is
+one message of 1,000 orders with their accounts, and its numbers are per order. CPU time, the best of several rounds;
+compare the ratios, not the numbers of two machines.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ import numpy as np
 from detector.formats.native import Native
 from detector.formats.native_write import write
 from detector.model.events import EventColumn, Flag, Kind, Side, empty_events
-from detector.model.records import RecordBatch
+from detector.model.records import RecordBatch, pack
 
 ROWS = 8_000  # a fetch of 1 MB
 SLOW_ROWS = 2_000
+BOOKS, BOOK_ROWS = 8, 1_000
 ROUNDS = 60
 MARKETS = tuple(f"M{index}-PERP" for index in range(50))
 
@@ -40,6 +42,9 @@ def main(_: Sequence[str] = ()) -> None:
     print(f"{'fast, 1 % not plain':28}{best_ns(lambda: fast.decode(one_in_hundred), ROWS):10.0f}")
     print(f"{'general':28}{best_ns(lambda: general.decode(few), SLOW_ROWS):10.0f}")
     print(f"{'json.loads alone':28}{best_ns(lambda: [json.loads(value) for value in values], SLOW_ROWS):10.0f}")
+    books = synthetic_books()
+    for name, parser in (("fast", fast), ("general", general)):
+        print(f"{f'book, per row: {name}':28}{best_ns(lambda: parser.decode(books), BOOKS * BOOK_ROWS):10.0f}")  # noqa: B023 - at once
 
 
 def best_ns(work: Callable[[], object], count: int) -> float:
@@ -75,6 +80,24 @@ def synthetic_events(rows: int) -> EventColumn:
     events["leverage"] = np.where(leverage, random.integers(1, 100, rows), np.nan)
     events["flags"] = np.where(events["kind"] == Kind.CANCEL, Flag.ALL, 0)
     return events
+
+
+def synthetic_books() -> RecordBatch:
+    """BOOKS opening snapshots of BOOK_ROWS orders each."""
+    events = synthetic_events(BOOKS * BOOK_ROWS)
+    prices, sizes = events["price_ticks"].tolist(), events["qty_lots"].tolist()
+    orders, accounts = events["order"].tolist(), events["account"].tolist()
+    entries = [
+        [f"{price / 100:.2f}", f"{size / 1000:.3f}", order, f"account-{account}"]
+        for price, size, order, account in zip(prices, sizes, orders, accounts, strict=True)
+    ]
+    messages = []
+    for number in range(BOOKS):
+        rows = entries[number * BOOK_ROWS : (number + 1) * BOOK_ROWS]
+        sides = {"bids": rows[: BOOK_ROWS // 2], "asks": rows[BOOK_ROWS // 2 :]}
+        fields = {"type": "book", "ts": 1_700_000_000_000_000_000, "market": MARKETS[number]} | sides
+        messages.append(json.dumps(fields, separators=(",", ":")).encode())
+    return pack("bench", 0, messages, range(BOOKS))
 
 
 def first(batch: RecordBatch, rows: int) -> RecordBatch:

@@ -79,7 +79,8 @@ class SecondOpinion:
 
 
 def load() -> None:
-    """Import PyOD now (seconds, a quarter of a gigabyte), not when the first incident is told."""
+    """Import PyOD now (seconds, a quarter of a gigabyte), not when the first incident is told. In any thread: whoever
+    asks meanwhile waits for the import that is under way."""
     _ecod()
 
 

@@ -67,7 +67,8 @@ class ServiceSettings:
 
 class Service:
     """`run` until a signal or `stop`; returns the exit code. `store` is open; `pipeline` makes a fresh engine, so that
-    one a state did not fit into is thrown away whole. heartbeats: destinations that expect one every minute."""
+    one a state did not fit into is thrown away whole. heartbeats: destinations that expect one every minute. later:
+    done once, in a thread, when records are being read; a mistake in it ends the daemon."""
 
     def __init__(
         self,
@@ -80,6 +81,7 @@ class Service:
         settings: ServiceSettings | None = None,
         *,
         heartbeats: Sequence[str] = (),
+        later: Callable[[], object] | None = None,
         exit_now: Callable[[int], object] = os._exit,
     ) -> None:
         self.settings = settings or ServiceSettings()
@@ -94,6 +96,7 @@ class Service:
             self, WatchSettings(told.stalled_after_s, told.hung_after_s, told.heartbeat_every_s, tuple(heartbeats))
         )
         self._pipeline = pipeline
+        self._later = later
         self._exit_now = exit_now
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="engine")
         self._stopping = asyncio.Event()
@@ -187,6 +190,15 @@ class Service:
         gc.freeze()  # what start-up made lives as long as the process: never look at it again
         self._save_due = time.monotonic() + self.settings.snapshot_every_s
         self.watch.started()
+        if self._later is not None:
+            self.spawn(self._do_later(self._later))
+
+    async def _do_later(self, work: Callable[[], object]) -> None:
+        try:
+            await asyncio.to_thread(work)
+        except Exception as error:
+            self.delivery.failure = self.delivery.failure or error
+        gc.freeze()  # what it made stays, too; no collection before it, which would hold up the stream
 
     async def _restored(self) -> tuple[Engine, Mapping[Partition, int], str]:
         """The engine, where to go on, and what was found: nothing, newest, previous, or cold: a state that cannot be

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from detector.features.overtaken import overtaken, overtook
 from detector.features.scale import to_scale
 from detector.features.sequence import in_sequence
 from detector.features.tables import (
@@ -14,7 +15,6 @@ from detector.features.tables import (
     HAS_LEVELS,
     HAS_LEVERAGE,
     HAS_ORDERS,
-    OVERTAKEN_MAX,
     Count,
     Need,
 )
@@ -25,7 +25,6 @@ from detector.kernels.participants import participant_of
 from detector.model.events import LATE_WINDOW, Effect, Flag, Kind, StatusCode
 
 TRADE_MEMORY_NS = 1_000_000_000  # a trade and the level decrease it causes are at most this far apart
-OVERTAKEN_NS = 1_000_000_000  # an order and the cancel that came before it are at most this far apart
 GRACE_NS = 60_000_000_000  # after a re-open, bursts are expected
 
 # numba reads plain integers from the module, not enum members of a class it does not know
@@ -155,27 +154,13 @@ def _drop(tables: Any, row: Any) -> Any:
 
 
 @inlined
-def _overtaken(tables: Any, event: Any, market: Any) -> Any:
-    """Its own cancel came first, a moment ago: gateways overtake each other, and it would rest for ever. Where only a
-    part was taken, the event's quantity becomes the rest."""
-    gone = tables.overtaken[market, event["order"] % np.uint64(OVERTAKEN_MAX)]
-    if gone["order"] != event["order"] or abs(event["event_ns"] - gone["at_ns"]) > OVERTAKEN_NS:
-        return False
-    gone["order"] = 0
-    if gone["lots"] < 0 or gone["lots"] >= event["qty_lots"]:
-        return True
-    event["qty_lots"] -= gone["lots"]
-    return False
-
-
-@inlined
 def _place(tables: Any, event: Any, market: Any) -> Any:
     tables.markets[market]["has"] |= HAS_ORDERS
     participant = _named(tables, event["account"], market, event["event_ns"])
     event["participant"] = participant
     row = order_find(tables.order_slots, tables.orders, event["order"], market)
     amended = row >= 0
-    if not amended and _overtaken(tables, event, market):
+    if not amended and overtaken(tables, event, market):
         event["effect"] = STALE
         return
     placed_ns = event["event_ns"]
@@ -228,10 +213,7 @@ def _take(tables: Any, event: Any, market: Any, everything: Any, effect: Any) ->
     if row < 0:
         tables.counts[_UNKNOWN_ORDER] += 1
         event["effect"] = UNKNOWN
-        gone = tables.overtaken[market, event["order"] % np.uint64(OVERTAKEN_MAX)]
-        gone["order"] = event["order"]
-        gone["at_ns"] = event["event_ns"]
-        gone["lots"] = np.int64(-1) if everything else event["qty_lots"]
+        overtook(tables, event, market, everything)
         return np.int64(-1)
     order = tables.orders[row]
     lots = order["qty_lots"] if everything else min(event["qty_lots"], order["qty_lots"])

@@ -1,7 +1,8 @@
 """The native format: one JSON object per message (or an array of them), as docs/schema/event-v1.json says.
 
-Two parsers with one meaning. The fast one (native_fast) reads plain messages in place; where a message is not plain it
-stops, and the general one (native_general) decides. What the general one says is what the format means.
+Two parsers with one meaning. The fast one (native_fast; native_book_fast for a book) reads plain messages in place;
+where a message is not plain it stops, and the general one (native_general) decides. What the general one says is what
+the format means.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from detector.formats.base import Format
+from detector.formats.native_book_fast import book_rows, read_book
 from detector.formats.native_fast import read_plain
 from detector.formats.native_general import Reading, read
 from detector.formats.native_scan import values_table
@@ -59,8 +61,16 @@ class Native(Format):
             record, row = self._read_plain(batch, record, events, row)
             if record == len(batch):
                 break
+            value = batch.value(record)
+            needed = book_rows(value, self.limits) if self.fast else 0
+            if needed:
+                events = _room(events, row + needed + len(batch) - record)
+                free = self._read_book(batch, record, events, row)
+                if free > row:
+                    record, row = record + 1, free
+                    continue
             try:
-                reading = read(batch.value(record), self.key, self.limits)
+                reading = read(value, self.key, self.limits)
                 markets = self._markets(reading)
             except Unreadable as refused:
                 rejects.append(_reject(batch, record, str(refused.reason)))
@@ -104,6 +114,22 @@ class Native(Format):
             self.limits.message_bytes_max,
         )
         return after
+
+    def _read_book(self, batch: RecordBatch, record: int, events: EventColumn, row: int) -> int:
+        """The next free row behind the record's; NOT_PLAIN when it is left to the general parser."""
+        start, end = batch.bounds[record]
+        free: int = read_book(
+            batch.payload,
+            start,
+            end,
+            batch.offsets[record],
+            events,
+            row,
+            self._values,
+            *self._names.arrays,
+            *self._names.key,
+        )
+        return free
 
     def _markets(self, reading: Reading) -> list[int]:
         """Numbers of the rows' markets. Raises Unreadable before it gives out any, when there is no room for all."""

@@ -2,7 +2,8 @@
 
 It never refuses anything: at the first message that is not plain it stops, and the general parser decides what that one
 means. Plain is: one object; ASCII strings without escapes; numbers without exponent, of at most 19 digits; no null
-in a field that counts; no nesting; no field twice; a type of ours other than `book`; every value in range.
+in a field that counts; no nesting; no field twice; a type of ours other than `book`, which native_book_fast reads;
+every value in range.
 """
 
 from __future__ import annotations
@@ -11,42 +12,29 @@ from typing import Any
 
 import numpy as np
 
-from detector.formats.native_parts import decimal, has, identity, instant, real, word
+from detector.formats.native_parts import blank, decimal, has, identity, market_number, moment, real, word
 from detector.formats.native_scan import (
     AS_MARGIN_MODE,
     AS_REASON,
     AS_SIDE,
     AS_STATUS,
     AS_TYPE,
-    DECIMALS,
-    DIGITS,
-    END,
     FALSE,
-    NOT_PLAIN,
     NOTHING,
-    NUMBER,
     SHAPE,
-    START,
-    STRING,
     TRUE,
     scan,
 )
 from detector.formats.native_words import (
-    EVENT_NS_FIRST,
-    EVENT_NS_LAST,
     FIELD_NUMBERS,
     NEEDED,
     OPTIONAL,
-    SEQ_MAX,
     Field,
 )
 from detector.kernels import inlined, kernel
-from detector.kernels.digest import digest_bytes
-from detector.kernels.names import NAME_BYTES_MAX, name_add, name_find
-from detector.kernels.words import byte_at
 from detector.model.events import CancelCode, Flag, Kind
 
-_TYPE, _TS, _MARKET, _SEQ, _ACCOUNT = (FIELD_NUMBERS[name] for name in ("type", "ts", "market", "seq", "account"))
+_TYPE, _ACCOUNT = FIELD_NUMBERS["type"], FIELD_NUMBERS["account"]
 _ORDER_ID, _TAKER = FIELD_NUMBERS["order_id"], FIELD_NUMBERS["taker_account"]
 _SIDE, _REASON, _STATUS, _MODE = (FIELD_NUMBERS[name] for name in ("side", "reason", "status", "margin_mode"))
 _PRICE, _ENTRY_PRICE, _QTY = FIELD_NUMBERS["price"], FIELD_NUMBERS["entry_price"], FIELD_NUMBERS["qty"]
@@ -66,18 +54,15 @@ def _mask(*fields: str) -> int:
 
 
 # By kind, a bit for each field: those that must be there, and those that mean anything. Row 0 is of no kind.
-_NEEDS = np.zeros(len(Kind) + 1, np.uint64)
-_TAKES = np.zeros(len(Kind) + 1, np.uint64)
+NEEDS = np.zeros(len(Kind) + 1, np.uint64)
+TAKES = np.zeros(len(Kind) + 1, np.uint64)
 for _kind in Kind:
-    _NEEDS[_kind] = _mask(Field.TYPE, Field.TS, Field.MARKET, *NEEDED[_kind])
-    _TAKES[_kind] = _NEEDS[_kind] | np.uint64(_mask(Field.SEQ, Field.ACCOUNT, *OPTIONAL.get(_kind, ())))
+    NEEDS[_kind] = _mask(Field.TYPE, Field.TS, Field.MARKET, *NEEDED[_kind])
+    TAKES[_kind] = NEEDS[_kind] | np.uint64(_mask(Field.SEQ, Field.ACCOUNT, *OPTIONAL.get(_kind, ())))
 _REALS = np.uint64(
     _mask(Field.LEVERAGE, Field.PREVIOUS, Field.NOTIONAL, Field.MARGIN, Field.LIQUIDATION_PRICE)
     | _mask(Field.INDEX, Field.FUNDING_RATE, Field.OPEN_INTEREST)
 )
-
-_NAME_CHARACTERS = np.zeros(256, np.bool_)
-_NAME_CHARACTERS[[ord(c) for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:/@-"]] = True
 
 
 @kernel
@@ -110,18 +95,18 @@ def read_plain(
             break
         seen = scan(payload, start, end, values)
         kind = word(values, _TYPE, AS_TYPE) if has(seen, _TYPE) else np.int64(NOTHING)
-        if kind <= 0 or kind == _BOOK or (seen & _NEEDS[kind]) != _NEEDS[kind]:
+        if kind <= 0 or kind == _BOOK or (seen & NEEDS[kind]) != NEEDS[kind]:
             break
-        seen &= _TAKES[kind]  # what means nothing for this type is ignored, whatever it holds
+        seen &= TAKES[kind]  # what means nothing for this type is ignored, whatever it holds
         event = events[row]
-        _blank(event)
+        blank(event)
         event["kind"] = kind
-        if not _moment(payload, values, seen, event) or not _identities(payload, values, seen, event, key0, key1):
+        if not moment(payload, values, seen, event) or not _identities(payload, values, seen, event, key0, key1):
             break
         if not _words(values, seen, event) or not _sizes(values, seen, event) or not _reals(values, seen, event):
             break
         # The name is numbered last: a message that is refused must not leave one behind.
-        market = _market(payload, values, slots, digests, texts, lengths, count, key0, key1)
+        market = market_number(payload, values, slots, digests, texts, lengths, count, key0, key1)
         if market < 0:
             break
         event["market"] = market
@@ -129,22 +114,6 @@ def read_plain(
         record += 1
         row += 1
     return record, row
-
-
-@inlined
-def _moment(payload: Any, values: Any, seen: Any, event: Any) -> Any:
-    """When it happened, and its sequence number."""
-    event_ns = instant(payload, values, _TS)
-    if event_ns < EVENT_NS_FIRST or event_ns > EVENT_NS_LAST:
-        return False
-    event["event_ns"] = event_ns
-    if has(seen, _SEQ):
-        seq = values[_SEQ, DIGITS]
-        if values[_SEQ, SHAPE] != NUMBER or values[_SEQ, DECIMALS] != 0 or seq < 0 or seq > SEQ_MAX:
-            return False
-        event["seq"] = seq
-        event["first_seq"] = seq
-    return True
 
 
 @inlined
@@ -245,58 +214,3 @@ def _reals(values: Any, seen: Any, event: Any) -> Any:
     event["margin"] = margin
     event["liquidation_price"] = liquidation_price if liquidation_price > 0.0 else np.nan  # venues say 0 for none
     return True
-
-
-@inlined
-def _market(
-    payload: Any,
-    values: Any,
-    slots: Any,
-    digests: Any,
-    texts: Any,
-    lengths: Any,
-    count: Any,
-    key0: Any,
-    key1: Any,
-) -> Any:
-    """The market's number, below 0 when the name will not do or the table is full."""
-    start = values[_MARKET, START]
-    end = values[_MARKET, END]
-    if values[_MARKET, SHAPE] != STRING or start >= end or end - start > NAME_BYTES_MAX:
-        return np.int64(NOT_PLAIN)
-    digest = digest_bytes(payload, start, end, key0, key1)
-    place = name_find(payload, start, end, digest, slots, digests, texts, lengths)
-    if place >= 0:
-        return np.int64(slots[place])
-    for at in range(start, end):  # a name that is held was looked at when it came
-        if not _NAME_CHARACTERS[byte_at(payload, at)]:
-            return np.int64(NOT_PLAIN)
-    return name_add(payload, start, end, digest, place, slots, digests, texts, lengths, count)
-
-
-@inlined
-def _blank(event: Any) -> Any:
-    """Every 'not said' value in place, as model.events.empty_events."""
-    event["seq"] = -1
-    event["first_seq"] = -1
-    event["order"] = np.uint64(0)
-    event["account"] = np.uint64(0)
-    event["taker"] = np.uint64(0)
-    event["price_ticks"] = 0
-    event["qty_lots"] = 0
-    event["leverage"] = np.nan
-    event["previous"] = np.nan
-    event["notional"] = np.nan
-    event["margin"] = np.nan
-    event["liquidation_price"] = np.nan
-    event["price_decimals"] = 0
-    event["qty_decimals"] = 0
-    event["side"] = 0
-    event["code"] = 0
-    event["flags"] = 0
-    event["effect"] = 0
-    event["window"] = 0
-    event["participant"] = -1
-    event["distance_bps"] = 0.0
-    event["age_ns"] = 0
-    event["moved_lots"] = 0

@@ -19,17 +19,22 @@ from detector.formats.native_scan import (
     STRING,
     WORD,
 )
-from detector.formats.native_words import ID_BYTES_MAX
+from detector.formats.native_words import EVENT_NS_FIRST, EVENT_NS_LAST, FIELD_NUMBERS, ID_BYTES_MAX, SEQ_MAX
 from detector.formats.rows import TICKS_MAX
 from detector.kernels import inlined
 from detector.kernels.digest import digest_bytes
 from detector.kernels.instants import instant_of_text
+from detector.kernels.names import NAME_BYTES_MAX, name_add, name_find
 from detector.kernels.words import byte_at
 from detector.model.events import DECIMALS_MAX
 
+_TS, _MARKET, _SEQ = FIELD_NUMBERS["ts"], FIELD_NUMBERS["market"], FIELD_NUMBERS["seq"]
 _MINUS = ord("-")
 _REAL_DIGITS_MAX = 2**53  # below it a whole number over a power of ten is the float nearest to the decimal
 _POWERS = np.array([10.0**power for power in range(20)])
+
+_NAME_CHARACTERS = np.zeros(256, np.bool_)
+_NAME_CHARACTERS[[ord(c) for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:/@-"]] = True
 
 
 @inlined
@@ -72,13 +77,17 @@ def instant(payload: Any, values: Any, field: Any) -> Any:
 @inlined
 def decimal(values: Any, field: Any) -> Any:
     """(plain, ticks, decimals), without trailing zeros, as formats.rows.exact."""
-    ticks = values[field, DIGITS]
-    decimals = values[field, DECIMALS]
+    plain, ticks, decimals = shortest(values[field, DIGITS], values[field, DECIMALS])
+    return plain and values[field, SHAPE] == NUMBER, ticks, decimals
+
+
+@inlined
+def shortest(ticks: Any, decimals: Any) -> Any:
+    """The same number without trailing zeros behind its point: (whether it is in range, ticks, decimals)."""
     while decimals > 0 and ticks & 1 == 0 and ticks % 10 == 0:
         ticks //= 10
         decimals -= 1
-    plain = values[field, SHAPE] == NUMBER and decimals <= DECIMALS_MAX and ticks < TICKS_MAX and ticks > -TICKS_MAX
-    return plain, ticks, decimals
+    return decimals <= DECIMALS_MAX and ticks < TICKS_MAX and ticks > -TICKS_MAX, ticks, decimals
 
 
 @inlined
@@ -90,3 +99,74 @@ def real(values: Any, seen: Any, field: Any) -> Any:
     if values[field, SHAPE] != NUMBER or digits > _REAL_DIGITS_MAX or digits < -_REAL_DIGITS_MAX:
         return np.inf
     return np.float64(digits) / _POWERS[values[field, DECIMALS]]
+
+
+@inlined
+def moment(payload: Any, values: Any, seen: Any, event: Any) -> Any:
+    """When it happened, and its sequence number."""
+    event_ns = instant(payload, values, _TS)
+    if event_ns < EVENT_NS_FIRST or event_ns > EVENT_NS_LAST:
+        return False
+    event["event_ns"] = event_ns
+    if has(seen, _SEQ):
+        seq = values[_SEQ, DIGITS]
+        if values[_SEQ, SHAPE] != NUMBER or values[_SEQ, DECIMALS] != 0 or seq < 0 or seq > SEQ_MAX:
+            return False
+        event["seq"] = seq
+        event["first_seq"] = seq
+    return True
+
+
+@inlined
+def market_number(
+    payload: Any,
+    values: Any,
+    slots: Any,
+    digests: Any,
+    texts: Any,
+    lengths: Any,
+    count: Any,
+    key0: Any,
+    key1: Any,
+) -> Any:
+    """The market's number, below 0 when the name will not do or the table is full."""
+    start = values[_MARKET, START]
+    end = values[_MARKET, END]
+    if values[_MARKET, SHAPE] != STRING or start >= end or end - start > NAME_BYTES_MAX:
+        return np.int64(NOT_PLAIN)
+    digest = digest_bytes(payload, start, end, key0, key1)
+    place = name_find(payload, start, end, digest, slots, digests, texts, lengths)
+    if place >= 0:
+        return np.int64(slots[place])
+    for at in range(start, end):  # a name that is held was looked at when it came
+        if not _NAME_CHARACTERS[byte_at(payload, at)]:
+            return np.int64(NOT_PLAIN)
+    return name_add(payload, start, end, digest, place, slots, digests, texts, lengths, count)
+
+
+@inlined
+def blank(event: Any) -> Any:
+    """Every 'not said' value in place, as model.events.empty_events."""
+    event["seq"] = -1
+    event["first_seq"] = -1
+    event["order"] = np.uint64(0)
+    event["account"] = np.uint64(0)
+    event["taker"] = np.uint64(0)
+    event["price_ticks"] = 0
+    event["qty_lots"] = 0
+    event["leverage"] = np.nan
+    event["previous"] = np.nan
+    event["notional"] = np.nan
+    event["margin"] = np.nan
+    event["liquidation_price"] = np.nan
+    event["price_decimals"] = 0
+    event["qty_decimals"] = 0
+    event["side"] = 0
+    event["code"] = 0
+    event["flags"] = 0
+    event["effect"] = 0
+    event["window"] = 0
+    event["participant"] = -1
+    event["distance_bps"] = 0.0
+    event["age_ns"] = 0
+    event["moved_lots"] = 0

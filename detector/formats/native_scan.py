@@ -114,7 +114,7 @@ def scan(payload: Any, start: Any, end: Any, values: Any) -> Any:
         if _is_key(payload, at, field):
             at += _KEY_LENGTHS[field]
         else:
-            at, field = _key_at(payload, at, end)
+            at, field = key_at(payload, at, end)
             if at < 0:
                 return none
             values[before, follows] = field
@@ -126,7 +126,7 @@ def scan(payload: Any, start: Any, end: Any, values: Any) -> Any:
             if seen & bit:
                 return none
             seen |= bit
-        at = _value(payload, at, end, values, field)
+        at = value_at(payload, at, end, values, field)
         if at < 0:
             return none
         before = field
@@ -153,7 +153,7 @@ def _is_key(payload: Any, at: Any, field: Any) -> Any:
 
 
 @inlined
-def _key_at(payload: Any, at: Any, end: Any) -> Any:
+def key_at(payload: Any, at: Any, end: Any) -> Any:
     """(where the key at `at` ends with its colon, its field, FIELDS when it is unknown); NOT_PLAIN for where."""
     failed = (np.int64(NOT_PLAIN), np.int64(FIELDS))
     if byte_at(payload, at) != _QUOTE:
@@ -169,7 +169,7 @@ def _key_at(payload: Any, at: Any, end: Any) -> Any:
 
 
 @inlined
-def _value(payload: Any, at: Any, end: Any, values: Any, field: Any) -> Any:
+def value_at(payload: Any, at: Any, end: Any, values: Any, field: Any) -> Any:
     """Where the value that begins at `at` ends, itself in values[field]; or NOT_PLAIN."""
     byte = byte_at(payload, at)
     quoted = byte == _QUOTE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from detector.anomaly.second_opinion import load
 from detector.daemon.delivery import Delivery
 from detector.daemon.ledger import Ledger
 from detector.daemon.service import Service, ServiceSettings
@@ -59,6 +60,7 @@ async def build_service(config: Configuration, source: Callable[[EventClock], So
                 commit_every_s=told.state.commit_every.s,
                 snapshot_every_s=told.state.snapshot_every.s,
             ),
+            later=load if told.incidents.second_opinion else None,
         )
     except BaseException:
         await store.close()

@@ -12,7 +12,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from detector.anomaly.second_opinion import load
 from detector.features.tables import Need, grown
 from detector.model.events import EventBatch, empty_events
 from detector.model.records import pack
@@ -47,8 +46,6 @@ def warm_engine(config: Configuration) -> None:
 def warm(config: Configuration) -> None:
     """Returns when nothing is left to compile: the configured format's loops, and the engine's."""
     build_format(config, config.settings.input.format, (1, 2)).decode(pack("warm", 0, [b"{}", b"[]"], [0, 1]))
-    if config.settings.incidents.second_opinion:
-        load()
     pipeline = build_pipeline(config, pseudonym_key=KEY, format_name="native")
     messages = _messages()
     half = len(messages) // 2

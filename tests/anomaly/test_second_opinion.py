@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
 from detector.anomaly.second_opinion import EVERY_WINDOWS, ROWS_MIN, SecondOpinion
 from detector.model.score import Score
+from tests.house.tree import ROOT
 
 
 def score(residuals: list[list[float]]) -> Score:
@@ -61,3 +65,27 @@ def test_it_goes_on_from_its_saved_state_as_if_nothing_had_happened(taught: Seco
 def test_a_stream_that_cannot_say_is_left_out(taught: SecondOpinion) -> None:
     told = taught.ask(0, [score([[9.0, float("nan")], [0.0, 0.0]])])
     assert told is not None and told.rank == 1
+
+
+MEANWHILE = """
+import sys, threading
+import numpy as np
+from detector.anomaly.second_opinion import SecondOpinion, load
+from tests.anomaly.test_second_opinion import score
+opinion = SecondOpinion()
+generator = np.random.default_rng(7)
+for _ in range(1_000):
+    opinion.note([score(generator.normal(size=(2, 2)).tolist())], np.ones(2, np.bool_))
+asked = [score([[9.0, 9.0], [0.1, 0.1]])]
+thread = threading.Thread(target=load)
+assert "pyod" not in sys.modules
+thread.start()
+meanwhile = [opinion.ask(index, asked) for index in (0, 1)]
+thread.join()
+assert meanwhile == [opinion.ask(index, asked) for index in (0, 1)] and None not in meanwhile
+"""
+
+
+@pytest.mark.slow
+def test_who_asks_while_another_thread_imports_waits_and_gets_the_same_answer() -> None:
+    subprocess.run([sys.executable, "-c", MEANWHILE], cwd=ROOT, check=True)

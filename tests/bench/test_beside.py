@@ -85,15 +85,17 @@ def test_a_slow_reader_is_stopped_by_the_time(monkeypatch: pytest.MonkeyPatch) -
     assert told["events"] < 1_000 and told["wall_s"] >= 5
 
 
-def test_a_paced_run_forgets_how_it_began(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("caught_up_s", "p99_ms"), [(2.0, 7.0), (12.0, 7.0), (99.0, 5_000.0)])
+def test_a_paced_run_forgets_how_it_began_unless_it_goes_on(
+    caught_up_s: float, p99_ms: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     now = [1_000.0]
     monkeypatch.setattr(beside_watch.time, "time", lambda: now[0])
     watch = Watch({**TOLD, "paced": True})
     while not watch.done:
-        late_ms = 5_000.0 if now[0] < 1_004.0 else 7.0
-        watch.saw(now[0] * 1e3 - late_ms)
+        watch.saw(now[0] * 1e3 - (7.0 if now[0] >= 1_000.0 + caught_up_s else 5_000.0))
         now[0] += 0.25
-    assert watch.told()["p99_ms"] == pytest.approx(7.0)
+    assert watch.told()["p99_ms"] == pytest.approx(p99_ms)
 
 
 def test_a_quantile_is_a_value_that_was_seen() -> None:

@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 import sqlite3
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -357,3 +358,32 @@ async def in_store(store: Store, statement: str) -> None:
 def hold(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA busy_timeout = 5000")
     connection.execute("BEGIN IMMEDIATE")
+
+
+async def test_what_is_done_later_holds_up_no_page(tmp_path: Path) -> None:
+    sink, go_on = Remembering("oncall"), threading.Event()
+    house = House(tmp_path, ListSource(200), sink)
+    begun: list[bool] = []
+
+    def later() -> None:
+        begun.append(bool(house.engines))
+        assert go_on.wait(10.0)
+
+    await house.open(later=later)
+    expected = expected_keys(200, 1)
+    running = asyncio.create_task(house.run_until(lambda: set(sink.got) == expected and go_on.is_set()))
+    await until(lambda: set(sink.got) == expected, 10.0)
+    assert begun == [True], "once, in a thread, after the engine was there"
+    go_on.set()
+    assert await running == 0
+
+
+async def test_a_mistake_in_what_is_done_later_ends_the_daemon(tmp_path: Path) -> None:
+    house = House(tmp_path, ListSource(5), Remembering("oncall"))
+
+    def later() -> None:
+        raise ImportError("not installed as it should be")
+
+    service = await house.open(later=later)
+    with pytest.raises(ImportError, match="as it should be"):
+        await service.run(signals=False)
