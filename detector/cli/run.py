@@ -7,6 +7,7 @@ import asyncio
 import structlog
 import typer
 
+from detector.anomaly import second_opinion
 from detector.cli.base import Exit, Refusal, command_line
 from detector.cli.options import ConfigOption
 from detector.daemon import logs
@@ -44,7 +45,9 @@ def run(
 
 async def serve(config: Configuration) -> int:
     """The daemon and its page, until they are told to stop; the exit code."""
-    service = await build_service(config)
+    # after `ready`, which imported River: two threads that import parts of scikit-learn at once could meet half of it
+    later = second_opinion.load if config.settings.incidents.second_opinion else None
+    service = await build_service(config, later=later)
     http = config.settings.http
     host, _, port = http.bind.rpartition(":")
     token = secret(http.token, http.token_file)

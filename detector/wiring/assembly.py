@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from detector.anomaly.second_opinion import load
 from detector.daemon.delivery import Delivery
 from detector.daemon.ledger import Ledger
 from detector.daemon.service import Service, ServiceSettings
@@ -22,8 +21,13 @@ EventClock = Callable[[Partition], int]
 PSEUDONYM_KEY_BYTES_MIN = 32
 
 
-async def build_service(config: Configuration, source: Callable[[EventClock], Source] | None = None) -> Service:
-    """The daemon, its state file open, not yet running. `source` makes another one than the configuration's Kafka.
+async def build_service(
+    config: Configuration,
+    source: Callable[[EventClock], Source] | None = None,
+    later: Callable[[], object] | None = None,
+) -> Service:
+    """The daemon, its state file open, not yet running. `source` makes another one than the configuration's Kafka;
+    `later` is done in a thread once it reads.
 
     Raises ConfigurationError, StoreError.
     """
@@ -60,7 +64,7 @@ async def build_service(config: Configuration, source: Callable[[EventClock], So
                 commit_every_s=told.state.commit_every.s,
                 snapshot_every_s=told.state.snapshot_every.s,
             ),
-            later=load if told.incidents.second_opinion else None,
+            later=later,
         )
     except BaseException:
         await store.close()

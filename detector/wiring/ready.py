@@ -39,7 +39,7 @@ def ready(config: Configuration, say: Callable[[str], object]) -> float:
             with subprocess.Popen([sys.executable, "-c", PARSER]) as beside:  # noqa: S603  our own words
                 warm_engine(config)
                 beside.wait()  # what it could not do is done below
-        warm(config)
+        warm(config, opinion=False)
     finally:
         done.set()
         reporter.join()

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from detector.anomaly.second_opinion import load
 from detector.features.tables import Need, grown
 from detector.model.events import EventBatch, empty_events
 from detector.model.records import pack
@@ -43,8 +44,11 @@ def warm_engine(config: Configuration) -> None:
     pipeline.finish()
 
 
-def warm(config: Configuration) -> None:
-    """Returns when nothing is left to compile: the configured format's loops, and the engine's."""
+def warm(config: Configuration, *, opinion: bool = True) -> None:
+    """Returns when nothing is left to compile: the configured format's loops, and the engine's. Nor to import;
+    `opinion` False: but for PyOD, which the daemon imports once it reads."""
+    if opinion and config.settings.incidents.second_opinion:
+        load()
     build_format(config, config.settings.input.format, (1, 2)).decode(pack("warm", 0, [b"{}", b"[]"], [0, 1]))
     pipeline = build_pipeline(config, pseudonym_key=KEY, format_name="native")
     messages = _messages()

@@ -16,7 +16,7 @@ def test_a_long_start_says_how_many_loops_are_ready(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(room, "SAY_EVERY_S", 0.01)
     monkeypatch.setattr(room, "is_kept", lambda module: True)
 
-    def slow(config: Configuration) -> None:
+    def slow(config: Configuration, *, opinion: bool) -> None:
         time.sleep(0.2)
 
     monkeypatch.setattr(room, "warm", slow)

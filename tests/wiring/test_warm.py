@@ -15,11 +15,11 @@ from detector.wiring.build import build_pipeline
 from detector.wiring.config import of
 from detector.wiring.warm import warm
 config = of({})
-warm(config)
+warm(config, opinion=False)
 late = []
 compiled = Dispatcher.compile
 Dispatcher.compile = lambda self, types: (late.append(self.py_func.__qualname__), compiled(self, types))[1]
-warm(config)
+warm(config, opinion=False)
 import sys
 late += ["pyod is imported"] * ("pyod" in sys.modules)
 early = list(late)
