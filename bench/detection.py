@@ -1,6 +1,7 @@
 """The detection laboratory: recall at a promised budget of false pages, against peers. All streams are synthetic.
 
-    python -m bench.detection [--quick | --full] [--tuning] [--no-peers] [--json] [--docs]
+    python -m bench.detection [--quick | --full] [--tuning] [--no-peers] [--no-ceilings]
+        [--json] [--docs]
 
 --quick takes minutes, --full runs more than 30 market-weeks. Seeds are held out unless --tuning is given.
 """
@@ -30,6 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sizes.add_argument("--full", dest="size", action="store_const", const="full")
     parser.add_argument("--tuning", action="store_true", help="tuning seeds and markets instead of held-out ones")
     parser.add_argument("--no-peers", action="store_true")
+    parser.add_argument("--no-ceilings", action="store_true")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--docs", action="store_true", help="write docs/detection.md")
     chosen = parser.parse_args(arguments)
@@ -37,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         chosen.size,
         held_out=not chosen.tuning,
         peers=None if chosen.no_peers else compare,
+        ceilings=not chosen.no_ceilings,
         say=lambda line: print(line, file=sys.stderr, flush=True),
     )
     told["captures"] = captures()

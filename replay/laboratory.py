@@ -39,7 +39,7 @@ class Size:
 
 
 # detectors are vectorised over markets: 128 of them cost little more a window than 32
-SIZES = {"quick": Size(1, 64, 6.0), "default": Size(1, 128, 12.0), "full": Size(2, 128, 30.0)}
+SIZES = {"quick": Size(1, 64, 6.0), "default": Size(1, 128, 14.0), "full": Size(2, 128, 30.0)}
 EVENTS_PER_S = {False: (4.0, 16.0), True: (3.0, 20.0)}  # of the slowest and the busiest market; held out or not
 WIDE_EVENTS_PER_S = (2.0, 2000.0)  # of "wide" streams: few and short, because they hold as many events as the others
 WIDE = {"quick": Size(1, 8, 2.5), "default": Size(1, 12, 4.0), "full": Size(1, 24, 6.0)}

@@ -35,7 +35,13 @@ PEER_MARKETS = 8  # peers are given one pair of markets in so many
 
 
 def investigate(
-    name: str, *, held_out: bool, peers: Peers | None, say: Callable[[str], None], processes: int = 2
+    name: str,
+    *,
+    held_out: bool,
+    peers: Peers | None,
+    say: Callable[[str], None],
+    processes: int = 2,
+    ceilings: bool = True,
 ) -> dict[str, Any]:
     """All of it, at the size called `name`. peers: of bench/peers.py, where there is a source checkout."""
     main = jobs(SIZES[name], held_out=held_out, sampled=True)
@@ -49,8 +55,9 @@ def investigate(
     told["cost"] = cost_row(warm)
     say("correlation")
     told["correlation"] = [*correlation_rows(held_out=held_out), together_row([r for r in runs if r.kind == "planted"])]
-    say("ceilings")
-    told["ceilings"] = ceiling_rows(main, runs, processes)
+    if ceilings:
+        say("ceilings")
+        told["ceilings"] = ceiling_rows(main, runs, processes)
     say("curve")
     margins = [one.margins for one in warm]
     told["curve"] = curve(warm, margins)

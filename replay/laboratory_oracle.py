@@ -152,7 +152,10 @@ def _share(one: Recording, name: str, scale: int) -> npt.NDArray[np.float64]:
 
 def _rolling(one: Recording, name: str, scale: int) -> npt.NDArray[np.float64]:
     """(W, M) float64: the sum of the last `scale` windows, fewer at the beginning."""
-    total = np.cumsum(np.nan_to_num(one.column(name)), axis=0, dtype=np.float64)
+    column: npt.NDArray[Any] = np.nan_to_num(one.column("quotes_outward" if name == "quotes_moved" else name))
+    if name == "quotes_moved":  # how far out a window's new quotes were placed, on average
+        column = column / np.maximum(np.nan_to_num(one.column("quotes_placed")), np.float32(1.0))
+    total = np.cumsum(column, axis=0, dtype=np.float64)
     told = total.copy()
     told[scale:] -= total[:-scale]
     return told

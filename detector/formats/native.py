@@ -16,6 +16,7 @@ from detector.formats.native_general import Reading, read
 from detector.formats.native_scan import values_table
 from detector.formats.native_words import Limits, Refusal
 from detector.formats.rows import Unreadable
+from detector.kernels.digest import NotingKey
 from detector.kernels.names import Names
 from detector.model.events import EVENT, SAMPLE_BYTES, EventBatch, EventColumn, Reject
 from detector.model.records import PADDING, RecordBatch
@@ -46,6 +47,7 @@ class Native(Format):
         super().__init__(key, markets_max)
         self.limits = limits
         self.fast = fast
+        self.noting = isinstance(key, NotingKey)  # ids of a book's rows are noted by the general parser alone
         self._names = Names(markets_max, key)
         self._values = values_table()
 
@@ -62,7 +64,7 @@ class Native(Format):
             if record == len(batch):
                 break
             value = batch.value(record)
-            needed = book_rows(value, self.limits) if self.fast else 0
+            needed = book_rows(value, self.limits) if self.fast and not self.noting else 0
             if needed:
                 events = _room(events, row + needed + len(batch) - record)
                 free = self._read_book(batch, record, events, row)

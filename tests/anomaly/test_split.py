@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector.anomaly.baseline import deviance
@@ -14,6 +15,7 @@ from detector.anomaly.tail import blank_tail, calibrate, learn_tail, normal_surp
 SURPRISES = st.lists(st.floats(0, 40), min_size=1, max_size=6)
 
 
+@settings(deadline=None)  # the first call may compile
 @given(SURPRISES)
 def test_the_split_adds_up_to_the_score_and_is_never_negative(surprises: list[float]) -> None:
     parts = split(surprises)
@@ -22,6 +24,7 @@ def test_the_split_adds_up_to_the_score_and_is_never_negative(surprises: list[fl
     assert min(parts) >= -1e-12
 
 
+@settings(deadline=None)  # the first call may compile
 @given(SURPRISES)
 def test_the_strongest_stream_has_the_largest_share_and_equals_share_equally(surprises: list[float]) -> None:
     parts = split([*surprises, max(surprises)])
@@ -29,6 +32,7 @@ def test_the_strongest_stream_has_the_largest_share_and_equals_share_equally(sur
     assert abs(parts[surprises.index(max(surprises))] - parts[-1]) < 1e-9
 
 
+@settings(deadline=None)  # the first call may compile
 @given(SURPRISES)
 def test_without_a_stream_the_score_is_that_of_the_others_beside_something_unremarkable(surprises: list[float]) -> None:
     total = float(join(np.array([surprises]))[0])
@@ -37,9 +41,11 @@ def test_without_a_stream_the_score_is_that_of_the_others_beside_something_unrem
         assert left == float(join(others)[0])
         assert left <= total
     strongest = surprises.index(max(surprises))
-    assert without(surprises)[strongest] == min(without(surprises))
+    # of equal ones, which are summed in turn, any may be the least by a rounding
+    assert without(surprises)[strongest] == pytest.approx(min(without(surprises)), abs=1e-12)
 
 
+@settings(deadline=None)  # the first call may compile
 @given(SURPRISES)
 def test_the_joined_score_is_the_union_of_the_streams(surprises: list[float]) -> None:
     total = float(join(np.array([surprises]))[0])
@@ -51,6 +57,7 @@ def test_the_normal_tail_is_right_from_the_middle_to_far_out() -> None:
         assert abs(normal_surprise(z) - exact) < 2e-3
 
 
+@settings(deadline=None)  # the first call may compile
 @given(st.floats(0.1, 1e4), st.floats(0.02, 3.0))
 def test_the_deviance_is_nothing_at_the_mean_and_rises_away_from_it(mean: float, dispersion: float) -> None:
     assert abs(deviance(mean, mean, dispersion)) < 1e-3
