@@ -5,10 +5,13 @@ python -m bench --docs [NAME]...         all of them, or these, written to docs/
 
 live     the whole daemon on a real Kafka, against a loop that only counts (needs Java and Maven)
 latency  event to webhook in real time, with and without early looks (9 minutes; needs Java and Maven)
+instances
+         two daemons of a group on a core each, against one on one core (needs Java and Maven)
 windows  what a closed window costs above the fold, for 200 markets
 stages   where the engine's time goes, stage by stage
 replay   a file to alerts, stage by stage
 decode   the native format: the fast parser, the general one, json.loads
+early    whether what is seen early stands at its window's close, and what a look costs (not part of all)
 guard    what CI runs: fails a change that makes an event a fifth dearer (not part of the page)
 scale    the engine from 10 to 1,000 markets, 10^3 to 10^6 accounts, 10^5 to 10^7 live orders (some minutes, 2 GB)
 snapshot the pause, the writing and the reading of a checkpoint: 1,000 markets, 10^6 open orders
@@ -26,8 +29,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-BENCHES = ("live", "latency", "stages", "windows", "replay", "decode", "scale", "snapshot", "memory")
-ALONE = ("guard", "soak", "start")  # long, or not of the page
+BENCHES = ("live", "instances", "latency", "stages", "windows", "replay", "decode", "scale", "snapshot", "memory")
+ALONE = ("early", "guard", "soak", "start")  # long, or not of the page
 ASKED = ("beside",)  # long; on the page once they were asked for
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
 HEAD = """# Performance

@@ -14,7 +14,7 @@ import time
 
 from aiokafka import AIOKafkaProducer  # type: ignore[import-untyped]
 
-from bench.live import home, messages
+from bench.live import by_name, market_of, messages
 
 TICK_S = 0.01
 MARK = b'"ts":'
@@ -31,7 +31,7 @@ async def feed(bootstrap: str, topic: str, rate: float, texts: list[bytes]) -> N
         until = min(len(texts), round(tick * TICK_S * rate))
         futures = []
         for text in texts[sent:until]:
-            futures.append(await producer.send(topic, dated(text, time.time_ns()), partition=home(text)))
+            futures.append(await producer.send(topic, dated(text, time.time_ns()), partition=by_name(market_of(text))))
         await asyncio.gather(*futures)
         sent = until
         if sent == len(texts):

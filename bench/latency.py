@@ -39,7 +39,7 @@ import numpy as np
 
 from bench.latency_feed import BURST_NS, CHUNK_S, LIVE_NS, PAIRS, QUIET, SECOND_NS, TICK_NS, scenario
 from bench.live import PARTITIONS, ROOT, broker, kafka_version, say
-from bench.machine import machine
+from bench.machine import cpu_seconds, machine
 from detector.page.receiver import Receiver
 from replay.produce import create_topic
 
@@ -288,12 +288,6 @@ def report(runs: Sequence[Run]) -> list[str]:
             f"the daemon used {run.cpu:.0%} of a core."
         )
     return lines
-
-
-def cpu_seconds(pid: int) -> float:
-    """User and system time of a process so far. Linux only."""
-    cells = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(cells[11]) + int(cells[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def free_port() -> int:

@@ -27,7 +27,6 @@ import resource
 import subprocess
 import sys
 import uuid
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -219,14 +218,27 @@ def broker() -> Iterator[str]:
         yield own.bootstrap
 
 
-async def fill(bootstrap: str, topic: str, events: int, orders: int, codec: Compression) -> int:
+def by_name(market: str) -> int:
+    """The partition a market's messages are in, unless somebody deals them out otherwise."""
+    return partition_of(market, PARTITIONS)
+
+
+async def fill(
+    bootstrap: str,
+    topic: str,
+    events: int,
+    orders: int,
+    codec: Compression,
+    where: Callable[[str], int] = by_name,
+) -> int:
     """Make the topic and produce the simulated exchange's first `events` messages, and `orders` that rest. The number
-    of records."""
+    of records. where: the partition of a market."""
     await create_topic(bootstrap, topic, PARTITIONS)
-    return await produce(bootstrap, topic, messages(events, orders), partition_of=home, compression=codec)
+    made = messages(events, orders, where)
+    return await produce(bootstrap, topic, made, partition_of=lambda each: where(market_of(each)), compression=codec)
 
 
-def messages(events: int, orders: int) -> Iterator[bytes]:
+def messages(events: int, orders: int, where: Callable[[str], int] = by_name) -> Iterator[bytes]:
     """Native JSON, in the order of time; the orders that rest come behind the first chunk, which opens the books."""
     exchange = Exchange("bench")
     left = events
@@ -237,7 +249,7 @@ def messages(events: int, orders: int) -> Iterator[bytes]:
             left -= 1
             yield message
         if number == 0:
-            deep = resting(chunk, homes(exchange.markets), orders)
+            deep = resting(chunk, homes(exchange.markets, where), orders)
             for begin in range(0, orders, SLICE):
                 yield from texts(deep[begin : begin + SLICE], exchange.markets)
 
@@ -250,18 +262,18 @@ def texts(events: EventColumn, markets: tuple[str, ...]) -> Iterator[bytes]:
         yield memory[begin:end]
 
 
-def homes(markets: Sequence[str]) -> list[list[int]]:
+def homes(markets: Sequence[str], where: Callable[[str], int] = by_name) -> list[list[int]]:
     """The markets that live in each partition; none is empty."""
     found: list[list[int]] = [[] for _ in range(PARTITIONS)]
     for index, name in enumerate(markets):
-        found[partition_of(name, PARTITIONS)].append(index)
+        found[where(name)].append(index)
     return found
 
 
-def home(message: bytes) -> int:
-    """The partition of the message's market, as replay.feed.partition_of has it."""
+def market_of(message: bytes) -> str:
+    """The market a message of ours names."""
     begin = message.index(b'"market":"') + 10
-    return zlib.crc32(message[begin : message.index(b'"', begin)]) % PARTITIONS
+    return message[begin : message.index(b'"', begin)].decode()
 
 
 def java_tool() -> Path | None:

@@ -52,7 +52,7 @@ class Watched(KafkaSource):
         elif self.seen >= self.expected and not self.done:
             self.wall_s, self.cpu_s = now_s - self.wall_s, time.process_time() - self.cpu_s
             self.done = True
-            self.service.stop()
+            await self.ended()
         batches = await super().poll(timeout_s)
         self.handed_s = time.perf_counter() if batches else 0.0
         self.began_s = self.began_s or self.handed_s
@@ -60,14 +60,20 @@ class Watched(KafkaSource):
         self.polls += bool(batches)
         return batches
 
+    async def ended(self) -> None:
+        """The last record's step is over, and the clocks have stopped."""
+        self.service.stop()
 
-async def measure(config: Configuration, expected: int, after: int, reader: ReaderName) -> dict[str, float]:
-    """Run it until everything is consumed."""
+
+async def measure(
+    config: Configuration, expected: int, after: int, reader: ReaderName, kind: type[Watched] = Watched
+) -> dict[str, float]:
+    """Run it until everything is consumed. kind: the source's class; it may know better what is expected."""
     made: list[Watched] = []
 
     def source(event_clock: object) -> Watched:
         settings = replace(kafka_settings(config), reader=reader)
-        made.append(Watched(settings, event_clock=event_clock))  # type: ignore[arg-type]
+        made.append(kind(settings, event_clock=event_clock))  # type: ignore[arg-type]
         return made[0]
 
     service = await build_service(config, source)
@@ -87,11 +93,11 @@ async def measure(config: Configuration, expected: int, after: int, reader: Read
     }
 
 
-def configuration(bootstrap: str, topic: str, home: Path) -> Configuration:
-    """What ships, but for where to read, from where on, and where to write."""
+def configuration(bootstrap: str, topic: str, home: Path, *, group: str = "") -> Configuration:
+    """What ships, but for where to read, from where on, and where to write. group: "" = the topic's name."""
     return of(
         {
-            "kafka": {"bootstrap": [bootstrap], "topics": [topic], "group_id": topic, "start_at": "earliest"},
+            "kafka": {"bootstrap": [bootstrap], "topics": [topic], "group_id": group or topic, "start_at": "earliest"},
             "state": {"directory": str(home / "state")},
             "destinations": {"file": {"type": "jsonl", "path": str(home / "alerts.jsonl")}},
         }

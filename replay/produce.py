@@ -150,10 +150,9 @@ async def end_offsets(bootstrap: str, topic: str, **client: Any) -> dict[int, in
     """Partition -> offset after its last record (control records included)."""
     from aiokafka import AIOKafkaConsumer
 
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, request_timeout_ms=REQUEST_TIMEOUT_MS, **client)
-    await consumer.start()
+    consumer = AIOKafkaConsumer(topic, bootstrap_servers=bootstrap, request_timeout_ms=REQUEST_TIMEOUT_MS, **client)
+    await consumer.start()  # knows the topic's partitions because it is to read it
     try:
-        await consumer.topics()
         tops = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
         return {top.partition: offset for top, offset in (await consumer.end_offsets(tops)).items()}
     finally:
