@@ -1,6 +1,6 @@
 """How long an event takes to the webhook: the whole daemon on a real Kafka, in real time.
 
-    python -m bench.latency [--bursts 110] [--early 100ms 0s]
+    python -m bench.latency [--bursts 110] [--early 100ms 0s] [--stages]
 
 One run starts a broker (or uses the one that FORESHOCK_KAFKA__BOOTSTRAP names) and, for each setting of input.early,
 `foreshock run` as a process of its own with a webhook on loopback. Another process produces a simulated exchange as if
@@ -12,24 +12,20 @@ incident of its own and over before its market is hit again; nothing else of the
 "past the due moment" is the request's arrival less the moment it could have been known: when the broker appended the
 first record beyond the window's end and `lateness` (or beyond the early look) to the slowest partition. "since the
 burst" is its arrival less the append of the burst's first event. The broker's stamps are whole milliseconds, rounded
-down, so a latency may be up to 1 ms less than told.
+down, so a latency may be up to 1 ms less than told. --stages also tells where the alerts waited meanwhile.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import json
-import os
-import signal
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -37,17 +33,17 @@ from typing import Any
 
 import numpy as np
 
+from bench import latency_stages
+from bench.latency_daemon import SECRET, daemon, stop
 from bench.latency_feed import BURST_NS, CHUNK_S, LIVE_NS, PAIRS, QUIET, SECOND_NS, TICK_NS, scenario
 from bench.live import PARTITIONS, ROOT, broker, kafka_version, say
 from bench.machine import cpu_seconds, machine
 from detector.page.receiver import Receiver
 from replay.produce import create_topic
 
-SECRET = "whsec_" + "c3ludGhldGlj" * 3  # signs nothing but this bench
 WARM_S = 90.0
 EVERY_S = 1.37  # a burst; every phase of a window is met
 NEVER_NS = 1 << 62
-READY_MAX_S = 180.0
 LATENESS_NS = 500_000_000
 TOLD_AFTER_S = 3.0  # a burst is told by then, or it is missed
 
@@ -58,6 +54,7 @@ class Run:
 
     early: str
     due: dict[str, list[float]] = field(default_factory=lambda: {"close": [], "early": []})
+    stages: dict[str, list[list[float]]] = field(default_factory=lambda: {"close": [], "early": []})
     since: list[float] = field(default_factory=list)
     bursts: int = 0
     missed: int = 0
@@ -74,18 +71,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--bursts", type=int, default=110, help="of each run (default: %(default)s)")
     parser.add_argument("--snapshot-every", default="5s", help="state.snapshot_every (default: %(default)s)")
     parser.add_argument("--early", nargs="+", default=["100ms", "0s"], help="input.early (default: %(default)s)")
+    parser.add_argument("--stages", action="store_true", help="also where the alerts waited")
     chosen = parser.parse_args(arguments)
     with broker() as bootstrap:
         runs = [asyncio.run(measure(bootstrap, early, chosen.bursts, chosen.snapshot_every)) for early in chosen.early]
     print("\n".join(report(runs)))
+    for run in runs if chosen.stages else ():
+        print("\n".join(latency_stages.report(run.early, run.stages)))
 
 
 async def measure(bootstrap: str, early: str, bursts: int, snapshot_every: str) -> Run:
     """One daemon, one feed."""
     topic = f"bench-{uuid.uuid4().hex[:12]}"
     await create_topic(bootstrap, topic, PARTITIONS, configs={"message.timestamp.type": "LogAppendTime"})
-    arrived: list[tuple[int, bytes]] = []
-    receiver = Receiver([SECRET], lambda key, body: arrived.append((time.time_ns(), body)))
+    arrived: list[tuple[int, str, bytes]] = []
+    receiver = Receiver([SECRET], lambda key, body: arrived.append((time.time_ns(), key, body)))
     await receiver.start()
     with (
         tempfile.TemporaryDirectory() as home,
@@ -100,8 +100,10 @@ async def measure(bootstrap: str, early: str, bursts: int, snapshot_every: str) 
         told = await feed
         cpu = (cpu_seconds(process.pid) - cpu_s) / (time.monotonic() - began_s)
         await asyncio.sleep(TOLD_AFTER_S)
+        await asyncio.to_thread(stop, process)
+        moments = json.loads((Path(home) / "moments").read_text())
     await receiver.close()
-    run = judged(early, planned, told, arrived)
+    run = judged(early, planned, told, arrived, moments)
     run.cpu = cpu
     run.messages_s = told["messages"] / (WARM_S + bursts * EVERY_S)
     return run
@@ -138,87 +140,18 @@ async def feeding(bootstrap: str, topic: str, start_ns: int, planned: list[dict[
     return result
 
 
-@contextlib.contextmanager
-def daemon(
-    home: Path, bootstrap: str, topic: str, url: str, early: str, snapshot_every: str
-) -> Iterator[subprocess.Popen[bytes]]:
-    """`foreshock run`, ready to read; stopped at the end."""
-    port = free_port()
-    path = home / "foreshock.toml"
-    path.write_text(
-        f"""
-[kafka]
-bootstrap = ["{bootstrap}"]
-topics = ["{topic}"]
-group_id = "{topic}"
-start_at = "earliest"
-[input]
-early = "{early}"
-[incidents]
-together = "0s"
-hold = "2s"
-join = "2s"
-[state]
-directory = "{home / "state"}"
-snapshot_every = "{snapshot_every}"
-[http]
-bind = "127.0.0.1:{port}"
-[log]
-format = "json"
-level = "warning"
-[destinations.hook]
-type = "webhook"
-url = "{url}"
-secret = "{SECRET}"
-allow_http = true
-allow_cidrs = ["127.0.0.0/8"]
-"""
-    )
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("FORESHOCK_")}
-    command = [sys.executable, "-c", "from detector.cli import main; main()", "run", "--config", str(path)]
-    with (home / "log").open("wb") as log:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            cwd=ROOT,
-            env={**environment, "PYTHONPATH": str(ROOT)},
-        )
-    try:
-        for _ in range(round(READY_MAX_S / 0.25)):
-            if ready(port):
-                break
-            if process.poll() is not None:
-                raise RuntimeError(f"the daemon ended:\n{(home / 'log').read_text()[-3000:]}")
-            time.sleep(0.25)
-        yield process
-    finally:
-        process.send_signal(signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(40)
-        if process.poll() is None:
-            process.kill()
-            process.wait()
-        if said := (home / "log").read_text():
-            say(said[-2000:])
-
-
-def ready(port: int) -> bool:
-    """/readyz says yes."""
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2.0) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
-
-
-def judged(early: str, planned: list[dict[str, Any]], told: dict[str, Any], arrived: list[tuple[int, bytes]]) -> Run:
+def judged(
+    early: str,
+    planned: list[dict[str, Any]],
+    told: dict[str, Any],
+    arrived: list[tuple[int, str, bytes]],
+    moments: dict[str, list[int]],
+) -> Run:
     """Every alert since the first burst against its due moment, and every burst against its first alert."""
     run = Run(early, bursts=len(planned), behind_s=told["behind_s"])
     log = Log(told["batches"])
     first: dict[str, list[tuple[int, int]]] = {}  # market -> (event time it was told for, arrival)
-    for arrived_ns, body in arrived:
+    for arrived_ns, key, body in arrived:
         alert = json.loads(body)
         if not alert["type"].startswith("foreshock.incident."):
             continue
@@ -230,6 +163,8 @@ def judged(early: str, planned: list[dict[str, Any]], told: dict[str, Any], arri
             due_ns, kind = log.reached(at_ns), "early"
         if due_ns < NEVER_NS:
             run.due[kind].append((arrived_ns - due_ns) / 1e6)
+            if key in moments and (waited := latency_stages.spans(due_ns, moments[key], arrived_ns)):
+                run.stages[kind].append(waited)
         if alert["data"]["reason"] != "resolved":
             for market in alert["data"]["markets"]:
                 first.setdefault(market, []).append((at_ns, arrived_ns))
@@ -288,16 +223,6 @@ def report(runs: Sequence[Run]) -> list[str]:
             f"the daemon used {run.cpu:.0%} of a core."
         )
     return lines
-
-
-def free_port() -> int:
-    """One that nobody has at the moment."""
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 if __name__ == "__main__":
