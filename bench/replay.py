@@ -5,6 +5,9 @@
 The events are synthetic (scenario "bench": 100 markets, 50,000 events a second in all); the file begins with a book
 snapshot of each market, about a thousand rows in one message, so a short run is dearer than a long one. One process; a
 first, shorter run only compiles. On a busy machine compare the CPU times, and ratios, not numbers of two machines.
+
+The second table is of `foreshock replay --workers`: the same lines, and the same as Parquet, in turns, `rounds` times;
+least wall time of each, and the ratio to one worker of the same round, least and most. What others use is missing.
 """
 
 from __future__ import annotations
@@ -16,15 +19,21 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from importlib.metadata import version
 from pathlib import Path
 
+from detector.cli.replay import open_inputs
+from detector.formats.native import Native
 from detector.sources.file import FileReader, open_files
 from detector.wiring.build import build_pipeline
 from detector.wiring.config import of
+from replay.columnar_write import ColumnarFile
+from replay.convert import convert, noting_key
 from replay.exchange import Exchange
 from replay.feed import write_native
-from replay.run import replay
+from replay.run import Selection, replay
+from replay.workers import Workers, later
 
 WARM_UP_S = 3.0
 LIBRARIES = ("numpy", "numba", "zstandard")
@@ -34,6 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(prog="bench.replay")
     parser.add_argument("--seconds", type=float, default=20.0, help="of event time (default: %(default)s)")
+    parser.add_argument("--workers", type=int, default=2, help="in the second table (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="of the second table (default: %(default)s)")
     chosen = parser.parse_args(arguments)
     print(machine())
     with tempfile.TemporaryDirectory() as folder:
@@ -56,6 +67,44 @@ def main(arguments: Sequence[str] | None = None) -> None:
             wall_s, cpu_s = timed(work, path)
             ns = 1e9 / messages
             print(f"{name:34}{messages / wall_s:12,.0f}{wall_s * ns:14,.0f}{cpu_s * ns:13,.0f}")
+        columns, short = Path(folder) / "plain.parquet", Path(folder) / "warm.parquet"
+        for source, made in ((plain, columns), (warm, short)):
+            output = ColumnarFile(str(made))
+            convert(open_files([str(source)]), Native(noting_key((1, 2))), output)
+            output.close()
+        print(f"\n{'':34}{'messages/s':>12}{'CPU ns each':>14}{'times one worker':>22}")
+        for name, path, small in (("plain", plain, warm), ("Parquet", columns, short)):
+            compare(name, path, small, messages, chosen.workers, chosen.rounds)
+
+
+def compare(name: str, path: Path, small: Path, messages: int, workers: int, rounds: int) -> None:
+    """Rows of the second table. small: a file of the same kind, to compile on."""
+    walls: dict[int, list[float]] = {1: [], workers: []}
+    cpus: dict[int, list[float]] = {1: [], workers: []}
+    for count in walls:
+        replayed(small, count)
+    for _ in range(rounds):
+        for count in walls:
+            wall_s, cpu_s = timed(lambda path, count=count: replayed(path, count), path)  # type: ignore[misc]
+            walls[count].append(wall_s)
+            cpus[count].append(cpu_s)
+    for count in walls:
+        ratios = sorted(one / more for one, more in zip(walls[1], walls[count], strict=True))
+        print(
+            f"{f'{name}, --workers {count}':34}{messages / min(walls[count]):12,.0f}"
+            f"{min(cpus[count]) / messages * 1e9:14,.0f}{f'{ratios[0]:.2f} to {ratios[-1]:.2f}':>22}"
+        )
+
+
+def replayed(path: Path, workers: int) -> None:
+    """What `foreshock replay --workers` does, without a screen."""
+    threads = Workers(workers) if workers > 1 else None
+    config = of({})
+    together = threads.together if threads is not None else None
+    engine = build_pipeline(config, pseudonym_key=b"bench", workers=workers, together=together)
+    with threads or nullcontext():
+        inputs = open_inputs([str(path)], config, engine.decoder, Selection(), paced=False)
+        replay(engine, inputs, ahead=threads.ahead if threads is not None else later)
 
 
 def read(path: Path) -> None:

@@ -11,7 +11,7 @@ from detector.formats.id_texts import id_texts
 from detector.kernels.digest import NotingKey
 from detector.model.events import EventBatch, EventColumn, Reject
 from replay.columnar import ColumnarInput
-from replay.run import Input
+from replay.reading import Input
 
 SAMPLES_MAX = 10
 

@@ -16,12 +16,10 @@ import numpy as np
 from detector.engine.step import Step
 from detector.formats.base import Format
 from detector.model.events import EventBatch, Reject, empty_events
-from detector.model.records import RecordBatch
 from detector.model.state import State
 from replay.instant import EVENT_NS_MAX, SECOND_NS
-from replay.intake import Intake
-
-Partition = tuple[str, int]
+from replay.reading import Ahead, Input, Partition, Reading
+from replay.workers import later
 
 SAMPLES_MAX = 10  # rejects kept to be shown
 FIRST_EVENTS = 15
@@ -52,32 +50,6 @@ class Engine(Protocol):
     @property
     def watermark_ns(self) -> int:
         """Every window up to here is closed."""
-
-
-class Input(Protocol):
-    """A log with an end: a FileReader, or a range of a topic."""
-
-    @property
-    def partition(self) -> Partition:
-        """Topic and number; no two inputs of a run share them."""
-
-    @property
-    def damage(self) -> str:
-        """Why it ended before its end, "" = it did not."""
-
-    @property
-    def bytes_done(self) -> int:
-        """For the progress bar."""
-
-    @property
-    def bytes_total(self) -> int | None:
-        """None = nobody knows."""
-
-    def read(self) -> RecordBatch | EventBatch | None:
-        """The next records, or the rows of a file that holds rows; None at the end."""
-
-    def close(self) -> None:
-        """Give it back."""
 
 
 class Listener(Protocol):
@@ -207,9 +179,10 @@ def replay(
     selection: Selection | None = None,
     listeners: Sequence[Listener] = (),
     pace: Pace | None = None,
+    ahead: Ahead = later,
 ) -> Tally:
     """Drive `engine` over `inputs` to their end, merged by event time. Every listener hears every step; however it
-    ends, all of them are closed."""
+    ends, all of them are closed. ahead: who reads (replay/workers.py)."""
     selection = selection or Selection()
     tally = Tally()
     with ExitStack() as opened:
@@ -217,7 +190,7 @@ def replay(
             opened.callback(each.close)
         for listener in listeners:
             opened.callback(listener.close)
-        for step in _steps(engine, inputs, selection, tally, pace):
+        for step in _steps(engine, inputs, selection, tally, pace, ahead):
             tally.note(step)
             for listener in listeners:
                 listener.take(step, tally)
@@ -225,32 +198,36 @@ def replay(
 
 
 def _steps(
-    engine: Engine, inputs: Sequence[Input], selection: Selection, tally: Tally, pace: Pace | None
+    engine: Engine, inputs: Sequence[Input], selection: Selection, tally: Tally, pace: Pace | None, ahead: Ahead
 ) -> Iterator[Step]:
+    def wanted(batch: EventBatch) -> EventBatch | None:
+        if selection.passed(batch):
+            return None
+        chosen = selection.of(batch)
+        tally.see(chosen)
+        return chosen
+
     engine.assign([each.partition for each in inputs])
-    reading = list(inputs)
-    intake = Intake(engine.decoder)
-    while reading:
+    left = list(inputs)
+    reading = Reading(engine.decoder, wanted, ahead)
+    while left:
+        while reading.wants:
+            reading.ask(_due(engine, left))
         batches: list[tuple[State, EventBatch]] = []
-        for each in _due(engine, reading):
-            state = engine.decoder.state()
-            batch = intake.taken(each.read())
-            if batch is not None and not selection.passed(batch):
-                wanted = selection.of(batch)
-                tally.see(wanted)
-                batches.append((state, wanted))
+        for handed in reading.take():
+            if handed.batch is not None:
+                batches.append((handed.decoder, handed.batch))
                 continue
-            reading.remove(each)
-            each.close()
-            if each.damage:
-                tally.damage.append(each.damage)
-            if reading:
-                batches.append((state, _over(each.partition)))
+            left.remove(handed.source)
+            if handed.source.damage:
+                tally.damage.append(handed.source.damage)
+            if left:
+                batches.append((handed.decoder, _over(handed.source.partition)))
         step = engine.take(batches)
         _progress(tally, engine, inputs)
         yield step
-        if pace is not None and reading:
-            pace.wait(min(engine.event_ns(each.partition) for each in reading))
+        if pace is not None and left:
+            pace.wait(min(engine.event_ns(each.partition) for each in left))
     # one that never said a word would be waited for even now
     engine.assign([each.partition for each in inputs if engine.event_ns(each.partition)])
     step = engine.finish()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace as replace_fields
 from pathlib import Path
 from typing import Annotated, Any
@@ -33,10 +35,12 @@ from replay.instant import EVENT_NS_MAX, SECOND_NS, parse_instant
 from replay.judge import judge
 from replay.labels import Label, read_labels
 from replay.outputs import AlertLines, OutputError, ScoredWindows, open_output
+from replay.reading import Input
 from replay.report import report
-from replay.run import Input, Listener, Pace, Selection, Tally, replay
+from replay.run import Listener, Pace, Selection, Tally, replay
 from replay.summary import Collector, summarise
 from replay.topic import BATCH_MAX, SCHEME, Bound, TopicUrl, open_topic, parse_url
+from replay.workers import Workers, later
 
 app = command_line(no_args_is_help=True)
 
@@ -44,6 +48,7 @@ app = command_line(no_args_is_help=True)
 # Whoever holds the file knows the accounts anyway; who hands the alerts on sets a key.
 PSEUDONYM_KEY = b"foreshock replay"
 CLOCKS_APART_NS = 3600 * SECOND_NS  # the broker's clock and the events' are taken to differ by less
+WORKERS_MAX = 64
 PACED_BATCH_MAX = 64  # records: at a chosen speed events should not come in lumps
 
 
@@ -66,6 +71,9 @@ def command(
     ] = None,
     labels: Annotated[Path | None, typer.Option(help="What really happened: gives a verdict.")] = None,
     report_path: Annotated[str | None, typer.Option("--report", help="Write a page (HTML) of what was found.")] = None,
+    workers: Annotated[
+        int, typer.Option(min=0, max=WORKERS_MAX, help="Cores to use, 0 = all; what is told is the same.")
+    ] = 1,
     speed: Annotated[str, typer.Option(help="max, or a multiple of the events' own time, like 10x.")] = "max",
     begin: Annotated[str, typer.Option("--from", help="Leave out events before (ISO-8601 or nanoseconds).")] = "",
     end: Annotated[str, typer.Option("--to", help="Leave out events after.")] = "",
@@ -97,7 +105,15 @@ def command(
     if language is not None and language not in plugins.names("formats"):
         raise Refusal(Exit.USAGE, f"--format {language}: there is {', '.join(plugins.names('formats'))}")
     key = secret(None, configuration.settings.privacy.key_file).encode() or PSEUDONYM_KEY
-    engine = build_pipeline(configuration, pseudonym_key=key, format_name=language, keep_scored=windows is not None)
+    threads = _threads(workers)
+    engine = build_pipeline(
+        configuration,
+        pseudonym_key=key,
+        format_name=language,
+        keep_scored=windows is not None,
+        workers=threads.count if threads is not None else 1,
+        together=threads.together if threads is not None else None,
+    )
     inputs = open_inputs(paths, configuration, engine.decoder, selection, paced=pace is not None)
     collector = Collector()
     screen = Console(stderr=alerts == "-" or windows == "-", highlight=False, quiet=as_json)
@@ -115,7 +131,9 @@ def command(
     if bar is not None:
         listeners.append(bar)
     started_s = time.monotonic()
-    tally = replay(engine, inputs, selection=selection, listeners=listeners, pace=pace)
+    with threads or nullcontext():
+        ahead = threads.ahead if threads is not None else later
+        tally = replay(engine, inputs, selection=selection, listeners=listeners, pace=pace, ahead=ahead)
     found = collector.episodes
     verdict = None
     if labels is not None:
@@ -248,6 +266,12 @@ def _pace(text: str) -> Pace | None:
     if not 0 < speed < math.inf:
         raise Refusal(Exit.USAGE, f"--speed {text}: write max, or a multiple like 10x")
     return Pace(speed, time.monotonic, time.sleep)
+
+
+def _threads(workers: int) -> Workers | None:
+    """None when one core is to be used."""
+    count = min(workers or len(os.sched_getaffinity(0)), WORKERS_MAX)
+    return Workers(count) if count > 1 else None
 
 
 def _labels(path: Path | None) -> tuple[Label, ...]:

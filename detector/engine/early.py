@@ -20,6 +20,7 @@ import numpy as np
 from detector.anomaly.base import Detector
 from detector.engine.calendar import raised
 from detector.engine.shard import Shard
+from detector.engine.shards import Shards
 from detector.model.score import Score
 from detector.model.state import State
 
@@ -27,7 +28,7 @@ from detector.model.state import State
 class Early:
     """`stops` between two closes, `look` at each, `closed` after each close. every_ns = 0: never."""
 
-    def __init__(self, shard: Shard, detectors: Sequence[Detector], every_ns: int) -> None:
+    def __init__(self, shard: Shard | Shards, detectors: Sequence[Detector], every_ns: int) -> None:
         self.every_ns = every_ns
         self.looked_ns = 0  # event time of the last look
         self._shard = shard

@@ -19,9 +19,9 @@ from detector.engine.calendar import raised
 from detector.engine.early import Early
 from detector.engine.lane import Lane
 from detector.engine.shard import Shard
+from detector.engine.shards import Shards
 from detector.engine.spans import Partition, Spans
 from detector.engine.step import Scored, Step
-from detector.features.contributors import contributors
 from detector.features.tables import HAS_ACCOUNTS, HAS_ORDERS
 from detector.formats.base import Format
 from detector.incidents.correlator import Correlator
@@ -54,7 +54,7 @@ class Pipeline:
     def __init__(
         self,
         decoder: Format,
-        shard: Shard,
+        shard: Shard | Shards,
         detectors: Sequence[Detector],
         correlator: Correlator,
         alert: Callable[[Incident], Alert],
@@ -275,7 +275,7 @@ class Pipeline:
         shard = self.shard
 
         def who(market: str, detector: str) -> tuple[Contributor, ...]:
-            return contributors(shard.tables, shard.index[market], detector, at_ns)
+            return shard.contributors(shard.index[market], detector, at_ns)
 
         def lacks(market: str) -> tuple[str, ...]:
             told = shard.feeds(shard.index[market])

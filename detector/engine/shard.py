@@ -10,10 +10,12 @@ import numpy.typing as npt
 
 from detector.engine.calendar import Calendar
 from detector.features.base import Group
+from detector.features.contributors import contributors
 from detector.features.fold import fold, sample_due
 from detector.features.tables import Count, Limits, Need, from_state, grown, make, to_state, with_markets
 from detector.model.arrays import widen
 from detector.model.events import StatusCode
+from detector.model.incident import Contributor
 from detector.model.state import State
 from detector.model.windows import Feature, Windows
 
@@ -144,6 +146,24 @@ class Shard:
     def feeds(self, market: int) -> int:
         """HAS_ bits: what this market's feed tells."""
         return int(self.tables.markets["has"][market])
+
+    def contributors(self, market: int, detector: str, at_ns: int) -> tuple[Contributor, ...]:
+        """The accounts behind what `detector` finds unusual in a market."""
+        return contributors(self.tables, market, detector, at_ns)
+
+    @property
+    def orders(self) -> int:
+        """Orders that rest."""
+        return int(self.tables.order_use[0])
+
+    @property
+    def orders_max(self) -> int:
+        """So many may; beyond, an order is not booked."""
+        return int(self.tables.limits[0])
+
+    @orders_max.setter
+    def orders_max(self, limit: int) -> None:
+        self.tables.limits[0] = limit
 
     def counts(self) -> dict[str, int]:
         """What the tables counted so far, by name."""

@@ -14,6 +14,7 @@ from detector.anomaly.second_opinion import SecondOpinion
 from detector.engine.beside import Beside
 from detector.engine.pipeline import EngineSettings, Pipeline
 from detector.engine.shard import Shard
+from detector.engine.shards import Shards, Together
 from detector.features.base import Group
 from detector.features.tables import Limits
 from detector.formats.base import Format
@@ -102,6 +103,8 @@ def build_pipeline(
     pseudonym_key: bytes,
     format_name: str | None = None,
     keep_scored: bool = False,
+    workers: int = 1,
+    together: Together | None = None,
 ) -> Pipeline:
     """A whole engine at the beginning of its log.
 
@@ -109,6 +112,7 @@ def build_pipeline(
                      same key, live and replay name the same account alike
     format_name      a file in detector/formats, instead of input.format
     keep_scored      whether each step hands over every scored window
+    workers          parts that the markets are split into, which `together` folds at once; what is told is the same
     """
     told = config.settings
     engine = EngineSettings(
@@ -137,7 +141,7 @@ def build_pipeline(
     )
     return Pipeline(
         build_format(config, format_name or told.input.format, digest_key(pseudonym_key)),
-        Shard(build_groups(ring), limits, ring, engine.width_ns, build_calendar(told.calendar)),
+        build_shard(config, limits, ring, workers, together),
         build_detectors(config),
         Correlator(incidents),
         alerting.alert,
@@ -148,3 +152,14 @@ def build_pipeline(
             SecondOpinion() if told.incidents.second_opinion else None,
         ),
     )
+
+
+def build_shard(
+    config: Configuration, limits: Limits, ring: int, workers: int, together: Together | None
+) -> Shard | Shards:
+    """Where the markets are kept, in so many parts."""
+    width_ns, calendar = config.settings.windows.width.ns, build_calendar(config.settings.calendar)
+    if workers == 1:
+        return Shard(build_groups(ring), limits, ring, width_ns, calendar)
+    assert together is not None, "somebody has to fold the parts"
+    return Shards([Shard(build_groups(ring), limits, ring, width_ns) for _ in range(workers)], together, calendar)

@@ -13,6 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from detector.anomaly.second_opinion import load
+from detector.engine.shard import Shard
 from detector.features.tables import Need, grown
 from detector.model.events import EventBatch, empty_events
 from detector.model.records import pack
@@ -62,6 +63,7 @@ def warm(config: Configuration, *, opinion: bool = True) -> None:
     twin = build_pipeline(config, pseudonym_key=KEY, format_name="native")
     twin.restore(state)
     for need in (Need.LEVELS, Need.PARTICIPANTS):  # or the first table that grows would wait for the compiler
+        assert isinstance(twin.shard, Shard)
         twin.shard.tables.need[0] = need
         twin.shard.tables = grown(twin.shard.tables)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -17,10 +17,11 @@ from detector.anomaly.joint import Joint
 from detector.anomaly.leverage_spike import LeverageSpike
 from detector.anomaly.thin_book import ThinBook
 from detector.engine.beside import Beside
+from detector.engine.calendar import Calendar
 from detector.engine.pipeline import EngineSettings, Pipeline
 from detector.engine.shard import Shard
+from detector.engine.shards import Shards
 from detector.engine.step import Step
-from detector.features.base import Group
 from detector.features.tables import Limits
 from detector.formats.native import Native
 from detector.incidents.alerting import Alerting
@@ -34,11 +35,17 @@ KEY = (7, 11)
 BUDGETS = np.array([50.0, 10.0, 2.0])  # generous: the laws want incidents to compare
 
 
-def pipeline(limits: Limits | None = None, *, lateness_ns: int = 500_000_000, early_ns: int = 100_000_000) -> Pipeline:
-    """A whole engine, as wiring builds it, that keeps every scored window."""
+def pipeline(
+    limits: Limits | None = None,
+    *,
+    lateness_ns: int = 500_000_000,
+    early_ns: int = 100_000_000,
+    parts: int = 1,
+    calendar: Calendar | None = None,
+) -> Pipeline:
+    """A whole engine, as wiring builds it, that keeps every scored window; its markets in so many parts."""
     settings = EngineSettings(lateness_ns=lateness_ns, early_ns=early_ns)
     ring = 2 + max(0, lateness_ns - 1) // settings.width_ns
-    groups: dict[str, Group] = build_groups(ring)
     detectors = [
         CancelBurst(CancelBurst.Params(), BUDGETS),
         LeverageSpike(LeverageSpike.Params(), BUDGETS),
@@ -46,11 +53,16 @@ def pipeline(limits: Limits | None = None, *, lateness_ns: int = 500_000_000, ea
         Joint(Joint.Params(), BUDGETS),
         Feed(Feed.Params(), BUDGETS),
     ]
+    made = [
+        Shard(build_groups(ring), limits or Limits(), ring, settings.width_ns, calendar if parts == 1 else None)
+        for _ in range(parts)
+    ]
+    shard = made[0] if parts == 1 else Shards(made, backwards, calendar)
     incidents = IncidentSettings(hold_ns=10 * 10**9)
     alerting = Alerting(incidents, b"k" * 32, "rev", "0")
     return Pipeline(
         Native(KEY),
-        Shard(groups, limits or Limits(), ring, settings.width_ns),
+        shard,
         detectors,
         Correlator(incidents),
         alerting.alert,
@@ -58,6 +70,12 @@ def pipeline(limits: Limits | None = None, *, lateness_ns: int = 500_000_000, ea
         keep_scored=True,
         beside=Beside(Circumstances()),
     )
+
+
+def backwards(jobs: Sequence[Callable[[], None]]) -> None:
+    """At once, as Shards has it, is in any order."""
+    for job in reversed(jobs):
+        job()
 
 
 @dataclass
