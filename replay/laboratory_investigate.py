@@ -19,6 +19,7 @@ from replay.laboratory import (
     jobs,
     run_all,
 )
+from replay.laboratory_ablation import ablate
 from replay.laboratory_cold import COLD_HOURS, COLD_MARKETS
 from replay.laboratory_correlation import correlation_rows, together_row
 from replay.laboratory_judge import recall_row, summary
@@ -27,7 +28,7 @@ from replay.laboratory_oracle import Ceilings
 from replay.laboratory_surface import vus_pr
 from replay.laboratory_tally import Run
 from replay.laboratory_verdicts import false_pages, verdicts_of, weeks
-from replay.laboratory_windows import each, load, ready
+from replay.laboratory_windows import Recording, each, load, ready
 
 Peers = Callable[[Sequence[Run], int, Callable[[str], None]], list[dict[str, Any]]]  # runs, false pages, what to tell
 
@@ -58,6 +59,8 @@ def investigate(
     if ceilings:
         say("ceilings")
         told["ceilings"] = ceiling_rows(main, runs, processes)
+        say("ablation")
+        told["ablation"] = ablate(recordings(main, processes)[0], processes)
     say("curve")
     margins = [one.margins for one in warm]
     told["curve"] = curve(warm, margins)
@@ -66,10 +69,16 @@ def investigate(
     return told
 
 
-def ceiling_rows(main: Sequence[Job], runs: Sequence[Run], processes: int) -> list[dict[str, Any]]:
-    """Beside each class and third of the first planted stream: the oracle's recall, and ours as a share of it."""
+def recordings(main: Sequence[Job], processes: int) -> tuple[list[Job], tuple[Recording, Recording]]:
+    """The first clean and the first planted job, and their recorded windows."""
     first = [next(job for job in main if job.kind == kind) for kind in ("clean", "planted")]
     clean, planted = (load(made) for made in each(first, ready, processes))
+    return first, (clean, planted)
+
+
+def ceiling_rows(main: Sequence[Job], runs: Sequence[Run], processes: int) -> list[dict[str, Any]]:
+    """Beside each class and third of the first planted stream: the oracle's recall, and ours as a share of it."""
+    first, (clean, planted) = recordings(main, processes)
     ours = [v for one in runs if one.seed == first[1].seed for v in verdicts_of(one, one.calls[1.0])]
     rows = Ceilings([clean], [planted]).rows()
     for row in rows:

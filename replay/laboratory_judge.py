@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from replay.instant import SECOND_NS
+from replay.laboratory_notes import note_rows
 from replay.laboratory_run import PROMISES
 from replay.laboratory_tally import CALIBRATION, Run
 from replay.laboratory_verdicts import Verdict, false_pages, verdicts_of, weeks
@@ -127,6 +128,7 @@ def summary(runs: Sequence[Run]) -> dict[str, Any]:
     ]
     told["calibration"] = calibration_rows(by_kind["clean"])
     told["confounders"] = confounder_rows(by_kind["dirty"] + planted)
+    told["notes"] = note_rows([run for run in runs if run.kind not in ("wide", "cold")])
     told["cold"] = cold_rows(by_kind["cold"])
     return told
 

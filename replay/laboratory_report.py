@@ -36,10 +36,11 @@ exchange is an indication.
 
 {conditions}
 
-A page is an incident that reaches warning. A planted incident counts as recalled only when it was paged between its
-onset and its climax, as its label says them; "at all" also counts up to ten minutes after its end. Nothing is
-point-adjusted. Thresholds are the product's own return levels from the promised budget; none was set on these
-streams. The subtle third is the lowest third of a class's range of amplitudes, on a log scale;
+A page is an incident that reaches warning. A planted incident counts as recalled only when somebody was told of it, by
+a page or by an update of a page that names its market, between its onset and its climax, as its label says them; "at
+all" also counts up to ten minutes after its end. Nothing is point-adjusted. Thresholds are the product's own return
+levels from the promised budget; none was set on these streams. The subtle third is the lowest third of a class's range
+of amplitudes, on a log scale;
 `python -m replay.laboratory_physics` prints what each class and third comes to in events.
 
 hit@1: the first row of the evidence belongs to the class. account@1: the largest contributor was planted; accounts
@@ -62,14 +63,15 @@ def terminal(told: Mapping[str, Any], conditions: Sequence[str]) -> str:
     """The same, for a screen."""
     parts = ["Synthetic.", *conditions, ""]
     for title, _, columns, rows in sections(told):
-        cells = [columns, *[[_cell(row.get(column)) for column in columns] for row in rows]]
-        widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
-        parts.append(f"-- {title}")
-        parts += [
-            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells
-        ]
-        parts.append("")
+        parts += [f"-- {title}", *table(columns, rows), ""]
     return "\n".join(parts)
+
+
+def table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Lines of a table for a screen, the first its head."""
+    cells = [[*columns], *[[_cell(row.get(column)) for column in columns] for row in rows]]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells]
 
 
 Section = tuple[str, str, list[str], list[dict[str, Any]]]  # title, sentence, columns, rows
@@ -134,6 +136,14 @@ def _recall_sections(told: Mapping[str, Any]) -> list[Section]:
             told.get("ceilings", []),
         ),
         (
+            "Ablation",
+            "What each stream adds: recall of all streams at thresholds that give the same false pages, with one left "
+            "out, and of one alone (`replay/laboratory_ablation.py`; from recorded windows, without early looks). What "
+            "is not listed pages nobody: it is evidence (docs/adr/0010).",
+            ["stream", "early", "adds", "most in", "alone", "alone in"],
+            told.get("ablation", []),
+        ),
+        (
             "By setting",
             "Alone; on three to six markets within 30 s (together); inside a benign burst.",
             ["setting", "class", *recall],
@@ -173,6 +183,14 @@ def _other_sections(told: Mapping[str, Any]) -> list[Section]:
             "tail probability says. Windows overlap in what they sum, so few of them are independent.",
             ["detector", "market_windows", "1e-2", "1e-3", "1e-4"],
             told["calibration"],
+        ),
+        (
+            "Drift notes",
+            "Never a page. Of lasting changes (a fee, one more maker, hours of slow poisoning, a quiet night): how "
+            "many were noted within two hours of their height, how many minutes after they began, and how many would "
+            "be by chance at the rate of clean streams.",
+            ["what", "times", "per_market_week", "noted", "after_min", "by_chance"],
+            told.get("notes", []),
         ),
         (
             "Correlation",

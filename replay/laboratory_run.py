@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from detector.anomaly.base import Detector
+from detector.anomaly.budget import spreads_above
 from detector.engine.pipeline import Pipeline
 from detector.engine.step import Step
 from detector.incidents.correlator import Correlator
@@ -33,7 +35,6 @@ from replay.scenario import Scenario
 
 PROMISES = (0.25, 0.5, 1.0, 2.0, 4.0)  # pages per market-week at warning
 INFO, CRITICAL = 7.0, 0.1  # x the promise, as shipped
-BLOCKS_PER_WEEK = 1008.0
 KEY = b"foreshock laboratory"  # the accounts are made up
 CHUNK_S = 60.0
 
@@ -42,11 +43,12 @@ class Shadowed(Correlator):
     """The engine's correlator, and others beside it that live with other promises."""
 
     def __init__(self, config: Configuration, promises: Sequence[float], budgets: dict[str, Any]) -> None:
+        """budgets: of `budgets_of`."""
         super().__init__(incident_settings(config))
         self.shadows = [(promise, Correlator(incident_settings(config)), Callers()) for promise in promises]
-        self._own = {name: _reduced(own) for name, own in budgets.items()}
+        self._own = {name: _above(name, own) for name, own in budgets.items()}
         self._wanted = {
-            (name, promise): _reduced(np.array([INFO * promise, promise, CRITICAL * promise]) * own[1])
+            (name, promise): _above(name, np.array([INFO * promise, promise, CRITICAL * promise]) * own[1])
             for name, own in budgets.items()
             for promise in {1.0, *promises}
         }
@@ -67,7 +69,7 @@ class Shadowed(Correlator):
         return replace(score, levels=self._levels(score, promise))
 
     def _levels(self, score: Score, promise: float) -> npt.NDArray[np.float64]:
-        """float64 (3, M): the Gumbel line through the score's own two levels; its own where it has no warning level."""
+        """float64 (3, M): the law's line through the score's own two levels; its own where it has no warning level."""
         if score.levels[1, 0] == np.inf:
             return score.levels
         own, wanted = self._own[score.detector], self._wanted[score.detector, promise]
@@ -76,10 +78,14 @@ class Shadowed(Correlator):
         return levels
 
 
-def _reduced(budgets: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Where the return level of each budget lies on a Gumbel of place 0 and spread 1 (detector/anomaly/budget.py)."""
-    reduced: npt.NDArray[np.float64] = -np.log(-np.log1p(-np.clip(budgets / BLOCKS_PER_WEEK, 1e-12, 0.999)))
-    return reduced
+def _above(name: str, budgets: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """float64 (3): where a detector's levels lie, up to a place and a spread. A dead feed's are plain logarithms."""
+    return -np.log(budgets) if name == "feed" else spreads_above(budgets)
+
+
+def budgets_of(detectors: Sequence[Detector]) -> dict[str, npt.NDArray[np.float64]]:
+    """float64 (3) by name: pages a market-week at info, warning and critical; one a week each where none is."""
+    return {one.name: np.asarray(getattr(one, "budgets", np.ones(3))) for one in detectors}
 
 
 def run(
@@ -90,10 +96,7 @@ def run(
     config = of({})
     exchange = Exchange(scenario, seed)
     pipeline = build_pipeline(config, pseudonym_key=KEY, format_name="native", keep_scored=True)
-    budgets = {
-        detector.name: np.asarray(detector.budgets) for detector in pipeline.detectors if hasattr(detector, "budgets")
-    }
-    budgets.setdefault("drift", np.ones(3))
+    budgets = budgets_of(pipeline.detectors)
     shipped = config.settings.budget.warning
     shadowed = pipeline.correlator = Shadowed(config, [p for p in promises if p != shipped], budgets)
     callers = Callers()
@@ -104,6 +107,7 @@ def run(
         for one in step.scored:
             tally.take(one.windows, one.scores)
     tally.done()
+    result.notes = callers.notes
     result.events = exchange.rows
     result.calls = {shipped: callers.calls} | {p: told.calls for p, _, told in shadowed.shadows}
     result.cpu_s = time.process_time() - started_s

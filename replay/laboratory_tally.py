@@ -25,10 +25,10 @@ WIDTH_NS, LATENESS_NS = 1_000_000_000, 500_000_000  # windows.width and input.la
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Somebody is called: an incident that opened at warning or above, or rose.
+    """Somebody is called: an incident that opened at warning or above, or rose, or an update that names more markets.
 
     page: for the first time since it opened; feature: the first row of its evidence; accounts: digests of its
-    contributors, the largest first; led_by: the market that moved first, where one did
+    contributors, the largest first; led_by: the market that moved first, where one did; joined: an update, not graver
     """
 
     at_ns: int
@@ -40,13 +40,15 @@ class Call:
     feature: str
     accounts: tuple[int, ...] = ()
     led_by: str = ""
+    joined: bool = False
 
 
 @dataclass(slots=True)
 class Run:
     """What one stream came to.
 
-    calls: by promise; observed, beyond: per detector, windows with something to say and those at each CALIBRATION score
+    calls: by promise; notes: drifts, at info; observed, beyond: per detector, windows with something to say and those
+    at each CALIBRATION score
     samples float32 (samples, M, F) of `features`, residuals the same of the detectors' `streams`, margins float32
     (samples, M) the largest score over its warning level: all closing at sample_ns, None where nobody asked for them
     """
@@ -66,6 +68,7 @@ class Run:
     features: tuple[str, ...] = ()
     streams: tuple[str, ...] = ()
     cpu_s: float = 0.0
+    notes: list[Call] = field(default_factory=list)
 
     @property
     def market_weeks(self) -> float:
@@ -78,30 +81,37 @@ class Callers:
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
-        self._paged: set[str] = set()
+        self.notes: list[Call] = []  # drifts that opened: never more than info
+        self._paged: dict[str, set[str]] = {}  # by incident, the markets that were named
 
     def take(self, incidents: Sequence[Incident]) -> None:
         """See Call."""
         for incident in incidents:
             if incident.reason is Reason.RESOLVED:
-                self._paged.discard(incident.incident_id)
-            if incident.reason not in (Reason.OPENED, Reason.ESCALATED) or incident.severity < Severity.WARNING:
-                continue
-            first = incident.evidence[0].feature if incident.evidence else ""
-            self.calls.append(
-                Call(
-                    _told_ns(incident.updated_ns),
-                    incident.incident_id,
-                    incident.incident_id not in self._paged,
-                    int(incident.severity),
-                    incident.kind,
-                    incident.markets,
-                    first.rpartition(".")[2],
-                    tuple(who.account for who in incident.contributors),
-                    incident.led_by.market if incident.led_by is not None else "",
-                )
-            )
-            self._paged.add(incident.incident_id)
+                self._paged.pop(incident.incident_id, None)
+            if incident.kind == "drift" and incident.reason is Reason.OPENED:
+                self.notes.append(self._call(incident))
+            named = self._paged.get(incident.incident_id, set())
+            worse = incident.reason in (Reason.OPENED, Reason.ESCALATED)
+            more = incident.reason is Reason.UPDATED and bool(named) and not named.issuperset(incident.markets)
+            if incident.severity >= Severity.WARNING and (worse or more):
+                self.calls.append(self._call(incident))
+                self._paged[incident.incident_id] = named | set(incident.markets)
+
+    def _call(self, incident: Incident) -> Call:
+        first = incident.evidence[0].feature if incident.evidence else ""
+        return Call(
+            _told_ns(incident.updated_ns),
+            incident.incident_id,
+            incident.incident_id not in self._paged,
+            int(incident.severity),
+            incident.kind,
+            incident.markets,
+            first.rpartition(".")[2],
+            tuple(who.account for who in incident.contributors),
+            incident.led_by.market if incident.led_by is not None else "",
+            incident.reason is Reason.UPDATED,
+        )
 
 
 def _told_ns(updated_ns: int) -> int:

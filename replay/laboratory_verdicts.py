@@ -1,7 +1,8 @@
 """What became of each planted incident, and which pages answer none. Pure.
 
-A page is an incident reaching warning. It answers a label as in replay/judge.py (same market, from the label's start to
-ten minutes after its end); recall counts only answers at or before the climax. Never point-adjusted.
+A page is an incident reaching warning; an update that names a further market calls about that one. It answers a label
+as in replay/judge.py (same market, from the label's start to ten minutes after its end); recall counts only answers at
+or before the climax. Never point-adjusted.
 """
 
 from __future__ import annotations
@@ -147,8 +148,9 @@ def _answers_of(by_market: dict[str, list[Call]], label: Label) -> list[Call]:
 
 
 def false_pages(run: Run, calls: Sequence[Call]) -> list[Call]:
-    """Pages none of whose incident's calls answers a planted incident."""
-    by_market = _by_market(calls)
+    """Pages none of whose incident's calls answers a planted incident. That a planted market joined later makes a page
+    no less false."""
+    by_market = _by_market(call for call in calls if not call.joined)
     answered = {call.incident_id for label in real_labels(run) for call in _answers_of(by_market, label)}
     return [call for call in calls if call.page and call.incident_id not in answered]
 

@@ -23,9 +23,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from detector.anomaly.base import Detector
+from detector.anomaly.base import Detector, score_all
 from detector.engine.calendar import raised
 from detector.incidents.settings import Context
+from detector.model.score import Score
 from detector.model.windows import Feature, Windows
 from detector.wiring.build import build_detectors, build_pipeline, open_windows
 from detector.wiring.calendar_section import build_calendar
@@ -34,7 +35,7 @@ from replay.exchange import Exchange
 from replay.laboratory import KINDS, SIZES, Job, jobs, scenario_of
 from replay.laboratory_judge import summary
 from replay.laboratory_report import terminal
-from replay.laboratory_run import KEY, PROMISES, Shadowed, steps
+from replay.laboratory_run import KEY, PROMISES, Shadowed, budgets_of, steps
 from replay.laboratory_tally import Callers, Run, Tally
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -154,16 +155,16 @@ def rescore(
     promises: Sequence[float] = PROMISES,
     *,
     sampled: bool = False,
+    seen: Callable[[Windows, Sequence[Score]], None] | None = None,
 ) -> Run:
     """The recording through `detectors` (default: as shipped) and the correlator, judged by nobody yet: a Run as of
-    replay/laboratory_run.py. Contributors and log positions are not known here."""
+    replay/laboratory_run.py. Contributors and log positions are not known here. seen: told of each window's scores."""
     started_s = time.process_time()
     job = recording.job
     scenario = scenario_of(job.kind, job.seed, job.size)
     config = of({})
     chosen = tuple(build_detectors(config)) if detectors is None else tuple(detectors)
-    budgets = {one.name: np.asarray(one.budgets) for one in chosen if hasattr(one, "budgets")}
-    budgets.setdefault("drift", np.ones(3))
+    budgets = budgets_of(chosen)
     shipped = config.settings.budget.warning
     correlator = Shadowed(config, [p for p in promises if p != shipped], budgets)
     calendar = build_calendar(config.settings.calendar)
@@ -177,13 +178,13 @@ def rescore(
         busy = correlator.open_markets()
         if busy:
             learn &= np.array([market not in busy for market in windows.markets], np.bool_)
-        scores: tuple[Any, ...] = ()
-        for one in chosen:
-            scores = (*scores, one.score(windows, learn, scores))
-        scores = raised(scores, planned)
+        scores = raised(score_all(chosen, windows, learn), planned)
         callers.take(correlator.step(windows.close_ns, windows.width_ns, scores, context))
         tally.take(windows, scores)
+        if seen is not None:
+            seen(windows, scores)
     tally.done()
+    result.notes = callers.notes
     result.calls = {shipped: callers.calls} | {p: told.calls for p, _, told in correlator.shadows}
     result.cpu_s = time.process_time() - started_s
     return result

@@ -45,6 +45,9 @@ class Detector(ABC):
         Learns nothing and changes nothing."""
         return ()
 
+    def relearn(self, market: int, stream: str) -> None:  # noqa: B027 - most detectors have nothing to forget
+        """What is normal in `stream` of this market row has moved: forget some of what was. Default: nothing to do."""
+
     @abstractmethod
     def state(self) -> State:
         """For a checkpoint."""
@@ -52,3 +55,16 @@ class Detector(ABC):
     @abstractmethod
     def restore(self, state: State) -> None:
         """From a checkpoint."""
+
+
+def score_all(detectors: Sequence[Detector], windows: Windows, learn: npt.NDArray[np.bool_]) -> tuple[Score, ...]:
+    """Every detector's say of one window, each told what those ahead of it said; what has moved is then relearned."""
+    scores: tuple[Score, ...] = ()
+    for detector in detectors:
+        scores = (*scores, detector.score(windows, learn, scores))
+    for market, moved in [one for score in scores for one in score.moved]:
+        name, _, stream = moved.partition(".")
+        for detector in detectors:
+            if detector.name == name:
+                detector.relearn(market, stream)
+    return scores

@@ -16,6 +16,7 @@ from detector.model.score import Score
 from detector.model.state import State
 from detector.model.windows import Windows
 
+LITTLE, SOME = 0.02, 0.1  # parts of the budget: makers re-quoting in a rush cancel a lot, and seldom does it matter
 ACCOUNTS_PER_TRADE = 8.0  # per window; benign rushes of the simulated exchange stay below it
 
 
@@ -44,7 +45,7 @@ class CancelBurst(StreamDetector):
     name = "cancel_burst"
     Params = Params
     GROWS = ("cancels", "cancels_by_others", "fleeting_cancels", "new_cancellers")
-    PEAK_PRIOR = (2.33, 2.79)
+    PEAK_PRIOR = (2.42, 2.73)
 
     def __init__(self, params: Any, budgets: npt.NDArray[np.float64]) -> None:
         super().__init__(params, budgets)
@@ -93,7 +94,7 @@ class CancelBurst(StreamDetector):
         return (
             Stream(
                 "cancels", "1/s", "orders taken back without a trade", _named("cancels"), _accounts,
-                Measure(ten, 0.0, 1.0, 60.0, 60.0, 0.15, memory, 1.0),
+                Measure(ten, 0.0, 1.0, 60.0, 60.0, 0.15, memory, 1.0), LITTLE,
             ),
             Stream(
                 "cancels_by_others", "1/s", "orders taken back by accounts that are none of the market's makers",
@@ -103,12 +104,12 @@ class CancelBurst(StreamDetector):
             Stream(
                 "fleeting_cancels", "1/s", "orders taken back within 50 ms of being placed",
                 _column("fleeting_cancels"), _accounts,
-                Measure(ten, 0.0, 1.0, 1.0, 60.0, 0.8, memory, 1.0),
+                Measure(ten, 0.0, 1.0, 1.0, 60.0, 0.8, memory, 1.0), LITTLE,
             ),
             Stream(
                 "new_cancellers", "1/s", "accounts that cancel for the first time in 10 s",
                 _column("new_cancellers"), _accounts,
-                Measure(ten, 0.0, 1.0, 15.0, 60.0, 0.08, memory, 1.0),
+                Measure(ten, 0.0, 1.0, 15.0, 60.0, 0.08, memory, 1.0), SOME,
             ),
             Stream(
                 "cancels_unnamed", "1/s", "orders or levels taken back without a trade, on a feed that names nobody",

@@ -1,9 +1,9 @@
 """Streams: a few strong counts, each at the scale of its physics, joined into one score that splits exactly.
 
-A detector's score is -log10 of the harmonic mean of its streams' tail probabilities (Wilson, PNAS 2019; the mean of
-e-values, Vovk and Wang 2021): in the tail it is the union of the streams with equal shares of the budget, whatever
-their dependence. Its split over the streams is the Shapley value of that score, a stream outside a coalition counting
-as unremarkable (p = 1): non-negative, and adding up to the score exactly.
+A detector's score is -log10 of the weighted harmonic mean of its streams' tail probabilities (Wilson, PNAS 2019; the
+mean of e-values, Vovk and Wang 2021): in the tail it is the union of the streams, each with its part of the detector's
+budget, whatever their dependence. Its split over the streams is the Shapley value of that score, a stream outside a
+coalition counting as unremarkable (p = 1): non-negative, and adding up to the score exactly.
 """
 
 from __future__ import annotations
@@ -32,8 +32,9 @@ from detector.model.windows import Windows
 
 Column = npt.NDArray[np.float64]
 SCORE_MAX = 300.0
+RELEARN_KEEP = 0.25  # of what was learned, once it has drifted
 WARMING_WINDOWS = 1800.0  # younger ones are flagged, and need more to be told
-WARMING_MARGIN = 0.7  # more score at first, falling to nothing as the market warms
+WARMING_MARGIN = 0.35  # more score at first, falling to nothing as the market warms
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ class Stream:
     count: Callable[[Windows], Column]
     activity: Callable[[Windows], Column]
     measure: Measure
+    weight: float = 1.0  # its part of the detector's budget, against the others': what adds little gets little
 
 
 def unconditioned(windows: Windows) -> Column:
@@ -54,18 +56,20 @@ def unconditioned(windows: Windows) -> Column:
     return np.full(len(windows.markets), np.nan)
 
 
-def join(surprises: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def join(surprises: npt.NDArray[np.float64], weights: npt.NDArray[np.float64] | None = None) -> npt.NDArray[np.float64]:
     """float64 (M) from float64 (M, S): -log10 of the harmonic mean p; NaN streams are left out, NaN when none is left.
+    weights float64 (S), default all alike.
 
     >>> join(np.array([[8.0, 0.0], [2.0, np.nan], [np.nan, np.nan]])).round(3).tolist()
     [7.699, 2.0, nan]
     """
     values = np.empty(len(surprises))
-    join_due(np.ascontiguousarray(surprises), np.ones(len(surprises), np.bool_), values)
+    weights = np.ones(surprises.shape[1]) if weights is None else weights
+    join_due(np.ascontiguousarray(surprises), weights, np.ones(len(surprises), np.bool_), values)
     return values
 
 
-def split(surprises: Sequence[float]) -> tuple[float, ...]:
+def split(surprises: Sequence[float], weights: Sequence[float] = ()) -> tuple[float, ...]:
     """Shapley values of `join` over one market's streams (none NaN): they add up to the joined score.
 
     >>> parts = split([8.0, 4.0, 0.0])
@@ -73,10 +77,13 @@ def split(surprises: Sequence[float]) -> tuple[float, ...]:
     True
     """
     count = len(surprises)
-    odds = [10.0 ** min(s, SCORE_MAX) for s in surprises]
+    parts_of = list(weights) or [1.0] * count
+    odds = [weight * 10.0 ** min(s, SCORE_MAX) for s, weight in zip(surprises, parts_of, strict=True)]
+    whole = sum(parts_of)
 
     def worth(coalition: tuple[int, ...]) -> float:
-        return float(np.log10((sum(odds[i] for i in coalition) + (count - len(coalition))) / count))
+        quiet = whole - sum(parts_of[i] for i in coalition) if coalition else whole
+        return float(np.log10((sum(odds[i] for i in coalition) + max(0.0, quiet)) / whole))
 
     parts = []
     for player in range(count):
@@ -90,14 +97,14 @@ def split(surprises: Sequence[float]) -> tuple[float, ...]:
     return tuple(parts)
 
 
-def without(surprises: Sequence[float]) -> tuple[float, ...]:
+def without(surprises: Sequence[float], weights: Sequence[float] = ()) -> tuple[float, ...]:
     """`join` of one market's streams (none NaN) with each of them in turn unremarkable (p = 1).
 
     >>> [round(score, 3) for score in without([8.0, 4.0])]
     [3.699, 7.699]
     """
     rows = np.where(np.eye(len(surprises), dtype=np.bool_), 0.0, np.asarray(surprises, np.float64)[None, :])
-    return tuple(join(rows).tolist())
+    return tuple(join(rows, np.array(weights) if len(weights) else None).tolist())
 
 
 class StreamDetector(Detector):
@@ -117,6 +124,7 @@ class StreamDetector(Detector):
         self._above = spreads_above(budgets)
         self.streams = self.make(params)
         assert 1 <= len(self.streams) <= 8, "the exact split is over at most 8 streams"
+        self._weights = np.array([stream.weight for stream in self.streams])
         self._room = 0
         self._at = 0
         self._tables: list[Any] = []
@@ -160,7 +168,7 @@ class StreamDetector(Detector):
             self._advance(windows, due, learn, surprises)
         age, width_s = self._age[:count], windows.width_ns / 1e9
         values, every, needed = np.empty(count), np.empty(count), np.empty((len(self._above), count))
-        join_due(surprises, due, values)
+        join_due(surprises, self._weights, due, values)
         settle(self._peaks, self._above, values, age, WARMING_WINDOWS, WARMING_MARGIN, learn, width_s, needed, every)
         residuals = np.empty(surprises.shape)
         for s, table in enumerate(self._tables):
@@ -181,6 +189,7 @@ class StreamDetector(Detector):
             residuals=residuals,
             streams=tuple(stream.name for stream in self.streams),
             explain=explain,
+            scales=tuple(stream.measure.scale for stream in self.streams),
         )
 
     def _advance(
@@ -211,6 +220,13 @@ class StreamDetector(Detector):
                 said,
             )
             surprises[:, s] = said
+
+    def relearn(self, market: int, stream: str) -> None:
+        """See Detector.relearn: the past weighs RELEARN_KEEP, so the rate follows as much faster."""
+        for table, one in zip(self._tables, self.streams, strict=True):
+            if one.name == stream:
+                table["learned_n"][market] *= RELEARN_KEEP
+                table["learned_a"][market] *= RELEARN_KEEP
 
     def part(self, rows: npt.NDArray[np.int64]) -> Self:
         """A detector of its own that knows of these market rows alone, and of them all that this one knows."""
@@ -243,12 +259,13 @@ class StreamDetector(Detector):
     def evidence(self, market: str, index: int, surprises: npt.NDArray[np.float64]) -> tuple[Evidence, ...]:
         """What each stream saw in the last window of market row `index`, sorted by its share of the score."""
         said = [s for s in range(len(self.streams)) if not np.isnan(surprises[s])]
-        parts = split([float(surprises[s]) for s in said])
+        weights = self._weights[said].tolist()
+        parts = split([float(surprises[s]) for s in said], weights)
         total = sum(parts)
-        score = float(join(surprises[None, :])[0]) if said else 0.0
+        score = float(join(surprises[None, :], self._weights)[0]) if said else 0.0
         assert abs(total - score) <= 1e-9 * max(1.0, score), f"shares of {self.name} add up to {total}, not {score}"
         rows = []
-        for s, part, left in zip(said, parts, without(surprises[said].tolist()), strict=True):
+        for s, part, left in zip(said, parts, without(surprises[said].tolist(), weights), strict=True):
             stream, seen = self.streams[s], self._tables[s][index]
             rows.append(
                 Evidence(
@@ -297,13 +314,13 @@ class StreamDetector(Detector):
 
 
 @kernel
-def join_due(surprises: Any, due: Any, values: Any) -> Any:
-    """See `join`. due bool (M): the others are NaN. values float64 (M): written."""
+def join_due(surprises: Any, weights: Any, due: Any, values: Any) -> Any:
+    """See `join`. weights float64 (S); due bool (M): the others are NaN. values float64 (M): written."""
     for m in range(len(surprises)):
         odds = 0.0
-        count = 0
+        whole = 0.0
         for s in range(surprises.shape[1]):
             if not np.isnan(surprises[m, s]):
-                odds += 10.0 ** min(surprises[m, s], SCORE_MAX)
-                count += 1
-        values[m] = log10(odds / count) if count > 0 and due[m] else np.nan
+                odds += weights[s] * 10.0 ** min(surprises[m, s], SCORE_MAX)
+                whole += weights[s]
+        values[m] = log10(odds / whole) if whole > 0.0 and due[m] else np.nan

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from detector.anomaly.base import Detector
+from detector.anomaly.base import Detector, score_all
 from detector.engine.beside import Beside
 from detector.engine.calendar import raised
 from detector.engine.early import Early
@@ -250,9 +250,7 @@ class Pipeline:
         learn = windows.normal
         if busy:
             learn &= np.array([market not in busy for market in windows.markets], np.bool_)
-        scores: tuple[Score, ...] = ()
-        for detector in self.detectors:
-            scores = (*scores, detector.score(windows, learn, scores))
+        scores = score_all(self.detectors, windows, learn)
         if windows.busy is not None:
             scores = raised(scores, windows.busy)
         told = self.correlator.step(windows.close_ns, windows.width_ns, scores, self._context(windows.close_ns))

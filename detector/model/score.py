@@ -42,6 +42,8 @@ class Score:
     surprises float64 (M, S): the same per stream, before they are joined; `streams` names them
     residuals float64 (M, S): signed, about N(0, 1) in normal times; what drift is looked for in
     explain  evidence of market index i, sorted by share, shares adding up to 1; must be asked before the next window
+    scales   windows that each stream sums over
+    moved    (market index, "detector.stream"): what is normal there has changed and is to be learned anew
     """
 
     detector: str
@@ -55,3 +57,5 @@ class Score:
     residuals: npt.NDArray[np.float64]
     streams: tuple[str, ...]
     explain: Callable[[int], tuple[Evidence, ...]]
+    scales: tuple[float, ...] = ()
+    moved: tuple[tuple[int, str], ...] = ()

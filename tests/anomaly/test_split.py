@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import genextreme
 
 from detector.anomaly.baseline import deviance
-from detector.anomaly.budget import blank_peaks, settle, spreads_above
+from detector.anomaly.budget import SHAPE, blank_peaks, settle, spreads_above
 from detector.anomaly.streams import join, split, without
 from detector.anomaly.tail import blank_tail, calibrate, learn_tail, normal_surprise
 
@@ -43,6 +44,19 @@ def test_without_a_stream_the_score_is_that_of_the_others_beside_something_unrem
     strongest = surprises.index(max(surprises))
     # of equal ones, which are summed in turn, any may be the least by a rounding
     assert without(surprises)[strongest] == pytest.approx(min(without(surprises)), abs=1e-12)
+
+
+@settings(deadline=None)  # the first call may compile
+@given(SURPRISES, st.lists(st.sampled_from([0.02, 0.1, 1.0]), min_size=6, max_size=6))
+def test_with_parts_of_the_budget_the_split_adds_up_too(surprises: list[float], weights: list[float]) -> None:
+    weights = weights[: len(surprises)]
+    parts = split(surprises, weights)
+    total = float(join(np.array([surprises]), np.array(weights))[0])
+    assert abs(sum(parts) - total) < 1e-9
+    assert min(parts) >= -1e-12
+    for stream, left in enumerate(without(surprises, weights)):
+        others = [0.0 if s == stream else value for s, value in enumerate(surprises)]
+        assert left == pytest.approx(float(join(np.array([others]), np.array(weights))[0]))
 
 
 @settings(deadline=None)  # the first call may compile
@@ -83,14 +97,15 @@ def test_levels_of_a_budget_are_exceeded_about_as_often_as_promised() -> None:
     peaks = blank_peaks(markets, 2.2, 2.75)
     learn, old = np.ones(markets, np.bool_), np.ones(markets)
     needed, every = np.empty((1, markets)), np.empty(markets)
-    for _ in range(1500):  # a score in 600 windows is drawn as the largest of them: a Gumbel
-        peak = 2.0 + 0.5 * generator.gumbel(size=markets)
+    law = genextreme(-SHAPE, 2.0, 0.5)  # scipy's sign of the shape is the other one
+    for _ in range(1500):  # a score in 600 windows is drawn as the largest of them
+        peak = law.rvs(markets, random_state=generator)
         peaks["windows"] = 599
         settle(peaks, np.array([np.inf]), peak, old, 1.0, 0.0, learn, 1.0, needed, every)
     promised = np.array([7.0, 1.0])
     needed = np.empty((2, markets))
     settle(peaks, spreads_above(promised), np.full(markets, np.nan), old, 1.0, 0.0, learn, 1.0, needed, every)
-    draws = 2.0 + 0.5 * generator.gumbel(size=(4000, markets))
+    draws = law.rvs((4000, markets), random_state=generator)
     weekly = (draws[:, None, :] >= needed[None]).mean(axis=(0, 2)) * 1008
     assert np.all((weekly / promised > 0.6) & (weekly / promised < 1.6)), weekly
     settle(peaks, spreads_above(promised), needed[1].copy(), old, 1.0, 0.0, learn, 1.0, needed, every)

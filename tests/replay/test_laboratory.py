@@ -17,7 +17,7 @@ from replay.feed import batches
 from replay.incidents_plan import plan, third
 from replay.laboratory import HELD_OUT, SIZES, Size, jobs, scenario_of
 from replay.laboratory_judge import rate_row
-from replay.laboratory_run import KEY, Shadowed, batches_of
+from replay.laboratory_run import KEY, Shadowed, batches_of, budgets_of
 from replay.laboratory_tally import Call, Run
 from replay.laboratory_verdicts import false_pages, verdicts_of, weeks
 from replay.scenario import Scenario
@@ -74,8 +74,7 @@ def test_every_kind_of_confounder_is_drawn() -> None:
 
 def test_the_levels_of_the_shipped_promise_are_the_engines_own() -> None:
     engine = build_pipeline(of({}), pseudonym_key=KEY, format_name="native", keep_scored=True)
-    budgets = {d.name: np.asarray(d.budgets) for d in engine.detectors if hasattr(d, "budgets")} | {"drift": np.ones(3)}
-    shadowed = Shadowed(of({}), (), budgets)
+    shadowed = Shadowed(of({}), (), budgets_of(engine.detectors))
     steps = [engine.take([({}, batch)]) for batch in batches_of(Exchange(scenario_of("clean", 3, SMALL), 3))]
     for score in steps[-1].scored[-1].scores:
         np.testing.assert_allclose(shadowed.at(score, 1.0).levels, score.levels, rtol=1e-5)
