@@ -22,7 +22,7 @@ from detector.model.windows import Windows
 FREE_NATS = 3.0  # what every stream may have before it adds (detection.md 3.3, L3a)
 FIRST_WINDOWS = 300.0
 WARMING_WINDOWS = 3600.0
-PEAK_PRIOR = (0.87, 1.66)
+PEAK_PRIOR = (0.87, 1.7)
 WARMING_MARGIN = 2.5  # its tail is that of a sum nobody has seen yet: at first only the outrageous counts
 
 
