@@ -61,18 +61,19 @@ class Shard:
         """
         if len(names) > len(self._market_of):
             self._market_of = widen(self._market_of, 0, len(names), -1)
-        at = start
+        at = counted = start
         while at < stop:
             at = fold(self.tables, events, at, stop, self._market_of, open_window)
-            if at == stop:
-                break
-            if self.tables.need[0] == Need.MARKET:
+            need = int(self.tables.need[0])
+            if at == stop or need == Need.COUNT:
+                for group in self.groups.values():
+                    group.fold(self.tables, events, counted, at)
+                counted = at
+            elif need == Need.MARKET:
                 met = int(events["market"][at])
                 self._market_of[met] = self.market(names[met])
             else:
                 self.tables = grown(self.tables)
-        for group in self.groups.values():
-            group.fold(self.tables, events, start, stop)
 
     def close(self, window: int, idle: bool) -> Windows:
         """The features of `window` over all markets; its ring slot is free afterwards."""

@@ -79,7 +79,7 @@ def fold_accounts(participants: Any, span: Any, counts: Any, events: Any, start:
             continue
         window = event["event_ns"] // span[1]
         count = counts[event["window"], event["market"]]
-        if acts(participants, event["participant"], window, event["event_ns"]):
+        if acts(participants, event["participant"], window):
             count["accounts"] += 1.0
         if event["effect"] == CANCELLED:
             who = participants[event["participant"]]

@@ -25,7 +25,7 @@ PEAK_NS = 100_000_000
 NEAR_BPS = 10.0
 LIFE_STEP = 1.05  # the running median moves by this factor towards each new life
 RECENT_NS = 10e9  # decay of an account's own count, for naming contributors
-_TRADE, _AFTER_GAP = int(Kind.TRADE), int(Flag.AFTER_GAP)
+_CANCEL, _TRADE, _AFTER_GAP = int(Kind.CANCEL), int(Kind.TRADE), int(Flag.AFTER_GAP)
 _BY_MAKER = int(Flag.BY_MAKER)
 # the market's last cancel, and the span before the last gap or snapshot in which cancels may have been missed
 BLIND = np.dtype(
@@ -88,7 +88,7 @@ class Cancels(Group):
 
     def fold(self, tables: Tables, events: Any, start: int, stop: int) -> None:
         """See Group.fold; also keeps each account's recent cancels."""
-        fold_cancels(tables.markets, tables.participants, self.blind, self.counts, events, start, stop)
+        fold_cancels(tables.participants, self.blind, self.counts, events, start, stop)
 
     def read(self, tables: Tables, slot: int, markets: int) -> npt.NDArray[np.float64]:
         """See Group.read."""
@@ -119,7 +119,7 @@ class Cancels(Group):
 
 
 @kernel
-def fold_cancels(markets: Any, participants: Any, blind: Any, counts: Any, events: Any, start: Any, stop: Any) -> Any:
+def fold_cancels(participants: Any, blind: Any, counts: Any, events: Any, start: Any, stop: Any) -> Any:
     """One loop over applied events; see Cancels."""
     for i in range(start, stop):
         event = events[i]
@@ -141,7 +141,6 @@ def fold_cancels(markets: Any, participants: Any, blind: Any, counts: Any, event
             continue
         if event["effect"] != CANCELLED:
             continue
-        place = markets[event["market"]]
         unseen["cancel_ns"] = event["event_ns"]
         count["cancels"] += 1.0
         notional = worth(event, event["moved_lots"])
@@ -155,7 +154,7 @@ def fold_cancels(markets: Any, participants: Any, blind: Any, counts: Any, event
             count["run"] = 0.0
         count["run"] += 1.0
         count["peak"] = max(count["peak"], count["run"])
-        if (place["has"] & 2) != 0:
+        if event["kind"] == _CANCEL:  # a level says nothing of how long its orders had rested
             age_ns = float(event["age_ns"])
             if age_ns < FLEETING_NS:
                 count["fleeting"] += 1.0

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from detector.features.book import sample_book
-from detector.features.ledger import LATE, NEED_MARKET, apply, room_for
+from detector.features.ledger import LATE, NEED_COUNT, NEED_MARKET, STALE, apply, room_for
 from detector.features.makers import sample_makers, seat, wants_seat
 from detector.features.quotes import note_quote, requotes
 from detector.features.tables import Count
@@ -19,7 +19,7 @@ from detector.model.events import Flag
 AHEAD, NEAR = 16, 8  # events before their turn: memory takes about as long as folding a few
 _EVENTS, _LATE = int(Count.EVENTS), int(Count.LATE)
 _PLACED = 1
-_BY_MAKER = int(Flag.BY_MAKER)
+_BY_MAKER, _SNAPSHOT = int(Flag.BY_MAKER), int(Flag.SNAPSHOT)
 
 
 @inlined
@@ -59,12 +59,15 @@ def _fetch_near(tables: Any, event: Any, market_of: Any) -> Any:
 
 @kernel
 def fold(tables: Any, events: Any, start: Any, stop: Any, market_of: Any, open_window: Any) -> Any:
-    """Apply events[start:stop] and return where it stopped: `stop`, or earlier when tables.need says what must grow.
+    """Apply events[start:stop] and return where it stopped: `stop`, or earlier when tables.need says why.
 
     market_of: int32, from the decoder's market index to the engine's, -1 = not met yet. open_window: the oldest window
     still open; an event before it is late: the books take it, no window counts it. As a market's first event of a later
     window arrives, its book is sampled for the windows that end there.
+
+    What decides about later events is written here, none of it by a group: groups follow a whole slice behind.
     """
+    tables.need[0] = 0
     ring = tables.span[0]
     width_ns = tables.span[1]
     window = np.int64(-1)
@@ -106,15 +109,20 @@ def fold(tables: Any, events: Any, start: Any, stop: Any, market_of: Any, open_w
         else:
             event["window"] = window % ring
         owner = apply(tables, event, market)
-        if owner < 0:
-            continue
-        place = np.int64(tables.participants[owner]["seat"])
-        if place >= 0:
-            if requotes(tables.makers[market, place]):
-                event["flags"] |= _BY_MAKER
-            note_quote(tables, event, market, owner, tables.frozen[window % (2 * ring), market] == 0)
-        elif event["effect"] == _PLACED and wants_seat(tables, owner):
-            seat(tables, market, owner)
+        if event["participant"] >= 0 and event["window"] != LATE and event["effect"] != STALE:
+            if (event["flags"] & _SNAPSHOT) == 0:
+                who = tables.participants[event["participant"]]
+                who["acted_ns"] = max(who["acted_ns"], event["event_ns"])
+        if owner >= 0:
+            place = np.int64(tables.participants[owner]["seat"])
+            if place >= 0:
+                if requotes(tables.makers[market, place]):
+                    event["flags"] |= _BY_MAKER
+                note_quote(tables, event, market, owner, tables.frozen[window % (2 * ring), market] == 0)
+            elif event["effect"] == _PLACED and wants_seat(tables, owner):
+                seat(tables, market, owner)
+        if tables.need[0] == NEED_COUNT:
+            return i + 1
     return stop
 
 

@@ -43,7 +43,7 @@ _LEVELS_FULL, _PARTICIPANTS_FULL, _SNAPSHOTS = (
     int(Count.SNAPSHOTS),
 )
 NEED_ORDERS, NEED_LEVELS, NEED_PARTICIPANTS = int(Need.ORDERS), int(Need.LEVELS), int(Need.PARTICIPANTS)
-NEED_MARKET = int(Need.MARKET)
+NEED_MARKET, NEED_COUNT = int(Need.MARKET), int(Need.COUNT)
 LATE = int(LATE_WINDOW)
 
 
@@ -100,6 +100,7 @@ def _named(tables: Any, account: Any, market: Any, event_ns: Any) -> Any:
         tables.first,
         tables.held,
         tables.vain,
+        tables.need,
         account,
         market,
         event_ns,
@@ -348,8 +349,8 @@ def apply(tables: Any, event: Any, market: Any) -> Any:
     elif kind == _CANCEL:
         everything = (event["flags"] & FLAG_ALL) != 0
         owner = _take(tables, event, market, everything, CANCELLED)
-        named = _named(tables, event["account"], market, event["event_ns"])
-        event["participant"] = named if owner < 0 else owner
+        # an owner is not looked up: it is known, and with its last order gone it could be forgotten for its own cancel
+        event["participant"] = owner if owner >= 0 else _named(tables, event["account"], market, event["event_ns"])
     elif kind == _FILL:
         owner = _take(tables, event, market, False, FILLED)
         if event["effect"] == UNKNOWN:

@@ -10,7 +10,7 @@ import numpy as np
 
 from detector.kernels.levels import LEVEL, RUN, levels_move
 from detector.kernels.orders import ORDER, orders_enter
-from detector.kernels.participants import PARTICIPANT, participants_enter
+from detector.kernels.participants import FORGOT, PARTICIPANT, participants_enter
 from detector.kernels.slots import slots_move
 from detector.model.arrays import widen
 from detector.model.state import State, Tree
@@ -118,13 +118,14 @@ class Count(IntEnum):
 
 
 class Need(IntEnum):
-    """Why a fold stopped early: which table must grow before it goes on."""
+    """Why a fold stopped early: which table must grow before it goes on, or that groups must count first."""
 
     NOTHING = 0
     ORDERS = 1
     LEVELS = 2
     PARTICIPANTS = 3
     MARKET = 4  # the event's market has no row yet: the engine gives it one
+    COUNT = FORGOT  # accounts were forgotten: groups count the events so far before others get those places
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,9 +76,9 @@ def level_change(
         return before
     if lots <= 0:
         return np.int64(0)
+    if count >= levels_max:
+        return np.int64(CROWDED)
     if count == runs[run]["room"]:
-        if count >= levels_max:
-            return np.int64(CROWDED)
         room = max(FIRST_ROOM, 2 * count)
         if use[0] + room > len(levels):
             return np.int64(FULL)

@@ -17,7 +17,7 @@ PARTICIPANT = np.dtype(
         ("account", "<u8"),  # digest, 0 = free place
         ("acted_window", "<i8"),  # newest window it acted in
         ("acted_mask", "<u8"),  # bit j: it acted in window acted_window - j
-        ("acted_ns", "<i8"),
+        ("acted_ns", "<i8"),  # the newest of its acts: who is forgotten first
         ("cancel_ns", "<i8"),  # its last cancel, 0 = never
         ("bid_price_sum", "<i8"),  # ticks, over its resting bids
         ("ask_price_sum", "<i8"),
@@ -42,6 +42,7 @@ PARTICIPANT = np.dtype(
 
 VAIN_PART = 16  # of the quota: fewer forgotten than this were not worth the walk
 TABLE_FULL = -2  # the dense table or its slots must be grown, then the same call repeated
+FORGOT = 5  # written to `need`: places were given back, and events that name them may not be counted yet
 
 
 @kernel
@@ -59,8 +60,9 @@ def _find(slots: Any, participants: Any, account: Any, market: Any) -> Any:
 
 
 @kernel
-def _prune(slots: Any, participants: Any, use: Any, first: Any, held: Any, market: Any) -> Any:
+def _prune(slots: Any, participants: Any, use: Any, first: Any, held: Any, need: Any, market: Any) -> Any:
     """Forget the market's idle accounts that acted least recently: those before the mean of their last acts."""
+    need[0] = FORGOT
     total = 0.0
     idle = 0
     index = first[market]
@@ -104,6 +106,7 @@ def participant_of(
     first: Any,
     held: Any,
     vain: Any,
+    need: Any,
     account: Any,
     market: Any,
     event_ns: Any,
@@ -114,19 +117,16 @@ def participant_of(
     use: int64 (2): places handed out so far, head of the list of free places (-1 = none). first: int32 (M), head of
     each market's list; held: int64 (M), how many it has. quota: participants_per_market_max. vain: int64 (M), times a
     new account goes unnamed before idle ones are looked for again: a walk through all that found hardly any.
+
+    need: int64 (1), set to FORGOT when idle ones were looked for. A place given back is nobody's until another call, so
+    a caller that has all it knows of earlier events counted before that one never counts them for somebody else.
     """
     found = _find(slots, participants, account, market)
     if found >= 0:
         return found
-    if held[market] >= quota:
-        if vain[market] > 0:
-            vain[market] -= 1
-            return np.int64(MISSING)
-        _prune(slots, participants, use, first, held, market)
-        if held[market] > quota - quota // VAIN_PART:
-            vain[market] = quota // VAIN_PART
-        if held[market] >= quota:
-            return np.int64(MISSING)
+    if held[market] >= quota and vain[market] > 0:
+        vain[market] -= 1
+        return np.int64(MISSING)
     if use[1] >= 0:
         index = use[1]
         use[1] = np.int64(participants[index]["next"])
@@ -136,6 +136,14 @@ def participant_of(
             return np.int64(TABLE_FULL)
         use[0] += 1
     place = participants[index]
+    if held[market] >= quota:  # its place is taken already: it is none of those given back now
+        _prune(slots, participants, use, first, held, need, market)
+        if held[market] > quota - quota // VAIN_PART:
+            vain[market] = quota // VAIN_PART
+        if held[market] >= quota:
+            place["next"] = np.int32(use[1])
+            use[1] = index
+            return np.int64(MISSING)
     place["account"] = np.uint64(account)
     place["acted_window"] = 0
     place["acted_mask"] = np.uint64(0)
@@ -173,10 +181,9 @@ def participants_enter(participants: Any, count: Any, slots: Any) -> Any:
 
 
 @kernel
-def acts(participants: Any, index: Any, window: Any, event_ns: Any) -> Any:
+def acts(participants: Any, index: Any, window: Any) -> Any:
     """Note that it acted in `window`; True when that is the first time in this window."""
     place = participants[index]
-    place["acted_ns"] = max(place["acted_ns"], event_ns)
     ahead = window - place["acted_window"]
     if ahead > 0:
         mask = np.uint64(0) if ahead >= 64 else place["acted_mask"] << np.uint64(ahead)

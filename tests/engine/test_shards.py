@@ -24,7 +24,7 @@ CALENDAR = Calendar(
 
 
 def limits_of(orders_max: int) -> Limits:
-    return Limits(orders_max=orders_max, levels_max=24, makers_max=2)
+    return Limits(orders_max=orders_max, levels_max=24, makers_max=2, participants_per_market_max=16)
 
 
 TIGHT = limits_of(60)
@@ -58,7 +58,7 @@ def test_the_story_has_incidents_in_it_and_tight_limits_are_reached() -> None:
     _, _, counts = run(story(1), 1, [200], TIGHT)
     assert counts["orders_full"] > 0 and counts["unknown_order"] > 0 and counts["late"] > 0
     _, _, counts = run(story(1), 1, [200], limits_of(280))
-    assert counts["levels_full"] > 0
+    assert counts["levels_full"] > 0 and counts["participants_full"] > 0
 
 
 @settings(max_examples=4, deadline=None)
