@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -57,8 +58,10 @@ def test_the_story_has_incidents_in_it_and_tight_limits_are_reached() -> None:
     assert any(b"leverage_spike" in alert for alert in alerts), "without an alert nothing is compared"
     _, _, counts = run(story(1), 1, [200], TIGHT)
     assert counts["orders_full"] > 0 and counts["unknown_order"] > 0 and counts["late"] > 0
-    _, _, counts = run(story(1), 1, [200], limits_of(280))
-    assert counts["levels_full"] > 0 and counts["participants_full"] > 0
+    _, rows, counts = run(story(1), 1, [200], limits_of(280))
+    assert counts["levels_full"] > 0
+    _, others, _ = run(story(1), 1, [200], replace(limits_of(280), participants_per_market_max=1000))
+    assert rows != others, "accounts are forgotten, and it shows"
 
 
 @settings(max_examples=4, deadline=None)
