@@ -81,9 +81,10 @@ class Drift(Detector):
 
     def _make_room(self, markets: int, before: Sequence[Score]) -> None:
         names = tuple(f"{score.detector}.{stream}" for score in before for stream in score.streams)
-        scales = [scale for score in before for scale in score.scales or (1.0,) * len(score.streams)]
-        self._sums_min = np.maximum(1.0, np.array(scales) / 60.0)
         have = len(self._rest)
+        if names != self._names or len(self._sums_min) != len(names):  # not kept in a checkpoint
+            scales = [scale for score in before for scale in score.scales or (1.0,) * len(score.streams)]
+            self._sums_min = np.maximum(1.0, np.array(scales) / 60.0)
         if names != self._names:
             self._names = names
             self._sums = np.zeros((have, len(names)))
@@ -191,14 +192,15 @@ class Drift(Detector):
         }
 
     def restore(self, state: State) -> None:
-        """See Detector.restore."""
+        """See Detector.restore. A state that does not say when its minutes ended is left: a note says since when."""
         names = state["names"]
         assert isinstance(names, list)
+        if "ends" not in state:
+            return
         self._names = tuple(str(name) for name in names)
         self._sums, self._counts = np.array(state["sums"]), np.array(state["counts"])
         self._minutes, self._rest = np.array(state["minutes"]), np.array(state["rest"])
-        if "ends" in state:
-            self._ends = np.array(state["ends"], np.int64)
+        self._ends = np.array(state["ends"], np.int64)
         self._windows = int(str(state["windows"]))
 
 

@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from detector.cli import COMMANDS
 from detector.cli.base import Exit, printable
-from tests.cli.calling import Answer, call
+from tests.cli.calling import Answer
 from tests.house.tree import ROOT
 
 HEAVY = {"numpy", "numba", "pydantic", "rich", "aiohttp", "aiokafka", "msgspec", "river", "pyod", "structlog"}
-
-
-@pytest.fixture
-def foreshock(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path):  # type: ignore[no-untyped-def]
-    for name in [name for name in os.environ if name.startswith("FORESHOCK_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
-    return lambda *arguments: call(monkeypatch, capfd, arguments)
 
 
 def test_the_help_imports_nothing_heavy_so_that_it_comes_at_once() -> None:

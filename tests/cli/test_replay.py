@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +16,7 @@ from replay.feed import write_native
 from replay.incidents_plan import labels_json
 from replay.labels import read_labels
 from replay.scenario import Scenario, parse
-from tests.cli.calling import Answer, call
-
-Foreshock = Callable[..., Answer]
+from tests.cli.calling import Foreshock
 
 STORY = parse(
     "story",
@@ -34,14 +30,6 @@ STORY = parse(
         ],
     },
 )
-
-
-@pytest.fixture
-def foreshock(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Foreshock:
-    for name in [name for name in os.environ if name.startswith("FORESHOCK_") and name != "FORESHOCK_KERNELS"]:
-        monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
-    return lambda *arguments: call(monkeypatch, capfd, [str(argument) for argument in arguments])
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 
@@ -14,9 +13,8 @@ from detector.cli.base import Exit
 from replay.exchange import Exchange
 from replay.feed import write_native
 from replay.scenario import parse
-from tests.cli.calling import Answer, call
+from tests.cli.calling import Foreshock
 
-Foreshock = Callable[..., Answer]
 Outputs = tuple[bytes, bytes, bytes, dict[str, object]]
 
 STORY = parse(
@@ -45,14 +43,6 @@ HOSTILE = (
     b'{"type":"mark","ts":1767571260000000000,"market":"NEW-PERP","price":"1e999"}',
     b'{"type":"mark","ts":1767571260000000000,"market":"NEW-PERP","price":"1"}',
 )
-
-
-@pytest.fixture
-def foreshock(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Foreshock:
-    for name in [name for name in os.environ if name.startswith("FORESHOCK_") and name != "FORESHOCK_KERNELS"]:
-        monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
-    return lambda *arguments: call(monkeypatch, capfd, [str(argument) for argument in arguments])
 
 
 @pytest.fixture(scope="module")

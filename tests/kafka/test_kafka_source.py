@@ -149,7 +149,8 @@ async def test_a_topic_made_anew_is_not_read_until_somebody_decides(broker, topi
 
 
 @pytest.mark.parametrize(("start_at", "first"), [("earliest", 0), ("latest", 30), (1_700_000_000_020_000_000, 20)])
-async def test_without_a_position_reading_starts_as_configured(broker, topic, produce, start_at, first) -> None:
+async def test_without_a_position_reading_starts_as_configured(broker, new_topic, produce, start_at, first) -> None:
+    topic = await new_topic(1, retention_ms="-1")  # the records are old, and the broker would delete them
     stamps = iter(range(1_700_000_000_000, 1_700_000_000_100))
     await produce(topic, lines(30), stamp_ms_of=lambda value: next(stamps), batch_bytes=200)
     async with reading(told(broker, topic, start_at=start_at)) as source:
