@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 
+from detector.anomaly.base import score_all
 from detector.anomaly.cancel_burst import CancelBurst
 from detector.anomaly.drift import MINUTES, Drift, Params, _best_cuts, adwin_detects
 from detector.anomaly.streams import RELEARN_KEEP
@@ -129,3 +133,40 @@ def test_what_has_drifted_is_relearned_in_that_market_and_stream_only() -> None:
         if name == "fleeting_cancels":
             kept[2] = RELEARN_KEEP
         np.testing.assert_array_equal(table["learned_a"], was * kept)
+
+
+class _Moved(Drift):
+    """A drift detector that finds the same thing in every window."""
+
+    def score(self, windows: Windows, learn: npt.NDArray[np.bool_], before: Sequence[Score]) -> Score:
+        return replace(super().score(windows, learn, before), moved=((2, "cancel_burst.fleeting_cancels"),))
+
+
+def test_what_a_detector_says_has_moved_is_relearned_by_its_owner_after_the_window() -> None:
+    generator = np.random.default_rng(9)
+    still = [CancelBurst(CancelBurst.Params(), np.ones(3)), Drift(Params(), np.ones(3))]
+    moved = [CancelBurst(CancelBurst.Params(), np.ones(3)), _Moved(Params(), np.ones(3))]
+    for number in range(200):
+        window = windows(number, generator)
+        for chain in (still, moved):
+            scores = score_all(chain if number == 199 else [chain[0]], window, np.ones(MARKETS, np.bool_))
+    assert [score.detector for score in scores] == ["cancel_burst", "drift"]
+    kept = [table["learned_n"] for table in moved[0]._tables]
+    for row, (one, other) in enumerate(zip(kept, (table["learned_n"] for table in still[0]._tables), strict=True)):
+        ratio = np.ones(len(one))
+        if moved[0].streams[row].name == "fleeting_cancels":
+            ratio[2] = RELEARN_KEEP
+        np.testing.assert_array_equal(one, other * ratio)
+
+
+def test_a_state_that_does_not_say_when_its_minutes_ended_is_left() -> None:
+    old, new = Drift(Params(), np.ones(3)), Drift(Params(), np.ones(3))
+    window = windows(0, np.random.default_rng(10))
+    old.score(window, np.ones(MARKETS, np.bool_), (_before(window, np.zeros((MARKETS, STREAMS))),))
+    state = dict(old.state())
+    new.restore(state)
+    assert new.state()["windows"] == 1
+    new = Drift(Params(), np.ones(3))
+    del state["ends"]
+    new.restore(state)
+    assert new.state()["windows"] == 0

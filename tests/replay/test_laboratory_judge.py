@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from detector.model.incident import Reason, Severity
+from detector.model.score import Evidence
 from replay.balanced import markets
 from replay.exchange import Exchange
 from replay.laboratory import Job, Size, scenario_of
@@ -18,10 +21,11 @@ from replay.laboratory_oracle import Ceilings, statistic
 from replay.laboratory_report import markdown, terminal
 from replay.laboratory_run import digests_of
 from replay.laboratory_surface import vus_pr
-from replay.laboratory_tally import Call, Run
+from replay.laboratory_tally import Call, Callers, Run
 from replay.laboratory_verdicts import false_pages, verdicts_of
 from replay.laboratory_windows import recorded
 from replay.scenario import Planted, Scenario
+from tests.golden.test_incident_texts import made
 
 S = 1_000_000_000
 HOURS = 20
@@ -92,6 +96,34 @@ def test_the_accounts_that_a_page_names_are_held_against_those_planted() -> None
     assert (found.first_named, found.named, found.hit) == (1.0, 0.5, True)
     (other,) = verdicts_of(run, [replace(call, accounts=(5, planted[0]), feature="raises")])
     assert (other.first_named, other.named, other.hit) == (0.0, 0.5, False)
+
+
+def test_an_update_that_names_a_further_market_tells_of_it_and_makes_no_page_true() -> None:
+    run = _run(_burst(20_000.0, ETH))
+    false = Call(19_990 * S, "inc_1", True, 2, "cancel_burst", (BTC,), "cancels")
+    joined = Call(20_004 * S, "inc_1", False, 2, "correlated", (BTC, ETH), "cancels", joined=True)
+    (found,) = verdicts_of(run, [false, joined])
+    assert found.early and found.delay_s == 4.0
+    assert false_pages(run, [false, joined]) == [false]
+    assert false_pages(run, [false, replace(joined, joined=False)]) == []
+
+
+def test_somebody_is_called_when_an_incident_opens_or_rises_or_names_more_markets() -> None:
+    callers = Callers()
+    told = partial(made, "cancel_burst", Evidence(BTC, "cancel_burst", "cancels", "1/s", 9.0, 1.0, 0.0, 2.0, 1.0))
+    warning, both = Severity.WARNING, (BTC, ETH)
+    callers.take([told(severity=Severity.INFO)])
+    callers.take([told(reason=Reason.UPDATED, severity=Severity.INFO, markets=both)])
+    assert callers.calls == []
+    callers.take([told(reason=Reason.ESCALATED, severity=warning, markets=(BTC,))])
+    callers.take([told(reason=Reason.UPDATED, severity=warning, markets=(BTC,))])
+    callers.take([told(reason=Reason.UPDATED, severity=warning, markets=both)])
+    callers.take([told(reason=Reason.UPDATED, severity=warning, markets=both)])
+    callers.take([told(reason=Reason.RESOLVED, severity=warning, markets=both)])
+    callers.take([told(reason=Reason.OPENED, severity=warning, markets=both)])
+    assert [(call.markets, call.page, call.joined) for call in callers.calls] == [
+        ((BTC,), True, False), (both, False, True), (both, True, False),
+    ]  # fmt: skip
 
 
 def test_an_oracle_sees_what_anybody_would_and_not_what_is_not_there(tmp_path: Path) -> None:
