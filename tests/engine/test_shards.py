@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector.engine.calendar import Calendar, Phase
+from detector.engine.shard import Shard
 from detector.engine.shards import Shards
 from detector.features.tables import Limits
 from detector.store.snapshot import decode, encode
@@ -83,6 +85,28 @@ def test_any_number_of_parts_tells_the_same(seed: int, parts: int, sizes: list[i
 def test_limits_are_reached_at_the_same_event(seed: int, parts: int, orders_max: int, sizes: list[int]) -> None:
     the_story = story(seed)
     assert run(the_story, parts, sizes, limits_of(orders_max)) == run(the_story, 1, sizes, limits_of(orders_max))
+
+
+def test_what_is_said_of_a_market_is_its_own_parts() -> None:
+    the_story = story(3)
+    whole, split = (assigned(pipeline(parts=parts), the_story) for parts in (1, 3))
+    for batch in the_story.batches([300]):
+        whole.step([batch])
+        split.step([batch])
+    one, many = whole.shard, split.shard
+    assert isinstance(one, Shard) and isinstance(many, Shards) and one.markets == many.markets
+    learn = np.array([True, False, False, True, False])
+    one.freeze(7, learn)
+    many.freeze(7, learn)
+    row = (7 + one.ring) % (2 * one.ring)
+    for market in range(len(MARKETS)):
+        part, place = many.parts[market % 3], market // 3
+        assert part.markets[place] == one.markets[market]
+        assert part.tables.frozen[row, place] == one.tables.frozen[row, market] == (not learn[market])
+        assert many.feeds(market) == one.feeds(market)
+        at_ns = START_NS + 90 * 10**9
+        for detector in ("cancel_burst", "leverage_spike"):
+            assert many.contributors(market, detector, at_ns) == one.contributors(market, detector, at_ns)
 
 
 def test_an_event_time_that_begins_again_is_the_same_in_parts() -> None:
