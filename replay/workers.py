@@ -54,7 +54,7 @@ class Workers:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Nothing more is begun; waits for what was (a pipe that says nothing is waited for until it does)."""
+        """Nothing more is begun; waits for what was. What may wait for ever is not to be read here."""
         sys.setswitchinterval(self._switch_s)
         self._reading.shutdown(cancel_futures=True)
         self._folding.shutdown(cancel_futures=True)

@@ -132,7 +132,7 @@ def command(
         listeners.append(bar)
     started_s = time.monotonic()
     with threads or nullcontext():
-        ahead = threads.ahead if threads is not None else later
+        ahead = threads.ahead if threads is not None and not any(map(_may_wait, paths)) else later
         tally = replay(engine, inputs, selection=selection, listeners=listeners, pace=pace, ahead=ahead)
     found = collector.episodes
     verdict = None
@@ -272,6 +272,11 @@ def _threads(workers: int) -> Workers | None:
     """None when one core is to be used."""
     count = min(workers or len(os.sched_getaffinity(0)), WORKERS_MAX)
     return Workers(count) if count > 1 else None
+
+
+def _may_wait(path: str) -> bool:
+    """A pipe, which may say nothing for ever: a thread that waits for it could not be told to stop."""
+    return path == "-" or (not path.startswith(SCHEME) and not Path(path).is_file())
 
 
 def _labels(path: Path | None) -> tuple[Label, ...]:

@@ -11,9 +11,8 @@ import pytest
 from detector.cli.base import Exit
 from replay.exchange import Exchange
 from replay.feed import write_native
-from tests.cli.test_replay import STORY, Foreshock, foreshock
-
-__all__ = ["foreshock"]
+from tests.cli.calling import Foreshock
+from tests.cli.test_replay import STORY
 
 
 @pytest.fixture(scope="module")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
+from threading import Thread
 
 import pytest
 
@@ -13,6 +15,7 @@ from detector.cli.base import Exit
 from replay.exchange import Exchange
 from replay.feed import write_native
 from replay.scenario import parse
+from replay.workers import Workers
 from tests.cli.calling import Foreshock
 
 Outputs = tuple[bytes, bytes, bytes, dict[str, object]]
@@ -101,3 +104,24 @@ def test_a_file_that_breaks_off_and_a_wrong_number_are_said(foreshock: Foreshock
     assert [answer.code for answer in answers] == [Exit.UNREACHABLE] * 2
     assert alone["damage"] == both["damage"] != [] and alone["events"] == both["events"] > 500
     assert foreshock("replay", "half.gz", "--workers", "-1").code == Exit.USAGE
+
+
+def test_a_pipe_is_read_by_nobody_who_could_not_be_interrupted(
+    foreshock: Foreshock, story: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[bool] = []
+
+    def ahead(self: Workers, work: Callable[[], object]) -> Callable[[], object]:
+        begun.append(True)
+        return work
+
+    monkeypatch.setattr(Workers, "ahead", ahead)
+    alone = run(foreshock, [story / "plain.ndjson"], 2)
+    assert begun
+    begun.clear()
+    os.mkfifo("plain.ndjson")
+    writer = Thread(target=lambda: Path("plain.ndjson").write_bytes((story / "plain.ndjson").read_bytes()))
+    writer.start()
+    assert run(foreshock, [Path("plain.ndjson")], 2)[0] == alone[0]
+    writer.join()
+    assert not begun
