@@ -28,20 +28,29 @@ BLOCK_WINDOWS = 600
 SETTLE_WINDOWS = 3600  # makers' habits are young before; nothing is planted there
 SCALES = {  # windows summed, by statistic
     "cancels": (1, 2, 5, 10, 20),
+    "cancels_by_others": (1, 2, 3, 5, 10, 20),
     "fleeting_cancels": (1, 2, 5, 10, 30),
     "new_cancellers": (1, 2, 5, 10, 20),
     "raises": (60, 180, 300, 600, 1800, 5400),
     "raise_surprise": (10, 180, 600, 900),
     "quotes_missing": (1, 5, 20, 60, 300, 1800),
+    "quotes_pulled": (1, 5, 10, 20, 60, 300, 1800),
     "quotes_moved": (1, 5, 20, 60, 300),
     "rise of quotes_missing": (2, 5, 10, 20, 60, 300),
+    "rise of quotes_pulled": (2, 5, 10, 20, 60, 300),
     "rise of quotes_moved": (2, 5, 10, 20, 60, 300),
     "few levels": (5, 60, 300),
     "little depth": (5, 60, 300),
     "wide gap_bps": (5, 60, 300),
     "cancels + missing + raises": (300, 600, 1800, 5400),
 }
-CONDITIONED = ("cancels", "fleeting_cancels", "new_cancellers", "raises")  # tried per acting account too
+CONDITIONED = (
+    "cancels",
+    "cancels_by_others",
+    "fleeting_cancels",
+    "new_cancellers",
+    "raises",
+)  # tried per acting account too
 BOOK = {
     "few levels": ("levels",),
     "little depth": ("bid_depth_10_bps", "ask_depth_10_bps"),

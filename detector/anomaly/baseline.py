@@ -12,7 +12,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from detector.anomaly.tail import LEARN_MAX, TAIL, blank_tail, calibrate, learn_tail, normal_surprise
+from detector.anomaly.tail import (
+    EXCESS_PRIOR,
+    LEARN_MAX,
+    TAIL,
+    TAIL_SCORE,
+    blank_tail,
+    calibrate,
+    learn_tail,
+    normal_surprise,
+)
 from detector.kernels import kernel
 
 WINSOR = 3.0  # a window teaches at most this many times what was expected, plus as many events
@@ -60,12 +69,14 @@ class Measure(NamedTuple):
     memory: float  # windows after which the rate has half forgotten
     per_s: float  # observed and expected are shown per this many seconds
     shrink: float = 0.0  # above 0 this is no count but a weighted mean (anomaly/mean.py)
+    quantile: float = TAIL_SCORE  # shipped: raw surprise that 2 % of normal windows exceed, and the mean excess over it
+    excess: float = EXCESS_PRIOR
 
 
-def blank_streams(markets: int) -> Any:
+def blank_streams(markets: int, measure: Measure) -> Any:
     """STREAM (markets), nothing learned."""
     streams = np.zeros(markets, STREAM)
-    streams["tail"] = blank_tail((markets,))
+    streams["tail"] = blank_tail((markets,), measure.quantile, measure.excess)
     return streams
 
 
@@ -161,4 +172,4 @@ def advance(
             stream["spread_n"] = stream["spread_n"] * keep + (error - mu)
             stream["spread_d"] = stream["spread_d"] * keep + mu * mu
         if learn[market] and score < LEARN_MAX:
-            learn_tail(stream["tail"], surprise, measure.scale)
+            learn_tail(stream["tail"], surprise, measure.scale, measure.quantile, measure.excess)

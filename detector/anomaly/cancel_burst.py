@@ -16,8 +16,9 @@ from detector.model.score import Score
 from detector.model.state import State
 from detector.model.windows import Windows
 
-LITTLE, SOME = 0.02, 0.1  # parts of the budget: makers re-quoting in a rush cancel a lot, and seldom does it matter
+LITTLE, SOME = 0.005, 0.1  # parts of the budget: makers re-quoting in a rush cancel a lot, and seldom does it matter
 ACCOUNTS_PER_TRADE = 8.0  # per window; benign rushes of the simulated exchange stay below it
+BEARING_WINDOWS = 30.0  # trades come in clumps: a moment without any does not make a busy market a hollow one
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,29 +46,35 @@ class CancelBurst(StreamDetector):
     name = "cancel_burst"
     Params = Params
     GROWS = ("cancels", "cancels_by_others", "fleeting_cancels", "new_cancellers")
-    PEAK_PRIOR = (2.42, 2.73)
+    PEAK_PRIOR = (1.72, 1.97)
 
     def __init__(self, params: Any, budgets: npt.NDArray[np.float64]) -> None:
         super().__init__(params, budgets)
         self._trades: Any = np.zeros(0, np.bool_)  # (M): this feed tells of trades
+        self._trading: Any = np.zeros(0)  # (M): trades a window, fading
 
     def score(self, windows: Windows, learn: npt.NDArray[np.bool_], before: Sequence[Score]) -> Score:
         """See Detector.score."""
         trades = windows.column("trades")
         if len(self._trades) < len(trades):
             self._trades = widen(self._trades, 0, len(trades))
+            self._trading = widen(self._trading, 0, len(trades))
         self._trades[: len(trades)] |= trades > 0
+        lately = self._trading[: len(trades)]
+        lately += (np.nan_to_num(trades) - lately) / BEARING_WINDOWS
         borne_out = self._borne_out(windows.column("acting_accounts"), trades)
         return super().score(windows.with_column("acting_accounts", borne_out), learn, before)
 
     def _borne_out(self, accounts: Column, trades: Column) -> Column:
         """Acting accounts, as far as trading bears them out."""
-        return np.minimum(accounts, np.where(self._trades[: len(trades)], ACCOUNTS_PER_TRADE * (trades + 1.0), np.inf))
+        known = slice(0, len(trades))
+        bearing = ACCOUNTS_PER_TRADE * (np.maximum(trades, self._trading[known]) + 1.0)
+        return np.minimum(accounts, np.where(self._trades[known], bearing, np.inf))
 
     def part(self, rows: npt.NDArray[np.int64]) -> Self:
         """See StreamDetector.part."""
         twin = super().part(rows)
-        twin._trades = self._trades[rows]
+        twin._trades, twin._trading = self._trades[rows], self._trading[rows]
         return twin
 
     def foreseen(self, windows: Windows, passed: float) -> Windows:
@@ -80,12 +87,13 @@ class CancelBurst(StreamDetector):
 
     def state(self) -> State:
         """See Detector.state."""
-        return {**super().state(), "trades": self._trades}
+        return {**super().state(), "trades": self._trades, "trading": self._trading}
 
     def restore(self, state: State) -> None:
         """See Detector.restore."""
         super().restore(state)
         self._trades = np.array(state["trades"], np.bool_)
+        self._trading = np.array(state.get("trading", np.zeros(len(self._trades))))
 
     @staticmethod
     def make(params: Any) -> tuple[Stream, ...]:
@@ -94,7 +102,7 @@ class CancelBurst(StreamDetector):
         return (
             Stream(
                 "cancels", "1/s", "orders taken back without a trade", _named("cancels"), _accounts,
-                Measure(ten, 0.0, 1.0, 60.0, 60.0, 0.15, memory, 1.0), LITTLE,
+                Measure(ten, 0.0, 1.0, 60.0, 60.0, 0.15, memory, 1.0, excess=0.56), LITTLE,
             ),
             Stream(
                 "cancels_by_others", "1/s", "orders taken back by accounts that are none of the market's makers",

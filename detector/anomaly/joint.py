@@ -22,7 +22,8 @@ from detector.model.windows import Windows
 FREE_NATS = 3.0  # what every stream may have before it adds (detection.md 3.3, L3a)
 FIRST_WINDOWS = 300.0
 WARMING_WINDOWS = 3600.0
-PEAK_PRIOR = (0.87, 1.7)
+PEAK_PRIOR = (0.5, 0.96)
+TAIL_PRIOR = (2.0, 1.1)  # nats: 98 % quantile of the sums of normal windows, mean excess over it
 WARMING_MARGIN = 2.5  # its tail is that of a sum nobody has seen yet: at first only the outrageous counts
 
 
@@ -49,7 +50,7 @@ class Joint(Detector):
         self._above = spreads_above(budgets)
         self._names: tuple[tuple[str, str], ...] = ()
         self._excess: Any = np.zeros((0, 0))  # (M, all streams), decaying
-        self._tail: Any = blank_tail((0,))
+        self._tail: Any = blank_tail((0,), *TAIL_PRIOR)
         self._peaks: Any = blank_peaks(0, *PEAK_PRIOR)
         self._age: Any = np.zeros(0)
 
@@ -62,7 +63,7 @@ class Joint(Detector):
         if markets > have:
             size = max(16, markets, 2 * have)
             self._excess = widen(self._excess, 0, size)
-            self._tail = np.concatenate((self._tail, blank_tail((size - have,))))
+            self._tail = np.concatenate((self._tail, blank_tail((size - have,), *TAIL_PRIOR)))
             self._peaks = np.concatenate((self._peaks, blank_peaks(size - have, *PEAK_PRIOR)))
             self._age = widen(self._age, 0, size)
 
@@ -162,4 +163,4 @@ def _tail_scores(sums: Any, tail: Any, learn: Any, block: Any, values: Any) -> A
         score = calibrate(tail[market], sums[market])
         values[market] = score
         if learn[market] and score < 4.0:
-            learn_tail(tail[market], sums[market], block)
+            learn_tail(tail[market], sums[market], block, *TAIL_PRIOR)

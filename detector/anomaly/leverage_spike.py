@@ -30,7 +30,7 @@ class LeverageSpike(StreamDetector):
     Params = Params
     GROWS = ("raises",)
     SHARE = 1.5  # sparse streams: the same share buys more here than elsewhere
-    PEAK_PRIOR = (0.7, 1.15)
+    PEAK_PRIOR = (0.68, 1.1)
 
     @staticmethod
     def make(params: Any) -> tuple[Stream, ...]:

@@ -104,4 +104,4 @@ def advance_mean(
             stream["spread_n"] = stream["spread_n"] * keep + min(error2, WINSOR * WINSOR * spread2)
             stream["spread_d"] = stream["spread_d"] * keep + 1.0
         if learn[market] and score < LEARN_MAX:
-            learn_tail(stream["tail"], surprise, measure.scale)
+            learn_tail(stream["tail"], surprise, measure.scale, measure.quantile, measure.excess)

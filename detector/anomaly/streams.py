@@ -145,10 +145,13 @@ class StreamDetector(Detector):
         if not self._tables:
             for stream in self.streams:
                 length = self._length(stream)
-                self._tables.append(blank_streams(0))
+                self._tables.append(blank_streams(0, stream.measure))
                 self._past.append((np.zeros((0, length)), np.zeros((0, length)), np.zeros((0, length), np.uint8)))
         more = size - self._room
-        self._tables = [np.concatenate((table, blank_streams(more))) for table in self._tables]
+        self._tables = [
+            np.concatenate((table, blank_streams(more, stream.measure)))
+            for table, stream in zip(self._tables, self.streams, strict=True)
+        ]
         self._past = [(widen(n, 0, size), widen(a, 0, size), widen(ok, 0, size)) for n, a, ok in self._past]
         self._age = widen(self._age, 0, size)
         self._peaks = np.concatenate((self._peaks, blank_peaks(more, *self.PEAK_PRIOR)))

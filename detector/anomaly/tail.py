@@ -3,6 +3,9 @@
 A raw surprise (-log10 of a model's tail probability) is held against the stream's own past: below its 98 % quantile it
 is scaled, above it follows a Pareto tail whose scale is learned and shrunk towards a shipped prior (Siffer et al., KDD
 2017, with moments instead of likelihood).
+
+It learns in one direction: a tail may turn out heavier than shipped, never lighter. That the body is calm proves
+nothing about the tail, and it was the quiet hours that made the next busy ones look impossible.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ TAIL_P = 0.02  # above this quantile the tail begins
 TAIL_SCORE = 1.6989700043360187  # -log10(TAIL_P)
 SHAPE = 0.10  # of the Pareto tail: a score grows with the logarithm of what is beyond belief
 EXCESS_PRIOR = 0.4343  # mean excess of a perfectly calibrated surprise: 1 / ln 10
-EXCESS_MIN, EXCESS_CAP = 0.30, 1.0
+EXCESS_CAP = 2.3  # x the shipped excess: what is further out teaches no more than one this far
 QUANTILE_BLOCKS = 200.0  # independent windows that the prior quantile weighs
 EXCESS_BLOCKS = 12.0  # exceedances that the prior excess weighs
 MEMORY_BLOCKS = 20000.0
@@ -27,11 +30,11 @@ LEARN_MAX = 3.5  # a score from here on teaches the tail nothing
 TAIL = np.dtype([("quantile", "<f8"), ("excess", "<f8"), ("windows", "<f8"), ("exceedances", "<f8")], align=True)
 
 
-def blank_tail(shape: tuple[int, ...]) -> Any:
-    """TAIL (shape), the prior: perfectly calibrated."""
+def blank_tail(shape: tuple[int, ...], quantile: float = TAIL_SCORE, excess: float = EXCESS_PRIOR) -> Any:
+    """TAIL (shape), the prior: 98 % quantile and mean excess over it; as they stand, perfectly calibrated."""
     tail = np.zeros(shape, TAIL)
-    tail["quantile"] = TAIL_SCORE
-    tail["excess"] = EXCESS_PRIOR
+    tail["quantile"] = quantile
+    tail["excess"] = excess
     return tail
 
 
@@ -53,16 +56,17 @@ def calibrate(tail: Any, surprise: Any) -> Any:
 
 
 @kernel
-def learn_tail(tail: Any, surprise: Any, block: Any) -> Any:
-    """One more normal window. block: windows that are about as good as one, because their sums overlap."""
+def learn_tail(tail: Any, surprise: Any, block: Any, quantile: Any, excess: Any) -> Any:
+    """One more normal window. block: windows that are about as good as one, because their sums overlap; quantile,
+    excess: as shipped, below which neither falls."""
     tail["windows"] = min(tail["windows"] + 1.0, MEMORY_BLOCKS * block)
     beyond = surprise > tail["quantile"]
     gain = 1.0 / ((QUANTILE_BLOCKS * block + tail["windows"]) * TAIL_P * log(10.0))
     if beyond:
         tail["exceedances"] = min(tail["exceedances"] + 1.0, MEMORY_BLOCKS * block * TAIL_P)
-        excess = min(surprise - tail["quantile"], EXCESS_CAP)
-        tail["excess"] += (excess - tail["excess"]) / (EXCESS_BLOCKS * block + tail["exceedances"])
-        tail["excess"] = max(tail["excess"], EXCESS_MIN)
+        beyond_by = min(surprise - tail["quantile"], EXCESS_CAP * excess)
+        tail["excess"] += (beyond_by - tail["excess"]) / (EXCESS_BLOCKS * block + tail["exceedances"])
+        tail["excess"] = max(tail["excess"], excess)
         tail["quantile"] += gain * (1.0 - TAIL_P)
     else:
-        tail["quantile"] = max(0.5, tail["quantile"] - gain * TAIL_P)
+        tail["quantile"] = max(quantile, tail["quantile"] - gain * TAIL_P)

@@ -36,7 +36,7 @@ class ThinBook(StreamDetector):
 
     name = "thin_book"
     Params = Params
-    PEAK_PRIOR = (1.5, 2.2)
+    PEAK_PRIOR = (1.18, 1.66)
 
     @staticmethod
     def make(params: Any) -> tuple[Stream, ...]:
@@ -51,17 +51,17 @@ class ThinBook(StreamDetector):
             Stream(
                 "quotes_missing", "orders", "orders that the market's makers usually have resting and have not",
                 _missing, _usual,
-                Measure(float(params.withdrawal_windows), 1.0, 1.0, 100.0, 1000.0, 0.15, memory, 1.0),
+                Measure(float(params.withdrawal_windows), 1.0, 1.0, 100.0, 1000.0, 0.15, memory, 1.0, excess=0.6),
             ),
             Stream(
                 "quotes_moved", "x", "how far from the middle makers place quotes, against their usual distance",
                 _outward, _placed,
-                Measure(float(params.outward_windows), 1.0, 1.0, 20.0, 20.0, 0.0225, memory, 1.0, 10.0),
+                Measure(float(params.outward_windows), 1.0, 1.0, 20.0, 20.0, 0.0225, memory, 1.0, 10.0, 2.3, 1.0),
             ),
             Stream(
                 "quotes_far", "per window", "new quotes of makers three times as far out as usual",
                 _far, _placed_all,
-                Measure(float(params.far_windows), 0.0, 1.0, 0.5, 50.0, 0.8, memory, 1.0),
+                Measure(float(params.far_windows), 0.0, 1.0, 0.5, 50.0, 0.8, memory, 1.0, excess=0.5),
             ),
             Stream(
                 "taken", "% of depth", "what aggressors of one side took, against what rests within 10 bps",

@@ -8,8 +8,8 @@ import numpy as np
 
 from detector.features.book import sample_book
 from detector.features.ledger import LATE, NEED_COUNT, NEED_MARKET, STALE, apply, room_for
-from detector.features.makers import sample_makers, seat, wants_seat
-from detector.features.quotes import note_quote, requotes
+from detector.features.makers import is_maker, sample_makers, seat, wants_seat
+from detector.features.quotes import note_quote
 from detector.features.tables import Count
 from detector.kernels import inlined, kernel
 from detector.kernels.prefetch import prefetch, prefetch_row
@@ -116,7 +116,7 @@ def fold(tables: Any, events: Any, start: Any, stop: Any, market_of: Any, open_w
         if owner >= 0:
             place = np.int64(tables.participants[owner]["seat"])
             if place >= 0:
-                if requotes(tables.makers[market, place]):
+                if is_maker(tables.makers[market, place]):
                     event["flags"] |= _BY_MAKER
                 note_quote(tables, event, market, owner, tables.frozen[window % (2 * ring), market] == 0)
             elif event["effect"] == _PLACED and wants_seat(tables, owner):

@@ -71,6 +71,13 @@ class Makers(Group):
 
 
 @inlined
+def is_maker(maker: Any) -> Any:
+    """Whose cancels are a maker's: it moves quotes, or has kept them for minutes and taken none back for good. A slow
+    one's first sweep over all its quotes is no burst by a stranger."""
+    return requotes(maker) or (maker["samples"] >= KNOWN_SAMPLES and maker["leaves"] == 0)
+
+
+@inlined
 def wants_seat(tables: Any, participant: Any) -> Any:
     """The participant quotes like a maker and has no seat yet."""
     place = tables.participants[participant]

@@ -13,7 +13,7 @@ import numpy as np
 
 from detector.features.ledger import AMENDED, FILLED, LATE
 from detector.kernels import inlined
-from detector.model.events import Flag
+from detector.model.events import Flag, StatusCode
 
 REPLACE_NS = 1_000_000_000  # a quote taken back and placed anew this soon was moved, not pulled
 MOVES_MIN, MOVES_TO_LEAVES = 4, 4  # moves seen, and moves for one quote that is taken back for good
@@ -25,6 +25,7 @@ FAR = 3.0  # x usual: the outermost of evenly spaced quotes lies at twice their 
 OUTWARD_MAX = 16.0  # x usual: a quote further out counts no more than one this far
 _DISTANCE_MIN_BPS = 0.05
 _SNAPSHOT = int(Flag.SNAPSHOT)
+_HALTED, _AUCTION = int(StatusCode.HALTED), int(StatusCode.AUCTION)
 
 
 @inlined
@@ -36,7 +37,7 @@ def note_quote(tables: Any, event: Any, market: Any, participant: Any, learning:
     change = count - maker["count"]
     maker["count"] = count
     if change < 0:
-        _gone(maker, event)
+        _gone(maker, event, _planned(tables.markets[market], event["event_ns"]))
         return
     if change > 0:
         _came(maker, event)
@@ -44,6 +45,12 @@ def note_quote(tables: Any, event: Any, market: Any, participant: Any, learning:
         _moved(maker)
     if (event["flags"] & _SNAPSHOT) == 0 and not np.isnan(event["distance_bps"]):
         _placed(tables, maker, event, market, learning)
+
+
+@inlined
+def _planned(place: Any, event_ns: Any) -> Any:
+    """The market is halted or in an auction, or was a moment ago."""
+    return place["status"] == _HALTED or place["status"] == _AUCTION or event_ns < place["restless_ns"]
 
 
 @inlined
@@ -69,7 +76,7 @@ def _left(maker: Any) -> None:
 
 
 @inlined
-def _gone(maker: Any, event: Any) -> None:
+def _gone(maker: Any, event: Any, planned: Any) -> None:
     if event["effect"] == FILLED:
         maker["filled"] += 1
         return
@@ -80,6 +87,9 @@ def _gone(maker: Any, event: Any) -> None:
             maker["filled"] += 1
         if event["age_ns"] > REPLACE_NS:
             _moved(maker)
+        return
+    if planned:  # as if it had traded: who clears the book for a halt has not left, and soon quotes again
+        maker["filled"] += 1
         return
     if event["event_ns"] - maker["pending_ns"] > REPLACE_NS:
         _left(maker)

@@ -55,6 +55,16 @@ def test_a_feed_that_never_tells_of_a_trade_has_busy_markets_all_the_same() -> N
     assert after(detector("cancel_burst"), (900, window(1, quiet)), (10, window(2, RUSH))) < 2.0
 
 
+def test_a_moment_without_trades_in_a_busy_market_is_no_burst() -> None:
+    busy = {"cancels": 50.0, "cancels_by_others": 6.0, "new_cancellers": 5.0, "acting_accounts": 20.0, "orders": 50.0}
+    spans = [(1, window(1, busy | {"trades": 12.0 * (number % 6 == 0)})) for number in range(900)]
+    still = window(2, busy | {"trades": 0.0})
+    found = detector("cancel_burst")
+    after(found, (600, window(1, QUIET | {"cancels_by_others": 0.7})), *spans)
+    assert after(found, (5, still)) < 2.0
+    assert after(found, (3, window(3, RUSH | {"cancels_by_others": 80.0, "trades": 0.0}))) > 4.0
+
+
 def test_makers_that_are_gone_in_a_halt_are_not_missing_after_it() -> None:
     habit = {"quotes_missing": 5.0, "quotes_usual": 50.0, "acting_accounts": 4.0}
     gone = habit | {"quotes_missing": 50.0}

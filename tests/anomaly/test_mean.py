@@ -17,7 +17,7 @@ class One:
     """One market's stream, window by window."""
 
     def __init__(self, measure: Measure = MEASURE, step: object = advance_mean) -> None:
-        self.stream = blank_streams(1)
+        self.stream = blank_streams(1, measure)
         self.past = np.zeros((1, LENGTH)), np.zeros((1, LENGTH)), np.zeros((1, LENGTH), np.uint8)
         self.at = 0
         self.measure = measure

@@ -11,7 +11,7 @@ from scipy.stats import genextreme
 from detector.anomaly.baseline import deviance
 from detector.anomaly.budget import SHAPE, blank_peaks, settle, spreads_above
 from detector.anomaly.streams import join, split, without
-from detector.anomaly.tail import blank_tail, calibrate, learn_tail, normal_surprise
+from detector.anomaly.tail import EXCESS_PRIOR, TAIL_SCORE, blank_tail, calibrate, learn_tail, normal_surprise
 
 SURPRISES = st.lists(st.floats(0, 40), min_size=1, max_size=6)
 
@@ -85,10 +85,19 @@ def test_a_heavier_tail_than_promised_is_learned_and_then_kept_to() -> None:
     draws = generator.exponential(1.0 / np.log(10.0) * 1.6, 200_000)  # surprises 1.6 times as large as they should be
     for draw in draws[:100_000].tolist():
         if calibrate(tail[0], draw) < 5.0:
-            learn_tail(tail[0], draw, 1.0)
+            learn_tail(tail[0], draw, 1.0, TAIL_SCORE, EXCESS_PRIOR)
     scores = np.array([calibrate(tail[0], draw) for draw in draws[100_000:].tolist()])
     for level in (2.0, 3.0):
         assert 0.6 < (scores >= level).mean() * 10**level < 1.6
+
+
+def test_a_calm_body_does_not_make_the_tail_lighter() -> None:
+    """Or the first busy hour after a quiet night would look impossible."""
+    tail = blank_tail((1,))
+    for draw in np.random.default_rng(9).exponential(0.1, 20_000).tolist():
+        learn_tail(tail[0], draw, 1.0, TAIL_SCORE, EXCESS_PRIOR)
+    for surprise in (1.0, 2.0, 5.0):
+        assert calibrate(tail[0], surprise) == calibrate(blank_tail((1,))[0], surprise)
 
 
 def test_levels_of_a_budget_are_exceeded_about_as_often_as_promised() -> None:

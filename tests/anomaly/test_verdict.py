@@ -69,10 +69,10 @@ def test_levels_rarity_and_what_is_learned_are_those_of_the_twin_over_several_bl
 
 
 def test_a_stream_that_expects_less_than_nothing_is_never_looked_at_early() -> None:
-    table = blank_streams(3)
+    measure = Measure(10.0, 0.0, 1.0, 60.0, 60.0, 0.15 / DISPERSION_FLOOR, 7200.0, 1.0)
+    table = blank_streams(3, measure)
     table["windows"] = 1e6
     table["a_sum"] = (-1.0, -0.5, 3.0)
-    measure = Measure(10.0, 0.0, 1.0, 60.0, 60.0, 0.15 / DISPERSION_FLOOR, 7200.0, 1.0)
     with np.errstate(all="raise"):
         floors = floor(table, measure)
     assert np.isinf(floors[0])

@@ -151,3 +151,33 @@ def test_an_order_that_comes_after_its_own_cancel_does_not_rest() -> None:
     market.say(market.second + 0.3, type="order", side="buy", price=9_996.5, qty=1, **late)
     market.second += 1
     assert market.column("levels") == levels
+
+
+def sweep(market: Market, maker: int = 7) -> Market:
+    """All quotes of one maker taken back and placed anew within half a second; another second begins."""
+    for level in range(2 * LEVELS):
+        market.quote(market.second + 0.4 + 0.01 * level, maker, level)
+    market.second += 1
+    return market
+
+
+def test_a_slow_makers_first_sweep_is_no_burst_by_a_stranger() -> None:
+    assert sweep(sweep(Market().ordinary(5)).ordinary(SETTLED_S)).column("cancels_by_others") == 0.0
+    young = sweep(sweep(Market().ordinary(SETTLED_S)).ordinary(20))
+    assert young.column("cancels_by_others") > 0.0
+
+
+def test_who_clears_its_quotes_for_a_halt_is_a_maker_after_it() -> None:
+    def after_a_clearing(halted: bool) -> float:
+        market = sweep(sweep(Market().ordinary(5)).ordinary(SETTLED_S)).ordinary(10)
+        if halted:
+            market.say(market.second, type="status", status="halted")
+        for level in range(2 * LEVELS):
+            market.cancel(market.second + 0.1, 7, level)
+        market.second += 60
+        if halted:
+            market.say(market.second, type="status", status="resumed")
+        return sweep(sweep(market).ordinary(30)).column("cancels_by_others")
+
+    assert after_a_clearing(halted=True) == 0.0
+    assert after_a_clearing(halted=False) > 0.0
