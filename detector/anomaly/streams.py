@@ -118,6 +118,9 @@ class StreamDetector(Detector):
         2.75,
     )  # median and 80 % quantile of a normal ten minutes' top score
 
+    # the same where nobody is named: sums over two windows, of which ten minutes hold so many that they peak higher
+    PEAK_PRIOR_UNNAMED: ClassVar[tuple[float, float]] = (2.6, 3.1)
+
     def __init__(self, params: Any, budgets: npt.NDArray[np.float64]) -> None:
         self.params = params
         self.budgets = budgets
@@ -203,7 +206,11 @@ class StreamDetector(Detector):
         surprises: npt.NDArray[np.float64],
     ) -> None:
         self._at += 1
-        self._age[: len(windows.markets)] += windows.fresh
+        age = self._age[: len(windows.markets)]
+        unnamed = windows.fresh & (age == 0.0) & np.isnan(windows.column("acting_accounts"))
+        if unnamed.any():
+            self._peaks[: len(age)][unnamed] = blank_peaks(1, *self.PEAK_PRIOR_UNNAMED)[0]
+        age += windows.fresh
         said = np.empty(len(windows.markets))  # a column of `surprises` would be another type where there is one market
         for s, stream in enumerate(self.streams):
             past_n, past_a, past_ok = self._past[s]

@@ -149,17 +149,15 @@ class Correlator:
     ) -> None:
         """Markets the newest shock hit too, more weakly. They are put into `crossing`, for the evidence."""
         together_ns = max(self.settings.together_ns, width_ns)
-        shocks = [
-            episode
-            for episode in sorted(self._open.values(), key=_age)
-            if close_ns - max(episode.opened_ns, episode.risen_ns) <= together_ns
-            and episode.severity >= Severity.WARNING
-            and not episode.family
-        ]
+        grave = [one for one in self._open.values() if one.severity >= Severity.WARNING and not one.family]
+        since_ns = close_ns - together_ns
+        shocks = [one for one in sorted(grave, key=_age) if max(one.opened_ns, one.risen_ns) >= since_ns]
         if not shocks:
             return
-        looks = sum(len(score.markets) for score in scores if rank(score.detector) == 0) * (together_ns // width_ns + 1)
-        for market, found in companions(scores, log10(looks / COMPANIONS_FALSE)).items():
+        # who cannot say anything of a feed looks at nothing
+        said = sum(not isnan(value) for one in scores if rank(one.detector) == 0 for value in one.values.tolist())
+        rare = log10(max(1, said) * (together_ns // width_ns + 1) / COMPANIONS_FALSE)
+        for market, found in companions(scores, rare).items():
             alike = [one for one in found if one.detector in {detector for _, detector in shocks[-1].members}]
             owner = self._owner.get(market)
             quiet = owner is None or (owner.severity <= Severity.INFO and close_ns - owner.last_ns > together_ns)

@@ -104,3 +104,19 @@ def test_a_market_ten_times_as_busy_as_the_shipped_rate_is_not_unusual_in_its_se
     busy = {"cancels": 300.0, "cancels_by_others": 90.0, "new_cancellers": 60.0, "orders": 300.0, "trades": 30.0}
     for seconds in (61, 90, 150):
         assert after(detector("cancel_burst"), (seconds, window(1, busy | {"acting_accounts": 60.0}))) < 2.5
+
+
+def test_a_feed_that_names_nobody_peaks_higher_and_needs_more() -> None:
+    def needed(accounts: float) -> float:
+        found = detector("thin_book")
+        told = {
+            "acting_accounts": accounts,
+            "taken_by_sellers": 1.0,
+            "bid_depth_10_bps": 100.0,
+            "ask_depth_10_bps": 100.0,
+        }
+        for number in range(1900):
+            score = found.score(window(number, told), np.array([True]), ())
+        return float(score.levels[1, 0])
+
+    assert needed(np.nan) > needed(4.0) + 1.0
