@@ -31,6 +31,7 @@ BODY_BYTES_MAX = 2 << 30  # arrays, uncompressed: also the bound on what a hosti
 HEADER_BYTES_MAX = 64 << 20
 DIGEST_BYTES = 32
 ALIGNMENT = 8
+PAGE_BYTES = 4096
 KINDS = frozenset("biufSU")  # bool, int, uint, float, bytes, text: no objects, no times
 _ARRAY, _BIG = 1, 2  # msgpack extension codes
 _LENGTH = struct.Struct("<I")
@@ -66,7 +67,8 @@ class Arena:
     def reserve(self, size: int) -> None:
         """Have memory for a state that will soon be larger than `size` bytes, and touch it: outside of a turn."""
         if size + size // 8 > len(self._bytes):
-            self._bytes = np.ones(size + size // 4, np.uint8)
+            self._bytes = np.empty(size + size // 4, np.uint8)
+            self._bytes[::PAGE_BYTES] = 0
 
     def freeze(self, state: State) -> Frozen:
         """A copy of the tree, its arrays laid out as `encode` writes them."""
