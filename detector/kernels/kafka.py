@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from detector.kernels import kernel
+from detector.kernels.checksum import crc32c
 
 # Columns of a batch table, int64 (batches, COLUMNS). START and END bound the batch, BODY its first record byte.
 START, END, BODY, BASE, NEXT, MAGIC, CRC, ATTRIBUTES, FIRST_MS, LAST_MS, PRODUCER, COUNT = range(12)
@@ -19,7 +20,7 @@ COLUMNS = 12
 HEADER_BYTES = 61
 CRC_FROM = 21  # the checksum covers everything from here on
 RECORD_BYTES_MIN = 7  # length, attributes, time, offset, key length, value length, header count: one byte each
-LOG_APPEND_TIME = 8  # bit of ATTRIBUTES
+CODEC_BITS, LOG_APPEND_TIME, TRANSACTIONAL, CONTROL = 0x07, 0x08, 0x10, 0x20  # of ATTRIBUTES
 
 _TIME_MS_MAX = 9_000_000_000_000  # year 2255: as nanoseconds it still is an int64
 
@@ -75,6 +76,31 @@ def scan_batches(payload: Any, at: Any, table: Any) -> Any:
         row[COUNT] = _big_endian(payload, at + 57, 4)
         at = end
     return rows, at
+
+
+@kernel
+def plain_batches(
+    payload: Any, table: Any, minimum: Any, records: Any, size: Any, records_max: Any, size_max: Any, checked: Any
+) -> Any:
+    """How many batches, from the table's first on, are plain: not packed, of no transaction, behind `minimum`, with a
+    header that can be believed and, where that is to be `checked`, the right checksum. (So many, records, bytes).
+
+    records, size: what is held already; it stops with the batch that reaches records_max or size_max.
+    """
+    count = 0
+    while count < len(table) and (count == 0 or (records < records_max and size < size_max)):
+        row = table[count]
+        held = row[END] - row[BODY]
+        if row[MAGIC] != 2 or row[COUNT] < 0 or row[BASE] < 0 or row[NEXT] <= row[BASE] or row[NEXT] <= minimum:
+            break
+        if row[ATTRIBUTES] & (CODEC_BITS | TRANSACTIONAL | CONTROL) or row[COUNT] * RECORD_BYTES_MIN > held:
+            break
+        if checked and np.int64(crc32c(payload, row[START] + CRC_FROM, row[END])) != row[CRC]:
+            break
+        records += row[COUNT]
+        size += held
+        count += 1
+    return count, records, size
 
 
 @kernel

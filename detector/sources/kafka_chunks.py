@@ -12,11 +12,9 @@ from aiokafka.errors import CorruptRecordException  # type: ignore[import-untype
 from aiokafka.record.default_records import DefaultRecordBatch  # type: ignore[import-untyped]
 
 from detector.kernels import kafka as layout
-from detector.kernels.kafka import lay_records
+from detector.kernels.kafka import lay_records, plain_batches
 from detector.model.records import PADDING
 from detector.sources.kafka_inflate import NotInflated, inflate
-
-CODEC_BITS = 0x07  # of a batch's attributes
 
 _STAMP_MS_MAX = 9_000_000_000_000  # as nanoseconds it still is an int64; the kernel draws the same line
 
@@ -88,7 +86,7 @@ class Group:
         self._fetched = payload
         self._minimum = fetch_offset
         self._reading = reading
-        self._rows: list[list[int]] = []
+        self._rows: list[Int64s] = []  # (batches, COLUMNS) each
         self._inflated: list[npt.NDArray[np.uint8]] = []
         self._records = 0
         self._bytes = 0
@@ -102,11 +100,25 @@ class Group:
         """A batch that is not for us: only its end counts."""
         self.next_offset = max(self.next_offset, row[layout.NEXT])
 
+    def add_plain(self, table: Int64s, checked: bool) -> int:
+        """Take in the plain batches that the table begins with, until the group is full. How many those are: what it
+        stops at, `add` takes or says why not. One call for all of them: producers send batches of a few kilobytes."""
+        if self._inflated:
+            return 0
+        limits = self._reading.batch_max, self._reading.batch_bytes_max
+        count, self._records, self._bytes = plain_batches(
+            self._fetched, table, self._minimum, self._records, self._bytes, *limits, checked
+        )
+        if count:
+            self._rows.append(table[:count].copy())  # the table is filled anew before they are laid out
+            self.next_offset = int(table[count - 1, layout.NEXT])
+        return int(count)
+
     def add(self, row: list[int]) -> str:
         """Take a batch in, unpacked. Returns why it cannot be, '' = done."""
         if row[layout.NEXT] <= self._minimum:
             return ""  # wholly before the position: a compacted log may hand such batches out
-        codec = row[layout.ATTRIBUTES] & CODEC_BITS
+        codec = row[layout.ATTRIBUTES] & layout.CODEC_BITS
         size = row[layout.END] - row[layout.BODY]
         body = self._fetched[row[layout.BODY] : row[layout.END]]
         if codec:
@@ -118,8 +130,8 @@ class Group:
         if row[layout.COUNT] * layout.RECORD_BYTES_MIN > size:
             return "claims more records than it has bytes"
         if codec and not self._inflated:  # those that came before lie in the fetched bytes
-            self._inflated = [self._body(former) for former in self._rows]
-        self._rows.append(row)
+            self._inflated = [self._body(former) for table in self._rows for former in table]
+        self._rows.append(np.array([row], np.int64))
         if self._inflated or codec:
             self._inflated.append(body)
         self._records += row[layout.COUNT]
@@ -133,7 +145,7 @@ class Group:
         self._rows, self._inflated, self._records, self._bytes = [], [], 0, 0
         if not rows:
             return None, None
-        batches = np.array(rows, np.int64)
+        batches = np.concatenate(rows)
         payload = self._padded(batches, inflated)
         columns = np.empty((records, 2), np.int64), np.empty(records, np.int64), np.empty(records, np.int64)
         if self._reading.how == "in_place":
@@ -142,15 +154,16 @@ class Group:
             payload, count, whole = self._values(payload, batches, columns)
         corrupt = None
         next_offset = self.next_offset
-        if whole < len(rows):
-            offset = rows[whole - 1][layout.NEXT] if whole else max(self._minimum, rows[0][layout.BASE])
-            corrupt = Corrupt(offset, max(rows[whole][layout.NEXT], 0), "has records that contradict their lengths")
+        if whole < len(batches):
+            begins = batches[whole - 1, layout.NEXT] if whole else max(self._minimum, int(batches[0, layout.BASE]))
+            offset, after = int(begins), max(int(batches[whole, layout.NEXT]), 0)
+            corrupt = Corrupt(offset, after, "has records that contradict their lengths")
             next_offset = offset
         self._minimum = self.next_offset
         bounds, offsets, broker_ns = (column[:count] for column in columns)
         return (Chunk(next_offset, payload, bounds, offsets, broker_ns) if count else None), corrupt
 
-    def _body(self, row: list[int]) -> npt.NDArray[np.uint8]:
+    def _body(self, row: Int64s) -> npt.NDArray[np.uint8]:
         return self._fetched[row[layout.BODY] : row[layout.END]]
 
     def _padded(self, batches: Int64s, inflated: list[npt.NDArray[np.uint8]]) -> npt.NDArray[np.uint8]:
@@ -177,7 +190,7 @@ class Group:
         for batch in batches.tolist():
             start = batch[layout.START]
             header = bytearray(self._fetched[start : start + layout.HEADER_BYTES].tobytes())
-            header[22] &= ~CODEC_BITS & 0xFF  # its records are unpacked already
+            header[22] &= ~layout.CODEC_BITS & 0xFF  # its records are unpacked already
             plain = DefaultRecordBatch(bytes(header) + payload[batch[layout.BODY] : batch[layout.END]].tobytes())
             begun = count, used, len(parts)
             before = batch[layout.BASE] - 1

@@ -27,7 +27,7 @@ from aiokafka.structs import TopicPartition  # type: ignore[import-untyped]
 from detector.kernels import kafka as layout
 from detector.kernels.checksum import FAST, crc32c
 from detector.kernels.kafka import scan_batches
-from detector.sources.kafka_chunks import CODEC_BITS, Chunk, Corrupt, Group, Int64s, Reading, chunk_of
+from detector.sources.kafka_chunks import Chunk, Corrupt, Group, Int64s, Reading, chunk_of
 from detector.sources.kafka_inflate import CODECS
 from detector.sources.kafka_settings import KafkaSettings
 from detector.sources.positions import Notice, NoticeKind
@@ -36,7 +36,6 @@ AIOKAFKA_VERSION = "0.14.0"  # the one whose private shape was read
 READER_BYTES = 8 << 20  # of an answer that a connection buffers before it stops its socket; twice that at most
 TABLE_ROWS = 512  # headers of record batches that are looked at together
 
-_TRANSACTIONAL, _CONTROL = 0x10, 0x20
 _READ_COMMITTED = 1
 
 
@@ -163,7 +162,16 @@ def _chunks(records: Any, reading: Reading) -> Iterator[Chunk | Corrupt]:
     group = Group(payload, records.next_fetch_offset, reading)
     rows, at = scan_batches(payload, 0, table)
     while rows:
-        for number, row in enumerate(table[:rows].tolist()):
+        number = 0
+        while number < rows:
+            row = table[number].tolist()
+            ordinary = FAST and row[layout.ATTRIBUTES] in (0, layout.LOG_APPEND_TIME)
+            if ordinary and (taken := group.add_plain(table[number:rows], records._check_crcs)):
+                number += taken
+                if group.full and (yield from _flush(group, records)):
+                    return
+                continue
+            number += 1
             old_end = _end_of_old(data, row[layout.START]) if row[layout.MAGIC] in (0, 1) else 0
             if old_end > row[layout.START]:
                 if (yield from _flush(group, records)):
@@ -187,7 +195,7 @@ def _chunks(records: Any, reading: Reading) -> Iterator[Chunk | Corrupt]:
             flaw = flaw or group.add(row)
             if flaw:
                 if not (yield from _flush(group, records)):
-                    after = int(table[number + 1, layout.BASE]) if number + 1 < rows else row[layout.NEXT]
+                    after = int(table[number, layout.BASE]) if number < rows else row[layout.NEXT]
                     offset = records.next_fetch_offset
                     yield Corrupt(offset, after if after > offset else 0, flaw)
                 return
@@ -214,7 +222,7 @@ def _flaw(row: list[int], payload: npt.NDArray[np.uint8], check_crcs: bool) -> s
         return "is no record batch"
     if row[layout.NEXT] <= row[layout.BASE] or row[layout.BASE] < 0:
         return "ends before it begins"
-    if row[layout.ATTRIBUTES] & _CONTROL and row[layout.ATTRIBUTES] & CODEC_BITS:
+    if row[layout.ATTRIBUTES] & layout.CONTROL and row[layout.ATTRIBUTES] & layout.CODEC_BITS:
         return "is a packed control batch, which no broker writes"
     if check_crcs and _checksum(payload, row[layout.START] + layout.CRC_FROM, row[layout.END]) != row[layout.CRC]:
         return "has a wrong checksum"
@@ -231,13 +239,13 @@ def _left_out(row: list[int], view: memoryview, records: Any) -> str:
     attributes, producer = row[layout.ATTRIBUTES], row[layout.PRODUCER]
     if records._isolation_level == _READ_COMMITTED:
         records._consume_aborted_up_to(row[layout.BASE])
-        if attributes & _CONTROL:
+        if attributes & layout.CONTROL:
             control = DefaultRecordBatch(bytes(view[row[layout.START] : row[layout.END]]))
             if records._contains_abort_marker(control):
                 records._aborted_producers.discard(producer)
-        elif attributes & _TRANSACTIONAL and producer in records._aborted_producers:
+        elif attributes & layout.TRANSACTIONAL and producer in records._aborted_producers:
             return "aborted_batches"
-    return "control_batches" if attributes & _CONTROL else ""
+    return "control_batches" if attributes & layout.CONTROL else ""
 
 
 def _old(records: Any, data: bytes, reading: Reading) -> Generator[Chunk | Corrupt, None, bool]:

@@ -21,10 +21,10 @@ from hypothesis import strategies as st
 
 from detector.kernels import kafka as layout
 from detector.kernels import plain
-from detector.kernels.kafka import lay_records, scan_batches
+from detector.kernels.kafka import lay_records, plain_batches, scan_batches
 from detector.model.records import PADDING
 from detector.sources import kafka_records
-from detector.sources.kafka_chunks import Chunk, Corrupt, Reading
+from detector.sources.kafka_chunks import Chunk, Corrupt, Group, Reading
 from detector.sources.kafka_inflate import CODECS, GZIP, LZ4, SNAPPY, ZSTD, NotInflated, inflate
 from detector.sources.kafka_records import READER_BYTES, ChunkRecords, KeptRecords, choose, install, self_check
 from detector.sources.kafka_settings import KafkaSettings
@@ -304,6 +304,37 @@ def test_law_rubbish_with_a_right_checksum_gives_values_or_corrupt(
     assert position >= 5
 
 
+@settings(max_examples=200, deadline=None)
+@given(
+    sizes=st.lists(st.tuples(st.integers(1, 6), st.sampled_from([0, 0, 0, ZSTD]), st.booleans()), max_size=9),
+    rubbish=st.lists(st.tuples(st.integers(0, 1500), st.integers(0, 255)), max_size=2),
+    start=st.integers(0, 9),
+    batch_max=st.integers(1, 12),
+)
+def test_law_batches_taken_in_together_say_what_they_say_one_by_one(
+    sizes: Any, rubbish: Any, start: int, batch_max: int
+) -> None:
+    data, base = b"", 0
+    for count, codec, transactional in sizes:
+        more = {"producer_id": 9, "is_transactional": 1} if transactional else {}
+        data += batch([b"x" * (10 + base)] * count, base, codec, **more)
+        base += count
+    built = bytearray(data)
+    for at, byte in rubbish:
+        if at < len(built):
+            built[at] = byte
+    together = read(bytes(built), start=start, batch_max=batch_max)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Group, "add_plain", lambda group, table, checked: 0)
+        one_by_one = read(bytes(built), start=start, batch_max=batch_max)
+    assert together[1] == one_by_one[1] and said(together[0]) == said(one_by_one[0])
+    ends = [
+        [item if isinstance(item, Corrupt) else item.next_offset for item in items]
+        for items in (together[0], one_by_one[0])
+    ]
+    assert ends[0] == ends[1]
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     values=values_,
@@ -317,17 +348,21 @@ def test_law_the_compiled_kernels_say_what_python_says(values: Any, rubbish: Any
             built[at] = byte
     payload = np.frombuffer(bytes(built), np.uint8)
     results = []
-    for scan, lay in ((scan_batches, lay_records), (plain(scan_batches), plain(lay_records))):
+    ways = (scan_batches, plain_batches, lay_records)
+    for scan, take, lay in (ways, map(plain, ways)):
         table = np.zeros((8, layout.COLUMNS), np.int64)
         with np.errstate(over="ignore"):
             rows, at = scan(payload, 0, table)
             batches = table[:rows]
+            taken = [
+                tuple(map(int, take(payload, batches, minimum, 0, 0, 20, 400, checked))) for checked in (True, False)
+            ]
             batches = batches[(batches[:, layout.COUNT] >= 0) & (batches[:, layout.COUNT] < 100)]
             room = int(batches[:, layout.COUNT].sum())
             columns = np.zeros((room, 2), np.int64), np.zeros(room, np.int64), np.zeros(room, np.int64)
             found = lay(payload, batches, minimum, *columns)
         count = found[0]
-        results.append((rows, at, table.tolist(), tuple(found), [column[:count].tolist() for column in columns]))
+        results.append((rows, at, table.tolist(), taken, tuple(found), [column[:count].tolist() for column in columns]))
     assert results[0] == results[1]
 
 
