@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from detector.kernels.clocks import NOT_ORDINARY, lay_clocks
 from detector.model.events import EventBatch
 from detector.model.state import State
 
@@ -89,18 +90,15 @@ class Lane:
         clocks = np.empty(len(events), np.int64)
         row = start
         stop = len(events)
-        times = events["event_ns"]
-        bounds = _bounds(events["offset"])
-        one_each = len(bounds) == len(events) + 1  # as nearly always: a record is an event
-        tops = times.copy() if one_each else np.maximum.reduceat(times, bounds[:-1])
-        index = int(np.searchsorted(bounds, start))
-        fast = self._ordinary(tops[index:])
-        if fast is not None:
-            clocks[start:] = fast if one_each else np.repeat(fast, np.diff(bounds[index:]))
-            self.clock_ns = int(fast[-1])
+        last_ns = int(lay_clocks(events, start, self.clock_ns, self.leap_ns, BEHIND_NS, clocks))
+        if last_ns != NOT_ORDINARY:
+            self.clock_ns = last_ns
             self.behind = 0
         else:
-            for record in range(index, len(tops)):
+            times = events["event_ns"]
+            bounds = _bounds(events["offset"])
+            tops = np.maximum.reduceat(times, bounds[:-1])
+            for record in range(int(np.searchsorted(bounds, start)), len(tops)):
                 top = int(tops[record])
                 low, high = int(bounds[record]), int(bounds[record + 1])
                 if self.clock_ns and top > self.clock_ns + self.leap_ns:
@@ -122,16 +120,6 @@ class Lane:
         if stop > row:
             self.queue.append(Staged(batch, clocks[:stop], decoder, row))
             self.rows += stop - row
-
-    def _ordinary(self, tops: npt.NDArray[np.int64]) -> npt.NDArray[np.int64] | None:
-        """Clocks after each record when none leaps and none lies far behind, else None."""
-        if not len(tops):
-            return None
-        clocks = np.maximum.accumulate(np.maximum(tops, self.clock_ns))
-        before = np.concatenate(([self.clock_ns or int(tops[0])], clocks[:-1]))
-        if np.any(tops > before + self.leap_ns) or np.any(tops < before - BEHIND_NS):
-            return None
-        return clocks
 
     def _behind(self, top: int) -> None:
         if top >= self.clock_ns - BEHIND_NS:

@@ -5,13 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from detector.engine.lane import Lane
+from detector.kernels.clocks import meet
+from detector.model.arrays import widen
 from detector.model.events import EventBatch
 from detector.model.incident import Position
 from detector.model.state import State, Tree
 
 Partition = tuple[str, int]
+_NONE: npt.NDArray[np.uint8] = np.zeros(0, np.uint8)
 
 
 class Spans:
@@ -21,12 +25,15 @@ class Spans:
         self._width_ns = width_ns
         self._memory = memory
         self._carried: dict[Partition, set[str]] = {}  # markets each lane has brought
+        self._met: dict[Partition, npt.NDArray[np.uint8]] = {}  # the same since the start, by the decoder's numbers
         self._taken: dict[tuple[int, Partition], tuple[int, int]] = {}  # oldest window first
 
     def brought(self, key: Partition, batch: EventBatch) -> None:
         """A batch came: its markets live in that partition."""
-        met = np.flatnonzero(np.bincount(batch.events["market"], minlength=1))
-        self._carried.setdefault(key, set()).update(batch.markets[market] for market in met.tolist())
+        met = self._met[key] = widen(self._met.get(key, _NONE), 0, len(batch.markets))
+        if meet(batch.events, met):
+            names = (batch.markets[market] for market in np.flatnonzero(met).tolist())
+            self._carried.setdefault(key, set()).update(names)
 
     def note(self, window: int, lane: Lane, offsets: Any, start: int, stop: int) -> None:
         """Rows [start, stop) of a batch are folded while `window` is the oldest that is open."""
