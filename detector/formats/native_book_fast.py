@@ -61,6 +61,7 @@ def read_book(
     texts: Any,
     lengths: Any,
     count: Any,
+    near: Any,
     key0: Any,
     key1: Any,
 ) -> Any:
@@ -83,7 +84,7 @@ def read_book(
         if book["account"] == np.uint64(0):
             return np.int64(NOT_PLAIN)
     # The name is numbered last: a message that is refused must not leave one behind.
-    market = market_number(payload, values, slots, digests, texts, lengths, count, key0, key1)
+    market = market_number(payload, values, slots, digests, texts, lengths, count, near, key0, key1)
     if market < 0:
         return np.int64(NOT_PLAIN)
     for at in range(row, free):

@@ -79,6 +79,7 @@ def read_plain(
     texts: Any,
     lengths: Any,
     count: Any,
+    near: Any,
     key0: Any,
     key1: Any,
     message_bytes_max: Any,
@@ -86,7 +87,7 @@ def read_plain(
     """Records from `record` on into the rows from `row` on, whatever those hold. (First record that is not plain, next
     free row.)
 
-    values: the table of native_scan; slots, digests, texts, lengths, count: the arrays of a kernels.names.Names.
+    values: the table of native_scan; slots, digests, texts, lengths, count, near: the arrays of a kernels.names.Names.
     """
     while record < len(bounds):
         start = bounds[record, 0]
@@ -106,7 +107,7 @@ def read_plain(
         if not _words(values, seen, event) or not _sizes(values, seen, event) or not _reals(values, seen, event):
             break
         # The name is numbered last: a message that is refused must not leave one behind.
-        market = market_number(payload, values, slots, digests, texts, lengths, count, key0, key1)
+        market = market_number(payload, values, slots, digests, texts, lengths, count, near, key0, key1)
         if market < 0:
             break
         event["market"] = market

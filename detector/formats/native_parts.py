@@ -24,7 +24,7 @@ from detector.formats.rows import TICKS_MAX
 from detector.kernels import inlined
 from detector.kernels.digest import digest_bytes
 from detector.kernels.instants import instant_of_text
-from detector.kernels.names import NAME_BYTES_MAX, name_add, name_find
+from detector.kernels.names import NAME_BYTES_MAX, name_add, name_find, name_near
 from detector.kernels.words import byte_at
 from detector.model.events import DECIMALS_MAX
 
@@ -126,6 +126,7 @@ def market_number(
     texts: Any,
     lengths: Any,
     count: Any,
+    near: Any,
     key0: Any,
     key1: Any,
 ) -> Any:
@@ -134,9 +135,13 @@ def market_number(
     end = values[_MARKET, END]
     if values[_MARKET, SHAPE] != STRING or start >= end or end - start > NAME_BYTES_MAX:
         return np.int64(NOT_PLAIN)
+    number, spot = name_near(payload, start, end, near, texts, lengths)
+    if number >= 0:
+        return number
     digest = digest_bytes(payload, start, end, key0, key1)
     place = name_find(payload, start, end, digest, slots, digests, texts, lengths)
     if place >= 0:
+        near[spot] = slots[place]
         return np.int64(slots[place])
     for at in range(start, end):  # a name that is held was looked at when it came
         if not _NAME_CHARACTERS[byte_at(payload, at)]:

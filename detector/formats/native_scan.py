@@ -107,18 +107,22 @@ def scan(payload: Any, start: Any, end: Any, values: Any) -> Any:
     before = np.int64(BEGINNING)
     follows = np.int64(FOLLOWS)
     while True:
-        at = skip_space(payload, at, end)
-        if at >= end:
-            return none
         field = values[before, follows]
-        if _is_key(payload, at, field):
+        if _is_key(payload, at, field):  # most producers leave no space, so where there may be some is asked last
             at += _KEY_LENGTHS[field]
         else:
-            at, field = key_at(payload, at, end)
-            if at < 0:
+            at = skip_space(payload, at, end)
+            if at >= end:
                 return none
-            values[before, follows] = field
-        at = skip_space(payload, at, end)
+            if _is_key(payload, at, field):
+                at += _KEY_LENGTHS[field]
+            else:
+                at, field = key_at(payload, at, end)
+                if at < 0:
+                    return none
+                values[before, follows] = field
+        if byte_at(payload, at) <= _SPACE:
+            at = skip_space(payload, at, end)
         if at >= end:
             return none
         if field != FIELDS:
@@ -132,8 +136,10 @@ def scan(payload: Any, start: Any, end: Any, values: Any) -> Any:
         before = field
         if field == _TYPE and values[field, SHAPE] == STRING:
             follows = FOLLOWS + max(np.int64(0), MEANINGS[values[field, WORD], AS_TYPE])
-        at = skip_space(payload, at, end)
         byte = byte_at(payload, at)
+        if byte <= _SPACE:
+            at = skip_space(payload, at, end)
+            byte = byte_at(payload, at)
         at += 1
         if byte == _COMMA:
             continue
@@ -173,26 +179,25 @@ def value_at(payload: Any, at: Any, end: Any, values: Any, field: Any) -> Any:
     """Where the value that begins at `at` ends, itself in values[field]; or NOT_PLAIN."""
     byte = byte_at(payload, at)
     quoted = byte == _QUOTE
-    stop = np.int64(NOT_PLAIN)
     if quoted:
         at += 1
-        stop = string_end(payload, at, end)
-        if stop < 0:
-            return NOT_PLAIN
-        values[field, SHAPE] = STRING
-        values[field, START] = at
-        values[field, END] = stop
-        if _HOLDS[field] == _WORDY:
-            values[field, WORD] = word_index(payload, at, stop, _SLOTS, _PARTS, _LENGTHS, _MAGIC)
         if _HOLDS[field] != _NUMERIC:
+            stop = string_end(payload, at, end)
+            if stop < 0:
+                return NOT_PLAIN
+            values[field, SHAPE] = STRING
+            values[field, START] = at
+            values[field, END] = stop
+            if _HOLDS[field] == _WORDY:
+                values[field, WORD] = word_index(payload, at, stop, _SLOTS, _PARTS, _LENGTHS, _MAGIC)
             return stop + 1
         byte = byte_at(payload, at)
     if byte == _MINUS or (byte >= _ZERO and byte <= _NINE):
         after, digits, decimals = number(payload, at)
+        if after < 0 or (quoted and byte_at(payload, after) != _QUOTE):
+            return NOT_PLAIN
         values[field, DIGITS] = digits
         values[field, DECIMALS] = decimals
-        if quoted and after != stop:
-            return NOT_PLAIN
         values[field, SHAPE] = NUMBER
         values[field, START] = at
         values[field, END] = after

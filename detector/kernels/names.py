@@ -10,10 +10,13 @@ import numpy.typing as npt
 
 from detector.kernels import kernel
 from detector.kernels.digest import digest_bytes
+from detector.kernels.slots import MISSING
 from detector.kernels.words import load
 
 NAME_BYTES_MAX = 64
 NAMES_FULL = -1  # the name is new, and names_max are held already
+NEAR_BITS = 10
+_MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
 @kernel
@@ -35,6 +38,28 @@ def name_find(
             return slot
         slot = (slot + 1) & mask
     return -1 - slot
+
+
+@kernel
+def name_near(payload: Any, start: Any, end: Any, near: Any, texts: Any, lengths: Any) -> Any:
+    """(number of the name payload[start:end] or MISSING, its place in `near`): a guess from its first and last bytes,
+    compared byte for byte. Who found out otherwise puts the number in its place. No digest is made, so this costs
+    little; two names for one place only cost what they would without it.
+
+    near: int32 (1 << NEAR_BITS), numbers of names; texts and lengths as name_find's.
+    """
+    length = end - start
+    first = load(payload, start)
+    last = np.uint64(0)
+    if length >= 8:
+        last = load(payload, end - 8)
+    else:
+        first = first & ((np.uint64(1) << np.uint64(8 * length)) - np.uint64(1))
+    place = np.int64(((first ^ (last * _MIX)) * _MIX) >> np.uint64(64 - NEAR_BITS))
+    index = np.int64(near[place])
+    if lengths[index] == length and _same(payload, start, texts, index, length):
+        return index, place
+    return np.int64(MISSING), place
 
 
 @kernel
@@ -98,6 +123,7 @@ class Names:
             np.zeros(names_max * NAME_BYTES_MAX + 8, np.uint8),
             np.zeros(names_max, np.int64),
             np.zeros(1, np.int64),
+            np.zeros(1 << NEAR_BITS, np.int32),
         )
         self.key = (np.uint64(key[0]), np.uint64(key[1]))
         self._texts: tuple[str, ...] = ()
@@ -107,12 +133,12 @@ class Names:
         """The name's number, given to it when new; NAMES_FULL at the limit. For the paths that are not hot."""
         assert 0 < len(name) <= NAME_BYTES_MAX, "names are checked before they are numbered"
         payload: npt.NDArray[np.uint8] = np.frombuffer(name + bytes(8), np.uint8)
-        slots, digests, texts, lengths, _ = self.arrays
+        slots, digests, texts, lengths = self.arrays[:4]
         digest = np.uint64(digest_bytes(payload, 0, len(name), *self.key))
         place = name_find(payload, 0, len(name), digest, slots, digests, texts, lengths)
         if place >= 0:
             return int(slots[place])
-        return int(name_add(payload, 0, len(name), digest, place, *self.arrays))
+        return int(name_add(payload, 0, len(name), digest, place, *self.arrays[:5]))
 
     def texts(self) -> tuple[str, ...]:
         """All names, in the order of their numbers; the same tuple for as long as none is new."""
@@ -122,7 +148,7 @@ class Names:
 
     def numbers(self) -> Mapping[bytes, int]:
         """Every name's number."""
-        _, _, texts, lengths, count = self.arrays
+        _, _, texts, lengths, count, _ = self.arrays
         for index in range(len(self._numbers), int(count[0])):
             start = index * NAME_BYTES_MAX
             self._numbers[texts[start : start + lengths[index]].tobytes()] = index
