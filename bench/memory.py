@@ -32,7 +32,7 @@ from detector.wiring.warm import warm
 
 SETTLING = 1_000_000  # events after the orders rest
 SLOT_BYTES = 8  # at most half of the slots are taken, a quarter after they doubled
-MARKET_INDEX_BYTES = 4  # of a row: order_markets, first
+BESIDE_BYTES = 4 + 4  # of a row: order_markets, order_distances
 FOUND = (2 * SLOT_BYTES, 4 * SLOT_BYTES)
 
 
@@ -71,7 +71,7 @@ def items(pipeline: Pipeline) -> list[tuple[str, str, int, int]]:
     market = MARKET.itemsize + 2 * RUN.itemsize + CREDITS * CREDIT.itemsize + seats * MAKER.itemsize
     market += ring * (SAMPLE.itemsize + sum(g.STATE.itemsize for g in pipeline.shard.groups.values())) + 2 * ring
     learned = sum(nbytes(detector.state()) for detector in pipeline.detectors) // max(1, len(pipeline.markets))
-    order = ORDER.itemsize + MARKET_INDEX_BYTES
+    order = ORDER.itemsize + BESIDE_BYTES
     return [
         ("market: books and counts", "limits.markets_max", market, 2 * market),
         ("market: what detectors learned", "limits.markets_max", learned, 2 * learned),

@@ -16,7 +16,15 @@ Scores = npt.NDArray[np.float64]  # (samples, M), NaN = cannot say
 LEARN_SAMPLES = 720  # the first two hours: nothing is planted there
 HALF_LIFE_SAMPLES = 2160.0  # six hours
 COUNTS = ("cancels", "fleeting_cancels", "new_cancellers", "orders", "trades", "raises", "raise_surprise")
-CHIEF = (*COUNTS, "quotes_missing", "quotes_pulled", "quotes_far", "spread_bps", "bid_depth_10_bps", "ask_depth_10_bps")
+CHIEF = (
+    *COUNTS,
+    "quotes_missing",
+    "quotes_pulled",
+    "quotes_leapt",
+    "spread_bps",
+    "bid_depth_10_bps",
+    "ask_depth_10_bps",
+)
 FIT, BATCH = 2000, 500  # samples that a rolling estimator is fitted to, and scores in one batch
 
 

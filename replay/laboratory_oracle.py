@@ -36,6 +36,7 @@ SCALES = {  # windows summed, by statistic
     "quotes_missing": (1, 5, 20, 60, 300, 1800),
     "quotes_pulled": (1, 5, 10, 20, 60, 300, 1800),
     "quotes_moved": (1, 5, 20, 60, 300),
+    "quotes_leapt": (1, 5, 10, 20, 40, 60, 90, 300),
     "rise of quotes_missing": (2, 5, 10, 20, 60, 300),
     "rise of quotes_pulled": (2, 5, 10, 20, 60, 300),
     "rise of quotes_moved": (2, 5, 10, 20, 60, 300),

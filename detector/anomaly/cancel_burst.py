@@ -16,7 +16,7 @@ from detector.model.score import Score
 from detector.model.state import State
 from detector.model.windows import Windows
 
-LITTLE, SOME = 0.005, 0.1  # parts of the budget: makers re-quoting in a rush cancel a lot, and seldom does it matter
+NET = 0.005  # part of the budget: makers re-quoting in a rush cancel a lot, and seldom does it matter (docs/adr/0020)
 ACCOUNTS_PER_TRADE = 8.0  # per window; benign rushes of the simulated exchange stay below it
 BEARING_WINDOWS = 30.0  # trades come in clumps: a moment without any does not make a busy market a hollow one
 
@@ -32,9 +32,8 @@ class Params:
 
 
 class CancelBurst(StreamDetector):
-    """Cancels, those by accounts that are no makers, cancels of orders younger than 50 ms, and accounts that cancel for
-    the first time in 10 s, each against the accounts acting now: news brings cancels and accounts, a burst brings
-    cancels.
+    """Cancels by accounts that are no makers, and with a small part of the budget all cancels, against the accounts
+    acting now: news brings cancels and accounts, a burst brings cancels.
 
     Accounts count as far as trading bears them out: hundreds that place and pull together and hardly trade are no busy
     market. On a feed that has never told of a trade all of them count.
@@ -45,7 +44,7 @@ class CancelBurst(StreamDetector):
 
     name = "cancel_burst"
     Params = Params
-    GROWS = ("cancels", "cancels_by_others", "fleeting_cancels", "new_cancellers")
+    GROWS = ("cancels", "cancels_by_others")
     PEAK_PRIOR = (1.72, 1.97)
 
     def __init__(self, params: Any, budgets: npt.NDArray[np.float64]) -> None:
@@ -102,22 +101,12 @@ class CancelBurst(StreamDetector):
         return (
             Stream(
                 "cancels", "1/s", "orders taken back without a trade", _named("cancels"), _accounts,
-                Measure(ten, 0.0, 1.0, 60.0, 60.0, 0.15, memory, 1.0, excess=0.56), LITTLE,
+                Measure(ten, 0.0, 1.0, 60.0, 60.0, 0.15, memory, 1.0, excess=0.56), NET,
             ),
             Stream(
                 "cancels_by_others", "1/s", "orders taken back by accounts that are none of the market's makers",
                 _column("cancels_by_others"), _accounts,
                 Measure(float(params.sudden_windows), 0.0, 1.0, 12.0, 60.0, 0.15, memory, 1.0),
-            ),
-            Stream(
-                "fleeting_cancels", "1/s", "orders taken back within 50 ms of being placed",
-                _column("fleeting_cancels"), _accounts,
-                Measure(ten, 0.0, 1.0, 1.0, 60.0, 0.8, memory, 1.0), LITTLE,
-            ),
-            Stream(
-                "new_cancellers", "1/s", "accounts that cancel for the first time in 10 s",
-                _column("new_cancellers"), _accounts,
-                Measure(ten, 0.0, 1.0, 15.0, 60.0, 0.08, memory, 1.0), SOME,
             ),
             Stream(
                 "cancels_unnamed", "1/s", "orders or levels taken back without a trade, on a feed that names nobody",

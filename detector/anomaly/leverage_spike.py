@@ -9,6 +9,9 @@ from detector.anomaly.baseline import Measure
 from detector.anomaly.streams import Column, Stream, StreamDetector
 from detector.model.windows import Windows
 
+WHALES = 0.3  # part of the budget: what a few large accounts do stands out by far, or is nothing
+NOTHING = 0.0  # evidence, and for the drift notes: a creep over hours pages nobody (docs/adr/0020)
+
 
 @dataclass(frozen=True, slots=True)
 class Params:
@@ -22,6 +25,7 @@ class Params:
 
 class LeverageSpike(StreamDetector):
     """Raises against the accounts acting now (a crowd), and raises weighed by how improbably large they are (whales).
+    Raises over an hour are evidence.
 
     Wrong when a venue changes its leverage limits: everybody adjusts at once, and it will say so.
     """
@@ -43,12 +47,12 @@ class LeverageSpike(StreamDetector):
             ),
             Stream(
                 "raises_long", "1/min", "the same over an hour", _raises, _accounts,
-                Measure(float(params.drift_windows), 0.0, 1.0, 8.0, 6000.0, 0.05, memory, 1.0 / 60.0),
+                Measure(float(params.drift_windows), 0.0, 1.0, 8.0, 6000.0, 0.05, memory, 1.0 / 60.0), NOTHING,
             ),
             Stream(
                 "raise_surprise", "nats/min", "raises weighed by how improbably large the positions are",
                 _surprise, _accounts,
-                Measure(whale, 0.0, 2.0, 2.0, 12000.0, 0.5, memory, 1.0 / 60.0),
+                Measure(whale, 0.0, 2.0, 2.0, 12000.0, 0.5, memory, 1.0 / 60.0), WHALES,
             ),
         )  # fmt: skip
 

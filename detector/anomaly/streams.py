@@ -48,7 +48,7 @@ class Stream:
     count: Callable[[Windows], Column]
     activity: Callable[[Windows], Column]
     measure: Measure
-    weight: float = 1.0  # its part of the detector's budget, against the others': what adds little gets little
+    weight: float = 1.0  # its part of the detector's budget, against the others'; 0 = evidence, it raises no score
 
 
 def unconditioned(windows: Windows) -> Column:

@@ -11,6 +11,8 @@ from detector.anomaly.baseline import Measure
 from detector.anomaly.streams import Column, Stream, StreamDetector, unconditioned
 from detector.model.windows import Windows
 
+NET = 0.005  # part of the budget of what is eaten and not refilled (docs/adr/0020)
+
 
 @dataclass(frozen=True, slots=True)
 class Params:
@@ -19,16 +21,16 @@ class Params:
     pulled_windows: int = 10  # makers taking quotes back for good
     withdrawal_windows: int = 60  # quotes missing for whatever reason
     outward_windows: int = 90  # makers quoting further out
-    far_windows: int = 20  # the same at once: quotes placed far out
+    leapt_windows: int = 30  # quotes moved far out at once
     taken_windows: int = 2  # the book eaten
     memory_windows: int = 14400  # what is normal half forgets in this long
     slow_memory_windows: int = 43200  # the same of quotes taken back: who leaves over hours is not soon normal
 
 
 class ThinBook(StreamDetector):
-    """Quotes of the market's makers, each maker against its own habit: taken back and not replaced, missing for
-    whatever reason, placed further out than usual. On feeds that name nobody: what aggressors take in a moment against
-    what rests within 10 bps.
+    """Quotes of the market's makers, each maker against its own habit: taken back and not replaced, placed further out
+    than usual, moved far out all at once; with a small part of the budget, missing for whatever reason. On feeds that
+    name nobody: what aggressors take in a moment against what rests within 10 bps.
 
     Wrong when makers re-quote in one big sweep of many seconds. Depth, spread and holes alone page hardly anybody
     (detection.md 3.4); they are evidence elsewhere.
@@ -51,7 +53,7 @@ class ThinBook(StreamDetector):
             Stream(
                 "quotes_missing", "orders", "orders that the market's makers usually have resting and have not",
                 _missing, _usual,
-                Measure(float(params.withdrawal_windows), 1.0, 1.0, 100.0, 1000.0, 0.15, memory, 1.0, excess=0.6),
+                Measure(float(params.withdrawal_windows), 1.0, 1.0, 100.0, 1000.0, 0.15, memory, 1.0, excess=0.6), NET,
             ),
             Stream(
                 "quotes_moved", "x", "how far from the middle makers place quotes, against their usual distance",
@@ -59,9 +61,9 @@ class ThinBook(StreamDetector):
                 Measure(float(params.outward_windows), 1.0, 1.0, 20.0, 20.0, 0.0225, memory, 1.0, 10.0, 2.3, 1.0),
             ),
             Stream(
-                "quotes_far", "per window", "new quotes of makers three times as far out as usual",
-                _far, _placed_all,
-                Measure(float(params.far_windows), 0.0, 1.0, 0.5, 50.0, 0.8, memory, 1.0, excess=0.5),
+                "quotes_leapt", "1/min", "makers that moved quotes out by more than six times their usual distance",
+                _leapt, _requoted,
+                Measure(float(params.leapt_windows), 0.0, 1.0, 0.5, 2500.0, 0.5, memory, 1.0 / 60.0),
             ),
             Stream(
                 "taken", "% of depth", "what aggressors of one side took, against what rests within 10 bps",
@@ -84,12 +86,12 @@ def _outward(windows: Windows) -> Column:
     return windows.column("quotes_outward") / np.maximum(windows.column("quotes_placed"), 1.0)
 
 
-def _far(windows: Windows) -> Column:
-    return windows.column("quotes_far")
+def _leapt(windows: Windows) -> Column:
+    return windows.column("quotes_leapt")
 
 
-def _placed_all(windows: Windows) -> Column:
-    return windows.column("quotes_placed")
+def _requoted(windows: Windows) -> Column:
+    return windows.column("quotes_requoted")
 
 
 def _placed(windows: Windows) -> Column:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from detector.features.distance import quote_distance
 from detector.features.overtaken import overtaken, overtook
 from detector.features.scale import to_scale
 from detector.features.sequence import in_sequence
@@ -156,6 +157,8 @@ def _drop(tables: Any, row: Any) -> Any:
 
 @inlined
 def _place(tables: Any, event: Any, market: Any) -> Any:
+    """An order to the book, new or amended: its row, -1 = it does not rest. event["previous"]: how far from the middle
+    an amended quote was placed before."""
     tables.markets[market]["has"] |= HAS_ORDERS
     participant = _named(tables, event["account"], market, event["event_ns"])
     event["participant"] = participant
@@ -163,7 +166,7 @@ def _place(tables: Any, event: Any, market: Any) -> Any:
     amended = row >= 0
     if not amended and overtaken(tables, event, market):
         event["effect"] = STALE
-        return
+        return np.int64(-1)
     placed_ns = event["event_ns"]
     moved = event["qty_lots"]
     if amended:
@@ -174,25 +177,25 @@ def _place(tables: Any, event: Any, market: Any) -> Any:
         moved = event["qty_lots"] - order["qty_lots"]
         if order["price_ticks"] == event["price_ticks"] and moved <= 0:
             placed_ns = order["placed_ns"]  # made smaller, it keeps its place in the queue
+        event["previous"] = tables.order_distances[row]
         _drop(tables, row)
     if tables.order_use[0] >= tables.limits[0]:
         tables.counts[_ORDERS_FULL] += 1
         event["effect"] = REFUSED
-        return
+        return np.int64(-1)
     if not _rest(tables, market, event["side"], event["price_ticks"], event["qty_lots"]):
         event["effect"] = REFUSED
-        return
-    fresh = tables.orders[
-        order_add(
-            tables.order_slots,
-            tables.orders,
-            tables.order_markets,
-            tables.order_use,
-            event["order"],
-            market,
-            event["side"],
-        )
-    ]
+        return np.int64(-1)
+    row = order_add(
+        tables.order_slots,
+        tables.orders,
+        tables.order_markets,
+        tables.order_use,
+        event["order"],
+        market,
+        event["side"],
+    )
+    fresh = tables.orders[row]
     fresh["price_ticks"] = event["price_ticks"]
     fresh["qty_lots"] = event["qty_lots"]
     fresh["placed_ns"] = placed_ns
@@ -205,6 +208,7 @@ def _place(tables: Any, event: Any, market: Any) -> Any:
     ask = best(tables, market, -1)
     if bid != 0 and ask != 0 and bid >= ask:
         tables.counts[_CROSSED] += 1
+    return row
 
 
 @inlined
@@ -225,6 +229,7 @@ def _take(tables: Any, event: Any, market: Any, everything: Any, effect: Any) ->
     event["effect"] = effect
     if effect == CANCELLED:
         event["price_ticks"] = order["price_ticks"]
+        event["previous"] = tables.order_distances[row]
     owner = np.int64(order["participant"])
     if lots >= order["qty_lots"]:
         _drop(tables, row)
@@ -330,7 +335,8 @@ def _clear_book(tables: Any, market: Any) -> Any:
 @inlined
 def apply(tables: Any, event: Any, market: Any) -> Any:
     """One event to the books. `event` is written in place: effect, participant, age_ns, moved_lots, distance_bps, and
-    for a cancel its order's price and side. Room was made by `room_for`. Returns the participant whose resting orders
+    for a cancel its order's price and side; previous, of what a seated maker takes back or amends: its distance from
+    the middle when placed. Room was made by `room_for`. Returns the participant whose resting orders
     it changed, -1 = nobody's."""
     event["distance_bps"] = np.nan
     if not in_sequence(tables.markets, tables.counts, event, market):
@@ -343,8 +349,9 @@ def apply(tables: Any, event: Any, market: Any) -> Any:
     kind = event["kind"]
     mid = mid_ticks(tables, market)
     owner = np.int64(-1)
+    row = np.int64(-1)
     if kind == _ORDER:
-        _place(tables, event, market)
+        row = _place(tables, event, market)
         owner = np.int64(event["participant"])
     elif kind == _CANCEL:
         everything = (event["flags"] & FLAG_ALL) != 0
@@ -386,4 +393,8 @@ def apply(tables: Any, event: Any, market: Any) -> Any:
             tables.markets[market]["restless_ns"] = event["event_ns"] + GRACE_NS
     if not np.isnan(mid) and mid > 0 and event["price_ticks"] > 0:
         event["distance_bps"] = event["side"] * (mid - float(event["price_ticks"])) / mid * 1e4
+    if row >= 0:
+        quoting = owner >= 0 and tables.participants[owner]["seat"] >= 0
+        known = quoting and (event["flags"] & FLAG_SNAPSHOT) == 0 and not np.isnan(event["distance_bps"])
+        tables.order_distances[row] = quote_distance(tables, event, market) if known else np.nan
     return owner

@@ -49,7 +49,8 @@ class Makers(Group):
         Feature("quotes_weight", "", "how exactly quotes_pulled is known: 1 / its variance"),
         Feature("quotes_outward", "x", "sum of the makers' new quotes' distances, each over its maker's usual one"),
         Feature("quotes_placed", "per window", "new quotes of makers whose usual distance is known"),
-        Feature("quotes_far", "per window", "those more than three times as far out as their maker usually goes"),
+        Feature("quotes_requoted", "per window", "quotes moved of which it is known how far out they were and are"),
+        Feature("quotes_leapt", "per window", "makers that moved one out by more than six times their usual distance"),
     )
 
     def fold(self, tables: Tables, events: Any, start: int, stop: int) -> None:
@@ -110,6 +111,11 @@ def seat(tables: Any, market: Any, participant: Any) -> Any:
     makers[weakest]["pulled_spread2"] = FIRST_SPREAD2
     makers[weakest]["distance_bps"] = 0.0
     makers[weakest]["pending_ns"] = 0
+    makers[weakest]["leapt"] = 0
+    for side in range(2):
+        makers[weakest]["taken"][side] = 0
+        makers[weakest]["taken_bps"][side] = 0.0
+        makers[weakest]["spare_bps"][side] = np.nan
     makers[weakest]["samples"] = 0
     makers[weakest]["present"] = 0
     makers[weakest]["count"] = count
@@ -180,6 +186,9 @@ def _corrected(maker: Any, count: Any) -> None:
     maker["usual"] = min(maker["usual"], count + maker["missing"])
     maker["count"] = np.int32(count)
     maker["pending"] = 0
+    for side in range(2):
+        maker["taken"][side] = 0
+        maker["taken_bps"][side] = 0.0
     maker["pulled"] = 0
     maker["filled"] = 0
     maker["spare"] = 0

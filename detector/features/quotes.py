@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from detector.features.distance import quote_distance
 from detector.features.ledger import AMENDED, FILLED, LATE
 from detector.kernels import inlined
 from detector.model.events import Flag, StatusCode
@@ -21,7 +22,7 @@ MOVES_MEMORY = 4000
 PLACED_FIRST = 100  # new quotes before a maker's distance is known
 PLACED_MEMORY = 2000
 DISTANCE_MAX = 4.0  # x usual: a quote further out teaches no more than one this far (winsorised)
-FAR = 3.0  # x usual: the outermost of evenly spaced quotes lies at twice their mean
+LEAP = 6.0  # x usual: a quote moved out further than this has left its place; one in 10,000 on a simulated venue
 OUTWARD_MAX = 16.0  # x usual: a quote further out counts no more than one this far
 _DISTANCE_MIN_BPS = 0.05
 _SNAPSHOT = int(Flag.SNAPSHOT)
@@ -37,14 +38,19 @@ def note_quote(tables: Any, event: Any, market: Any, participant: Any, learning:
     change = count - maker["count"]
     maker["count"] = count
     if change < 0:
-        _gone(maker, event, _planned(tables.markets[market], event["event_ns"]))
+        _gone(tables, maker, event, market, _planned(tables.markets[market], event["event_ns"]))
         return
+    known = (event["flags"] & _SNAPSHOT) == 0 and not np.isnan(event["distance_bps"])
+    distance = quote_distance(tables, event, market) if known else np.nan
+    old = np.nan
     if change > 0:
-        _came(maker, event)
+        old = _came(maker, event, distance)
     elif event["effect"] == AMENDED:
         _moved(maker)
-    if (event["flags"] & _SNAPSHOT) == 0 and not np.isnan(event["distance_bps"]):
-        _placed(tables, maker, event, market, learning)
+        old = event["previous"]
+    if known:
+        _requoted(tables, maker, event, market, old, distance)
+        _placed(tables, maker, event, market, distance, learning)
 
 
 @inlined
@@ -73,10 +79,29 @@ def _left(maker: Any) -> None:
     maker["pulled"] += maker["pending"]
     maker["leaves"] += maker["pending"]
     maker["pending"] = 0
+    for side in range(2):
+        maker["taken"][side] = 0
+        maker["taken_bps"][side] = 0.0
 
 
 @inlined
-def _gone(maker: Any, event: Any, planned: Any) -> None:
+def _requoted(tables: Any, maker: Any, event: Any, market: Any, old_bps: Any, new_bps: Any) -> None:
+    """A quote that was placed `old_bps` from the middle was moved to `new_bps`; NaN = not known. Unlike how far out a
+    quote is this does not ask which of its maker's quotes it is, and how far the price went meanwhile."""
+    if np.isnan(old_bps) or np.isnan(new_bps) or maker["placed"] < PLACED_FIRST or event["window"] == LATE:
+        return
+    out = tables.outward[event["window"], market]
+    out[2] += 1.0
+    window = event["event_ns"] // tables.span[1] + 1
+    # once a maker and window: what one maker renews in one go is moved by one decision
+    if new_bps - old_bps > LEAP * maker["distance_bps"] and maker["leapt"] != window:
+        maker["leapt"] = window
+        out[3] += 1.0
+
+
+@inlined
+def _gone(tables: Any, maker: Any, event: Any, market: Any, planned: Any) -> None:
+    side = 0 if event["side"] > 0 else 1
     if event["effect"] == FILLED:
         maker["filled"] += 1
         return
@@ -87,6 +112,8 @@ def _gone(maker: Any, event: Any, planned: Any) -> None:
             maker["filled"] += 1
         if event["age_ns"] > REPLACE_NS:
             _moved(maker)
+            _requoted(tables, maker, event, market, event["previous"], maker["spare_bps"][side])
+            maker["spare_bps"][side] = np.nan
         return
     if planned:  # as if it had traded: who clears the book for a halt has not left, and soon quotes again
         maker["filled"] += 1
@@ -94,20 +121,33 @@ def _gone(maker: Any, event: Any, planned: Any) -> None:
     if event["event_ns"] - maker["pending_ns"] > REPLACE_NS:
         _left(maker)
     maker["pending"] += 1
+    if not np.isnan(event["previous"]):
+        maker["taken"][side] += 1
+        maker["taken_bps"][side] += event["previous"]
     maker["pending_ns"] = event["event_ns"]
 
 
 @inlined
-def _came(maker: Any, event: Any) -> None:
-    """It replaces what was just taken back; else what was traded; else what was pulled earlier."""
+def _came(maker: Any, event: Any, distance: Any) -> Any:
+    """It replaces what was just taken back; else what was traded; else what was pulled earlier. How far out was what it
+    replaces (NaN = not known): of several taken back on its side it is their mean, which over a sweep comes to the
+    same."""
+    side = 0 if event["side"] > 0 else 1
     if maker["pending"] > 0 and event["event_ns"] - maker["pending_ns"] <= REPLACE_NS:
         maker["pending"] -= 1
         _moved(maker)
-        return
+        if maker["taken"][side] == 0:
+            return np.nan
+        mean = maker["taken_bps"][side] / maker["taken"][side]
+        maker["taken"][side] -= 1
+        maker["taken_bps"][side] -= mean
+        return mean
     _left(maker)
     if event["event_ns"] - maker["spare_ns"] > REPLACE_NS:
         maker["spare"] = 0
         maker["lent"] = 0
+        maker["spare_bps"][0] = np.nan
+        maker["spare_bps"][1] = np.nan
     owed = maker["filled"] + maker["pulled"] > 0
     if maker["filled"] > 0:
         maker["filled"] -= 1
@@ -116,24 +156,19 @@ def _came(maker: Any, event: Any) -> None:
     if owed or maker["count"] > maker["usual"] + 0.5:  # more than it usually has: it will take another back
         maker["spare"] += 1
         maker["lent"] += 1 if owed else 0
+        maker["spare_bps"][side] = np.nan if owed else distance
         maker["spare_ns"] = event["event_ns"]
+    return np.nan
 
 
 @inlined
-def _placed(tables: Any, maker: Any, event: Any, market: Any, learning: Any) -> None:
-    """How far out: from the mid or from the mark, whichever is nearer. A book that lags the price, or a quote held back
-    by the other side's stale ones, is far from one of them only."""
-    distance = float(event["distance_bps"])
-    mark = tables.markets[market]["mark"] * tables.markets[market]["price_scale"]
-    if mark > 0.0:
-        distance = min(distance, event["side"] * (mark - float(event["price_ticks"])) / mark * 1e4)
+def _placed(tables: Any, maker: Any, event: Any, market: Any, distance: Any, learning: Any) -> None:
+    """How far out a new quote is, against what is usual for its maker."""
     if maker["placed"] >= PLACED_FIRST and event["window"] != LATE:
         out = tables.outward[event["window"], market]
         times = max(0.0, distance / maker["distance_bps"])
         out[0] += min(OUTWARD_MAX, times)
         out[1] += 1.0
-        if times > FAR:
-            out[2] += 1.0
     if learning or maker["placed"] < PLACED_FIRST:
         maker["placed"] = min(maker["placed"] + 1, PLACED_MEMORY)
         step = max(0.0, distance) - maker["distance_bps"]

@@ -17,6 +17,7 @@ from detector.model.state import State, Tree
 
 HAS_ACCOUNTS, HAS_ORDERS, HAS_LEVELS, HAS_LEVERAGE = 1, 2, 4, 8
 
+OUTWARD = 4  # columns of Tables.outward: see features/quotes.py
 SEEN_BITS = 1024  # numbers back to which a late event is told from a duplicate
 
 MARKET = np.dtype(
@@ -50,7 +51,7 @@ CREDIT = np.dtype([("price_ticks", "<i8"), ("lots", "<i8"), ("at_ns", "<i8"), ("
 CREDITS = 64  # per market, direct-mapped by price: trades and level decreases that wait for each other
 
 ENTERED = ("slots", "order_slots", "order_markets")  # tables made again from the dense ones
-DENSE = ("orders", "participants")
+DENSE = ("orders", "order_distances", "participants")
 
 OVERTAKEN = np.dtype([("order", "<u8"), ("at_ns", "<i8"), ("lots", "<i8")], align=True)  # lots -1 = all of it
 OVERTAKEN_MAX = (
@@ -81,13 +82,17 @@ MAKER = np.dtype(
         ("pulled_usual", "<f8"),  # orders it usually has taken back and not replaced
         ("pulled_spread2", "<f8"),  # mean square of how far it strays from that
         ("distance_bps", "<f8"),  # of its new quotes from the middle, usually
+        ("taken_bps", "<f8", (2,)),  # bids, asks: distances of `taken`, summed, as they were when placed
+        ("spare_bps", "<f8", (2,)),  # distance of the last of its `spare` orders that replaces nothing yet, NaN = none
         ("pending_ns", "<i8"),  # its last cancel that may still be replaced
         ("spare_ns", "<i8"),  # the last of its `spare` orders
+        ("leapt", "<i8"),  # the window in which it last moved a quote far out, plus 1
         ("samples", "<i8"),
         ("present", "<i8"),  # samples in which it quoted
         ("participant", "<i4"),  # -1 = free seat
         ("count", "<i4"),  # orders it has resting
         ("pending", "<i4"),  # orders taken back that may still be replaced
+        ("taken", "<i4", (2,)),  # bids, asks: those of them whose distance is known
         ("pulled", "<i4"),  # orders taken back and not replaced
         ("filled", "<i4"),  # orders traded away and not replaced
         ("spare", "<i4"),  # orders placed lately for which others may soon be taken back ...
@@ -148,6 +153,7 @@ class Tables(NamedTuple):
     level_use: Any  # int64 (1)
     orders: Any  # ORDER (rows, dense)
     order_markets: Any  # int32 (rows): each row's market, -1 = free
+    order_distances: Any  # float32 (rows): bps from the middle when placed, of a seated maker's; NaN = unknown
     order_slots: Any  # uint64 (a power of two): kernels/slots.py
     order_use: Any  # int64 (3): orders that rest, rows handed out, first free row
     participants: Any  # PARTICIPANT (dense)
@@ -161,7 +167,7 @@ class Tables(NamedTuple):
     samples: Any  # SAMPLE (R, M)
     makers: Any  # MAKER (M, K)
     frozen: Any  # uint8 (2 R, M): makers learn nothing in that window
-    outward: Any  # float64 (R, M, 3): of the makers' new quotes (quotes.py): distances, how many, how many far
+    outward: Any  # float64 (R, M, OUTWARD): what makers' new quotes come to (quotes.py)
     counts: Any  # int64 (Count)
     need: Any  # int64 (1): Need
     limits: Any  # int64: orders_max, levels_max, participants_per_market_max
@@ -178,6 +184,7 @@ def make(limits: Limits, ring: int, width_ns: int) -> Tables:
         level_use=np.zeros(1, np.int64),
         orders=np.zeros(2048, ORDER),
         order_markets=np.zeros(2048, np.int32),
+        order_distances=np.zeros(2048, np.float32),
         order_slots=np.zeros(4096, np.uint64),
         order_use=np.array([0, 0, -1], np.int64),
         participants=np.zeros(1024, PARTICIPANT),
@@ -191,7 +198,7 @@ def make(limits: Limits, ring: int, width_ns: int) -> Tables:
         samples=np.zeros((ring, markets), SAMPLE),
         makers=blank_makers(markets, limits.makers_max),
         frozen=np.zeros((2 * ring, markets), np.uint8),
-        outward=np.zeros((ring, markets, 3)),
+        outward=np.zeros((ring, markets, OUTWARD)),
         counts=np.zeros(len(Count), np.int64),
         need=np.zeros(1, np.int64),
         limits=np.array([limits.orders_max, limits.levels_max, limits.participants_per_market_max], np.int64),
@@ -251,7 +258,11 @@ def grown(tables: Tables) -> Tables:
         if int(tables.order_use[1]) < len(tables.orders):
             return tables
         rows = 2 * len(tables.orders)
-        return tables._replace(orders=longer(tables.orders, rows), order_markets=longer(tables.order_markets, rows))
+        return tables._replace(
+            orders=longer(tables.orders, rows),
+            order_markets=longer(tables.order_markets, rows),
+            order_distances=longer(tables.order_distances, rows),
+        )
     if need == Need.LEVELS:
         wanted = int(np.maximum(16, 2 * tables.runs["count"]).sum())
         largest = int(tables.runs["count"].max(initial=0))
@@ -268,6 +279,7 @@ def to_state(tables: Tables) -> State:
     """Every table, the rows in use of the dense ones, and no slots: they are entered again."""
     state: dict[str, Tree] = {name: array for name, array in tables._asdict().items() if name not in ENTERED}
     state["orders"] = tables.orders[: int(tables.order_use[1])]
+    state["order_distances"] = tables.order_distances[: int(tables.order_use[1])]
     state["order_room"] = len(tables.orders)
     state["participants"] = tables.participants[: int(tables.participant_use[0])]
     state["participant_room"] = len(tables.participants)
@@ -284,6 +296,8 @@ def from_state(tables: Tables, state: State) -> Tables:
     }
     if arrays["makers"].shape[1] != tables.makers.shape[1]:
         raise ValueError("the saved state has another limits.makers_max")
+    if arrays["makers"].dtype != MAKER:
+        raise ValueError("the saved state is of another version: it knows other things of makers")
     rooms = (state["order_room"], state["participant_room"])
     assert isinstance(rooms[0], int) and isinstance(rooms[1], int)
     orders = longer(np.asarray(state["orders"]), rooms[0])
@@ -292,6 +306,7 @@ def from_state(tables: Tables, state: State) -> Tables:
     participants, slots = longer(np.asarray(state["participants"]), rooms[1]), np.zeros(2 * rooms[1], np.uint64)
     participants_enter(participants, int(arrays["participant_use"][0]), slots)
     arrays.update(orders=orders, order_markets=markets, order_slots=order_slots)
+    arrays.update(order_distances=longer(np.asarray(state["order_distances"]), rooms[0]))
     arrays.update(participants=participants, slots=slots, limits=tables.limits)
     return Tables(**arrays)
 

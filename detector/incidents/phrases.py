@@ -39,7 +39,7 @@ PHRASES: dict[str, Phrase] = {
     "raised_notional": Phrase("value on raised leverage", "the value on raised leverage stands at", plural=False),
     "quotes_missing": Phrase("missing quotes of makers", "quotes of its makers are missing:"),
     "quotes_pulled": Phrase("quotes taken back by makers", "makers took back and did not replace", plural=False),
-    "quotes_far": Phrase("makers' quotes far out", "new quotes of makers three times as far out as usual come at"),
+    "quotes_leapt": Phrase("makers whose quotes leap out", "makers that move quotes far out come at"),
     "quotes_moved": Phrase("makers' quotes moved outwards", "", counted=False),
     "taken": Phrase("volume taken", "what aggressors take stands at", plural=False),
     "spread": Phrase("spread", "the spread stands at", plural=False),

@@ -126,11 +126,11 @@ def test_what_has_drifted_is_relearned_in_that_market_and_stream_only() -> None:
     for number in range(300):
         detector.score(windows(number, generator), np.ones(MARKETS, np.bool_), ())
     before = [table["learned_a"].copy() for table in detector._tables]
-    detector.relearn(2, "fleeting_cancels")
+    detector.relearn(2, "cancels_by_others")
     names = [stream.name for stream in detector.streams]
     for name, table, was in zip(names, detector._tables, before, strict=True):
         kept = np.ones(len(was))
-        if name == "fleeting_cancels":
+        if name == "cancels_by_others":
             kept[2] = RELEARN_KEEP
         np.testing.assert_array_equal(table["learned_a"], was * kept)
 
@@ -139,7 +139,7 @@ class _Moved(Drift):
     """A drift detector that finds the same thing in every window."""
 
     def score(self, windows: Windows, learn: npt.NDArray[np.bool_], before: Sequence[Score]) -> Score:
-        return replace(super().score(windows, learn, before), moved=((2, "cancel_burst.fleeting_cancels"),))
+        return replace(super().score(windows, learn, before), moved=((2, "cancel_burst.cancels_by_others"),))
 
 
 def test_what_a_detector_says_has_moved_is_relearned_by_its_owner_after_the_window() -> None:
@@ -154,7 +154,7 @@ def test_what_a_detector_says_has_moved_is_relearned_by_its_owner_after_the_wind
     kept = [table["learned_n"] for table in moved[0]._tables]
     for row, (one, other) in enumerate(zip(kept, (table["learned_n"] for table in still[0]._tables), strict=True)):
         ratio = np.ones(len(one))
-        if moved[0].streams[row].name == "fleeting_cancels":
+        if moved[0].streams[row].name == "cancels_by_others":
             ratio[2] = RELEARN_KEEP
         np.testing.assert_array_equal(one, other * ratio)
 

@@ -26,6 +26,7 @@ class Market:
         self.made = 0
         self.second = 0
         self.hole = 0
+        self.middle = 10_000
 
     def say(self, at_s: float, **fields: Any) -> None:
         self.messages.append({"ts": START_NS + int(at_s * 1e9), "market": MARKET, **fields})
@@ -34,7 +35,7 @@ class Market:
         """Take the quote back, if it stands, and place it anew."""
         side = "buy" if level < LEVELS else "sell"
         away = 1 + level % LEVELS + self.hole
-        price = 10_000 - away if side == "buy" else 10_000 + away
+        price = self.middle - away if side == "buy" else self.middle + away
         if (maker, level) in self.live:
             self.cancel(at_s, maker, level)
         self.made += 1
@@ -53,13 +54,13 @@ class Market:
         for _ in range(seconds):
             for maker in range(5):
                 self.quote(self.second + 0.1 * maker, maker, (self.second + maker) % levels)
-            self.say(self.second + 0.9, type="mark", price=10_000)
+            self.say(self.second + 0.9, type="mark", price=self.middle)
             self.second += 1
         return self
 
     def column(self, name: str) -> float:
         """Of the last whole window."""
-        self.say(self.second + 2.0, type="mark", price=10_000)
+        self.say(self.second + 2.0, type="mark", price=self.middle)
         engine = build_pipeline(of({}), pseudonym_key=b"k" * 32, format_name="native", keep_scored=True)
         self.messages.sort(key=lambda message: message["ts"])
         values = [json.dumps(message).encode() for message in self.messages]
@@ -131,6 +132,50 @@ def test_quotes_placed_behind_a_hole_are_further_out_than_usual() -> None:
     assert behind.column("quotes_outward") / behind.column("quotes_placed") > 5.0
 
 
+def leapt(market: Market) -> tuple[float, float]:
+    """quotes_leapt of the last whole window, and of how many it is known."""
+    return market.column("quotes_leapt"), market.column("quotes_requoted")
+
+
+def test_a_quote_moved_behind_a_hole_leaps_once() -> None:
+    market = Market().ordinary(SETTLED_S)
+    assert leapt(market) == (0.0, 5.0)
+    market.hole = 40
+    assert leapt(market.ordinary(1)) == (5.0, 5.0)
+    assert leapt(market.ordinary(2 * LEVELS)) == (0.0, 5.0)
+
+
+def test_a_price_that_moves_away_lets_no_quote_leap() -> None:
+    market = Market().ordinary(SETTLED_S)
+    for _ in range(2 * LEVELS):
+        market.middle += 4
+        market.ordinary(1)
+        assert market.column("quotes_leapt") == 0.0
+
+
+def test_in_a_sweep_quotes_are_held_against_the_mean_of_those_taken_back() -> None:
+    market = Market().ordinary(SETTLED_S)
+    for far, wanted in ((0, (0.0, 60.0)), (40, (5.0, 60.0))):
+        market.hole = far
+        for maker in range(5):
+            levels = [level for level in range(2 * LEVELS) if (maker, level) in market.live]
+            for level in levels:
+                market.cancel(market.second + 0.1 * maker, maker, level)
+            for level in reversed(levels):
+                market.quote(market.second + 0.1 * maker + 0.05, maker, level)
+        market.second += 1
+        assert leapt(market) == wanted
+
+
+def test_a_quote_that_is_amended_far_out_leaps() -> None:
+    market = Market().ordinary(SETTLED_S)
+    for maker in range(5):
+        fields = {"order_id": market.live[maker, 0], "side": "buy", "price": 9_950, "qty": 1, "account": f"m{maker}"}
+        market.say(market.second + 0.1 * maker, type="order", **fields)
+    market.second += 1
+    assert leapt(market) == (5.0, 5.0)
+
+
 def test_a_quote_that_is_placed_before_the_old_one_is_taken_back_is_moved() -> None:
     market = Market().ordinary(SETTLED_S)
     for _ in range(10):
@@ -141,6 +186,7 @@ def test_a_quote_that_is_placed_before_the_old_one_is_taken_back_is_moved() -> N
             market.say(market.second + 0.1 * maker + 0.05, type="cancel", order_id=old, account=f"m{maker}")
         market.second += 1
     assert market.column("quotes_pulled") == pytest.approx(0.0, abs=0.02)
+    assert leapt(market) == (0.0, 5.0)
 
 
 def test_an_order_that_comes_after_its_own_cancel_does_not_rest() -> None:

@@ -53,7 +53,7 @@ def test_what_one_stream_alone_sees_is_what_it_adds() -> None:
     assert by_name["cancel_burst.cancels_by_others"]["most in"] == "cancel_burst 1.00"
     assert by_name["leverage_spike.raises"]["adds"] == 0.0
     assert by_name["leverage_spike.raises"]["alone in"] == "crowd 1.00"
-    assert by_name["thin_book.quotes_far"]["adds"] == 0.0 == by_name["thin_book.quotes_far"]["alone"]
+    assert by_name["thin_book.quotes_leapt"]["adds"] == 0.0 == by_name["thin_book.quotes_leapt"]["alone"]
 
 
 def test_after_the_climax_nothing_counts() -> None:
