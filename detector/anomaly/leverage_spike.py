@@ -34,7 +34,7 @@ class LeverageSpike(StreamDetector):
     Params = Params
     GROWS = ("raises",)
     SHARE = 1.5  # sparse streams: the same share buys more here than elsewhere
-    PEAK_PRIOR = (0.68, 1.1)
+    PEAK_PRIOR = (0.76, 1.2)
 
     @staticmethod
     def make(params: Any) -> tuple[Stream, ...]:

@@ -38,7 +38,7 @@ class ThinBook(StreamDetector):
 
     name = "thin_book"
     Params = Params
-    PEAK_PRIOR = (1.18, 1.66)
+    PEAK_PRIOR = (0.9, 1.37)
 
     @staticmethod
     def make(params: Any) -> tuple[Stream, ...]:
@@ -61,9 +61,9 @@ class ThinBook(StreamDetector):
                 Measure(float(params.outward_windows), 1.0, 1.0, 20.0, 20.0, 0.0225, memory, 1.0, 10.0, 2.3, 1.0),
             ),
             Stream(
-                "quotes_leapt", "1/min", "makers that moved quotes out by more than six times their usual distance",
+                "quotes_leapt", "1/min", "makers that moved quotes out by six times their usual distance, both sides",
                 _leapt, _requoted,
-                Measure(float(params.leapt_windows), 0.0, 1.0, 0.5, 2500.0, 0.5, memory, 1.0 / 60.0),
+                Measure(float(params.leapt_windows), 0.0, 1.0, 0.1, 10_000.0, 0.5, memory, 1.0 / 60.0),
             ),
             Stream(
                 "taken", "% of depth", "what aggressors of one side took, against what rests within 10 bps",

@@ -50,7 +50,9 @@ class Makers(Group):
         Feature("quotes_outward", "x", "sum of the makers' new quotes' distances, each over its maker's usual one"),
         Feature("quotes_placed", "per window", "new quotes of makers whose usual distance is known"),
         Feature("quotes_requoted", "per window", "quotes moved of which it is known how far out they were and are"),
-        Feature("quotes_leapt", "per window", "makers that moved one out by more than six times their usual distance"),
+        Feature(
+            "quotes_leapt", "per window", "makers that moved one out by six times their usual distance, both sides"
+        ),
     )
 
     def fold(self, tables: Tables, events: Any, start: int, stop: int) -> None:

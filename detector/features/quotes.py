@@ -22,6 +22,7 @@ MOVES_MEMORY = 4000
 PLACED_FIRST = 100  # new quotes before a maker's distance is known
 PLACED_MEMORY = 2000
 DISTANCE_MAX = 4.0  # x usual: a quote further out teaches no more than one this far (winsorised)
+BOTH_NS = 15_000_000_000  # quotes leap when bids and asks do, this close to each other
 LEAP = 6.0  # x usual: a quote moved out further than this has left its place; one in 10,000 on a simulated venue
 OUTWARD_MAX = 16.0  # x usual: a quote further out counts no more than one this far
 _DISTANCE_MIN_BPS = 0.05
@@ -92,9 +93,16 @@ def _requoted(tables: Any, maker: Any, event: Any, market: Any, old_bps: Any, ne
         return
     out = tables.outward[event["window"], market]
     out[2] += 1.0
-    window = event["event_ns"] // tables.span[1] + 1
+    if new_bps - old_bps <= LEAP * maker["distance_bps"]:
+        return
+    place = tables.markets[market]
+    side = 0 if event["side"] > 0 else 1
+    place["leapt_ns"][side] = event["event_ns"]
+    # a price that jumps makes the quotes of one side look far out, until mid and mark have followed
+    both = abs(event["event_ns"] - place["leapt_ns"][1 - side]) <= BOTH_NS
     # once a maker and window: what one maker renews in one go is moved by one decision
-    if new_bps - old_bps > LEAP * maker["distance_bps"] and maker["leapt"] != window:
+    window = event["event_ns"] // tables.span[1] + 1
+    if both and maker["leapt"] != window:
         maker["leapt"] = window
         out[3] += 1.0
 

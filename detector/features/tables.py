@@ -34,6 +34,7 @@ MARKET = np.dtype(
         ("first_window", "<i8"),
         ("head", "<i8"),  # newest window any event fell in
         ("sampled", "<i8"),  # last window whose book was sampled
+        ("leapt_ns", "<i8", (2,)),  # when a maker last moved a bid, an ask far out
         ("restless_ns", "<i8"),  # planned phase: not calm before this instant
         ("open_orders", "<i8"),
         ("mark", "<f8"),
@@ -296,8 +297,8 @@ def from_state(tables: Tables, state: State) -> Tables:
     }
     if arrays["makers"].shape[1] != tables.makers.shape[1]:
         raise ValueError("the saved state has another limits.makers_max")
-    if arrays["makers"].dtype != MAKER:
-        raise ValueError("the saved state is of another version: it knows other things of makers")
+    if arrays["makers"].dtype != MAKER or arrays["markets"].dtype != MARKET:
+        raise ValueError("the saved state is of another version: it knows other things of markets and makers")
     rooms = (state["order_room"], state["participant_room"])
     assert isinstance(rooms[0], int) and isinstance(rooms[1], int)
     orders = longer(np.asarray(state["orders"]), rooms[0])

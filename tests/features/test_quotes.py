@@ -137,11 +137,12 @@ def leapt(market: Market) -> tuple[float, float]:
     return market.column("quotes_leapt"), market.column("quotes_requoted")
 
 
-def test_a_quote_moved_behind_a_hole_leaps_once() -> None:
+def test_quotes_moved_behind_a_hole_on_both_sides_leap_once() -> None:
     market = Market().ordinary(SETTLED_S)
     assert leapt(market) == (0.0, 5.0)
     market.hole = 40
-    assert leapt(market.ordinary(1)) == (5.0, 5.0)
+    assert leapt(market.ordinary(1)) == (0.0, 5.0)  # bids alone, as yet
+    assert leapt(market.ordinary(3)) == (5.0, 5.0)
     assert leapt(market.ordinary(2 * LEVELS)) == (0.0, 5.0)
 
 
@@ -167,13 +168,16 @@ def test_in_a_sweep_quotes_are_held_against_the_mean_of_those_taken_back() -> No
         assert leapt(market) == wanted
 
 
-def test_a_quote_that_is_amended_far_out_leaps() -> None:
+@pytest.mark.parametrize(("levels", "wanted"), [((0, LEVELS), (5.0, 10.0)), ((0,), (0.0, 5.0))])
+def test_quotes_amended_far_out_leap_where_both_sides_do(levels: tuple[int, ...], wanted: tuple[float, float]) -> None:
     market = Market().ordinary(SETTLED_S)
     for maker in range(5):
-        fields = {"order_id": market.live[maker, 0], "side": "buy", "price": 9_950, "qty": 1, "account": f"m{maker}"}
-        market.say(market.second + 0.1 * maker, type="order", **fields)
+        for level in levels:
+            side, price = ("buy", 9_950) if level < LEVELS else ("sell", 10_050)
+            fields = {"order_id": market.live[maker, level], "side": side, "price": price, "qty": 1}
+            market.say(market.second + 0.1 * maker, type="order", account=f"m{maker}", **fields)
     market.second += 1
-    assert leapt(market) == (5.0, 5.0)
+    assert leapt(market) == wanted
 
 
 def test_a_quote_that_is_placed_before_the_old_one_is_taken_back_is_moved() -> None:
