@@ -4,7 +4,7 @@
 
 A synthetic exchange of quiet markets (one event each 2 s, so that folding is little). Two columns: young markets,
 warmed by 300 windows, where incidents are open most of the time; and steady ones, warmed by `--steady` windows (more
-than four hours, as long as drift looks back; 0 = not measured), where few are. Looks into open windows are off. CPU
+than four hours; 0 = not measured), where few are. Looks into open windows are off. CPU
 time of one thread, microseconds a window over all markets; "all" is what a second of market time costs, and the last
 row is one market's part of it.
 """
@@ -24,7 +24,7 @@ from replay.laboratory_run import KEY, batches_of
 from replay.scenario import MarketSpec, Scenario
 
 WARM_WINDOWS = 300
-STEADY_WINDOWS = 15_000  # all has been learned by then, and drift looks over its whole four hours
+STEADY_WINDOWS = 15_000  # all has been learned by then, and drift looks over four hours of its day
 
 
 def main(arguments: Sequence[str] = ()) -> None:

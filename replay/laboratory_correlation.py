@@ -26,6 +26,7 @@ def correlation_rows(*, held_out: bool) -> list[dict[str, Any]]:
     return [
         correlation_row("shock over 50 markets within 1 s", _shocks(seed, 1.0), wanted=1),
         correlation_row(f"shock over 5 markets within {LEAD_S:g} s", _shocks(seed + 1, LEAD_S, 5), wanted=1),
+        correlation_row("shock over 5 markets within 1 s", _shocks(seed + 6, 1.0, 5), wanted=1),
         *(
             correlation_row(f"two unrelated, {apart_s:g} s apart", _pairs(seed + 2 + i, apart_s), wanted=2)
             for i, apart_s in enumerate(PAIR_APART_S)

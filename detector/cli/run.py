@@ -45,7 +45,7 @@ def run(
 
 async def serve(config: Configuration) -> int:
     """The daemon and its page, until they are told to stop; the exit code."""
-    # after `ready`, which imported River: two threads that import parts of scikit-learn at once could meet half of it
+    # after `ready`, so that no two threads import at once and meet half of a module
     later = second_opinion.load if config.settings.incidents.second_opinion else None
     service = await build_service(config, later=later)
     http = config.settings.http

@@ -282,7 +282,10 @@ class Pipeline:
         def phases(market: str) -> tuple[str, ...]:
             return shard.calendar.names(market, at_ns - self.settings.width_ns, at_ns)
 
-        return Context(who, self._spans.positions, lacks, phases)
+        def began(market: str, detector: str) -> tuple[int, int]:
+            return shard.began(shard.index[market], detector, at_ns)
+
+        return Context(who, self._spans.positions, lacks, phases, began)
 
     def _step_back(self, lanes: list[Lane]) -> None:
         """A lane's log went on at an earlier time for good: windows begin again there."""

@@ -10,8 +10,10 @@ import numpy.typing as npt
 
 from detector.engine.calendar import Calendar
 from detector.features.base import Group
+from detector.features.cancels import Cancels
 from detector.features.contributors import contributors
 from detector.features.fold import fold, sample_due
+from detector.features.onset import onset
 from detector.features.tables import Count, Limits, Need, from_state, grown, make, to_state, with_markets
 from detector.model.arrays import widen
 from detector.model.events import StatusCode
@@ -151,6 +153,13 @@ class Shard:
     def contributors(self, market: int, detector: str, at_ns: int) -> tuple[Contributor, ...]:
         """The accounts behind what `detector` finds unusual in a market."""
         return contributors(self.tables, market, detector, at_ns)
+
+    def began(self, market: int, detector: str, at_ns: int) -> tuple[int, int]:
+        """Between which instants what `detector` tells of at `at_ns` began, ns; (0, 0) = only the window is known."""
+        cancels = self.groups.get("cancels")
+        if detector != "cancel_burst" or not isinstance(cancels, Cancels):
+            return (0, 0)
+        return onset(cancels.begun[market], at_ns)
 
     @property
     def orders(self) -> int:

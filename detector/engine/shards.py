@@ -101,6 +101,10 @@ class Shards:
         """See Shard.contributors."""
         return self._part(market).contributors(market // len(self.parts), detector, at_ns)
 
+    def began(self, market: int, detector: str, at_ns: int) -> tuple[int, int]:
+        """See Shard.began."""
+        return self._part(market).began(market // len(self.parts), detector, at_ns)
+
     def counts(self) -> dict[str, int]:
         """See Shard.counts."""
         each = [part.counts() for part in self.parts]

@@ -12,7 +12,7 @@ from detector.features.base import Group
 from detector.features.ledger import CANCELLED, LATE, PLACED
 from detector.features.scale import worth
 from detector.features.tables import HAS_ACCOUNTS, HAS_ORDERS, Tables
-from detector.kernels import kernel
+from detector.kernels import inlined, kernel
 from detector.model.arrays import widen
 from detector.model.events import Flag, Kind
 from detector.model.state import State
@@ -32,6 +32,9 @@ BLIND = np.dtype(
     [("cancel_ns", "<i8"), ("from_ns", "<i8"), ("to_ns", "<i8"), ("life_ns", "<f8")],  # running median, 0 = none yet
     align=True,
 )
+# a market's cancels in steps of PEAK_NS: when a burst began
+BLOCKS, BLOCK_MAX = 64, 65535
+BEGUN = np.dtype([("block", "<i8"), ("counts", "<u2", (BLOCKS,))], align=True)  # the newest, and a ring of counts
 
 
 class Cancels(Group):
@@ -80,15 +83,17 @@ class Cancels(Group):
     def __init__(self, ring: int) -> None:
         super().__init__(ring)
         self.blind: Any = np.zeros(16, BLIND)
+        self.begun: Any = np.zeros(16, BEGUN)
 
     def make_room(self, markets: int) -> None:
         """See Group.make_room."""
         super().make_room(markets)
         self.blind = widen(self.blind, 0, self.counts.shape[1])
+        self.begun = widen(self.begun, 0, self.counts.shape[1])
 
     def fold(self, tables: Tables, events: Any, start: int, stop: int) -> None:
         """See Group.fold; also keeps each account's recent cancels."""
-        fold_cancels(tables.participants, self.blind, self.counts, events, start, stop)
+        fold_cancels(tables.participants, self.blind, self.begun, self.counts, events, start, stop)
 
     def read(self, tables: Tables, slot: int, markets: int) -> npt.NDArray[np.float64]:
         """See Group.read."""
@@ -110,16 +115,30 @@ class Cancels(Group):
 
     def state(self) -> State:
         """See Group.state."""
-        return {**super().state(), "blind": self.blind}
+        return {**super().state(), "blind": self.blind, "begun": self.begun}
 
     def restore(self, state: State) -> None:
         """See Group.restore."""
         super().restore(state)
         self.blind = np.array(state["blind"])
+        self.begun = np.array(state["begun"]) if "begun" in state else np.zeros(len(self.blind), BEGUN)
+
+
+@inlined
+def _note_block(ring: Any, block: Any) -> None:
+    """One more in its block; what lies a whole ring back is forgotten. A step back in time begins anew."""
+    newest = ring["block"]
+    if block > newest or block <= newest - BLOCKS:
+        first = newest + 1 if newest < block <= newest + BLOCKS else block - BLOCKS + 1
+        for passed in range(first, block + 1):
+            ring["counts"][passed % BLOCKS] = 0
+        ring["block"] = block
+    if ring["counts"][block % BLOCKS] < BLOCK_MAX:
+        ring["counts"][block % BLOCKS] += 1
 
 
 @kernel
-def fold_cancels(participants: Any, blind: Any, counts: Any, events: Any, start: Any, stop: Any) -> Any:
+def fold_cancels(participants: Any, blind: Any, begun: Any, counts: Any, events: Any, start: Any, stop: Any) -> Any:
     """One loop over applied events; see Cancels."""
     for i in range(start, stop):
         event = events[i]
@@ -143,6 +162,7 @@ def fold_cancels(participants: Any, blind: Any, counts: Any, events: Any, start:
             continue
         unseen["cancel_ns"] = event["event_ns"]
         count["cancels"] += 1.0
+        _note_block(begun[event["market"]], event["event_ns"] // PEAK_NS)
         notional = worth(event, event["moved_lots"])
         count["notional"] += notional
         if event["distance_bps"] <= NEAR_BPS:  # NaN is not

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from detector.features.makers import KNOWN_SAMPLES, is_maker
 from detector.features.tables import Tables
 from detector.kernels import kernel
 from detector.model.incident import Contributor
@@ -24,25 +25,32 @@ def contributors(tables: Tables, market: int, detector: str, at_ns: int) -> tupl
         seated = makers[makers["participant"] >= 0]
         accounts = tables.participants["account"][seated["participant"]]
         weights = seated["missing"].astype(np.float64)
+        makers = np.ones(len(weights), np.bool_)
     else:
         held = int(tables.held[market])
         accounts = np.zeros(held, np.uint64)
         weights = np.zeros(held, np.float64)
-        _weigh(tables, market, detector == "leverage_spike", float(at_ns), accounts, weights)
+        makers = np.zeros(held, np.bool_)
+        _weigh(tables, market, detector == "leverage_spike", float(at_ns), accounts, weights, makers)
     total = float(weights.sum())
     if total <= 0:
         return ()
     order = np.lexsort((accounts, -weights))[:CONTRIBUTORS_MAX]
-    return tuple(Contributor(int(accounts[i]), float(weights[i] / total)) for i in order if weights[i] > 0)
+    return tuple(
+        Contributor(int(accounts[i]), float(weights[i] / total), bool(makers[i])) for i in order if weights[i] > 0
+    )
 
 
 @kernel
-def _weigh(tables: Any, market: Any, raises: Any, at_ns: Any, accounts: Any, weights: Any) -> Any:
+def _weigh(tables: Any, market: Any, raises: Any, at_ns: Any, accounts: Any, weights: Any, makers: Any) -> Any:
     index = tables.first[market]
     row = 0
     while index >= 0:
         who = tables.participants[index]
         accounts[row] = who["account"]
+        if who["seat"] >= 0:  # a burst that moves its quotes has a seat within seconds, and is no maker for that
+            maker = tables.makers[market, who["seat"]]
+            makers[row] = maker["samples"] >= KNOWN_SAMPLES and is_maker(maker)
         if raises:
             weights[row] = who["raised_recent"] * np.exp(-max(0.0, at_ns - float(who["raised_ns"])) / RAISES_NS)
         else:

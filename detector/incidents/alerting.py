@@ -108,9 +108,11 @@ class Alerting:
             "config_rev": self.config_rev,
             "version": self.version,
         }
-        if incident.led_by is not None:
-            lead = incident.led_by
+        lead = incident.led_by
+        if lead is not None:
             data["led_by"] = {"market": lead.market, "next": lead.following, "by_s": lead.by_ns / SECOND_NS}
+        elif len(incident.markets) > 1:
+            data["led_by"] = None  # several moved first, as far as can be told
         if incident.lacks:
             data["degraded"] = True
             data["lacks"] = list(incident.lacks)
@@ -153,7 +155,11 @@ class Alerting:
 
 
 def _evidence(row: Evidence) -> dict[str, Any]:
-    against = {"without": _number(row.without), "level": _number(row.level)} if row.level > 0 else {}
+    against: dict[str, Any] = {}
+    if row.level > 0:
+        against = {"without": _number(row.without), "level": _number(row.level)}
+    if row.since_ns:
+        against["since"] = instant(row.since_ns)
     return {
         "market": row.market,
         "detector": row.detector,

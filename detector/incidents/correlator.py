@@ -7,8 +7,8 @@ Where a crossing (a score at or above its own info level) goes, first rule that 
 2. Another incident began, or became graver than info, in other markets at most `together` ago: there. One shock over
    fifty markets is one incident though its crossings arrive over several windows. Once WAVE_MARKETS are in, `together`
    is counted from the last that joined: a spreading wave is one thing; two lone markets a minute apart are two, and so
-   are two lone markets seconds apart that are not akin (kinship.py).
-3. One account stands behind a good part (SHARED_MIN) of both: there.
+   are two lone markets seconds apart that are not akin, or at once with other causes (kinship.py).
+3. One account, or the same few, stand behind a good part (SHARED_MIN) of both: there.
 4. The market's incident was resolved, and its last crossing is at most `join` ago: that one opens again under its id.
 5. All that is left in this window opens one incident.
 
@@ -21,7 +21,8 @@ What joins others spends no budget of its own: an incident opens by a crossing t
 budget has paid for, companions never open one, and over however many markets it is one page. So correlation can only
 lower the number of pages, and the budget needs no share for it.
 
-A drift keeps to itself: it joins drifts, and nobody else joins it; so does a dead feed. Incidents are never merged
+A drift keeps to itself, beside whatever else is open in its market: it joins drifts, and nobody else joins it. A dead
+feed does too, where nothing else is open. Incidents are never merged
 afterwards: an id once told stays. How often one is told is bounded: severity rises twice at most each time it opens;
 each reopening doubles how long it must be quiet, until nothing can reopen it; the first update waits until `together`
 has passed, so that a shock is told twice and not once a second; later ones come `update` apart; `updates_max` in all.
@@ -46,14 +47,14 @@ from detector.incidents.crossings import (
 )
 from detector.incidents.episode import Episode, from_state
 from detector.incidents.identity import incident_id
-from detector.incidents.kinship import SHARED_MIN, WAVE_MARKETS, akin, shared
+from detector.incidents.kinship import SHARED_MIN, WAVE_MARKETS, akin, apart, behind, parted, shared
+from detector.incidents.owners import Owners
 from detector.incidents.settings import Context, IncidentSettings
-from detector.model.incident import Contributor, Incident, Reason, Severity
+from detector.model.incident import Incident, Reason, Severity
 from detector.model.score import Score
 from detector.model.state import State, Tree
 
 COMPANIONS_FALSE = 0.5  # markets that join a shock by chance alone, at most, on average
-CONTRIBUTING_MAX = 8  # members whose accounts are asked for when an incident is told
 FAMILIES = ("", FEED, DRIFT)
 COUNTS = ("opened", "updated", "escalated", "resolved", "reopened", "not_opened", "not_listed", "went_back")
 
@@ -67,8 +68,7 @@ class Correlator:
         self._close_ns = 0
         self._open: dict[str, Episode] = {}
         self._closed: dict[str, Episode] = {}  # resolved so lately that a crossing may open them again
-        self._owner: dict[str, Episode] = {}  # market -> its open incident
-        self._release_ns = 0  # before this no market can have been quiet for long: not saved, 0 = look
+        self._owners = Owners()
         self._rows: tuple[tuple[str, ...], dict[str, int]] = ((), {})  # where each market stands in a score
 
     def step(self, close_ns: int, width_ns: int, scores: Sequence[Score], context: Context) -> tuple[Incident, ...]:
@@ -78,12 +78,12 @@ class Correlator:
         self._close_ns = close_ns
         if not crossing and not self._open:
             return tuple(told)
-        self._release(close_ns)
+        self._owners.release(close_ns, self.settings.join_ns)
         self._place(crossing, close_ns, width_ns, context)
-        self._accompany(crossing, close_ns, width_ns, scores)
-        for score in scores if self._owner else ():
+        self._accompany(crossing, close_ns, width_ns, scores, context)
+        for score in scores if self._open else ():
             for market in near(score, self.settings.quiet_margin):
-                episode = self._owner.get(market)
+                episode = self._owners.by(score.detector).get(market)
                 if episode is not None and (market, score.detector) in episode.members:
                     episode.hovering_ns = close_ns
         for episode in sorted(self._open.values(), key=_age):
@@ -104,19 +104,32 @@ class Correlator:
 
     def critical_markets(self) -> frozenset[str]:
         """Markets in an incident that was told as critical: there is nothing graver to tell."""
-        return frozenset(m for m, episode in self._owner.items() if episode.told_severity == Severity.CRITICAL)
+        return frozenset(m for m, episode in self._owners.main.items() if episode.told_severity == Severity.CRITICAL)
 
     def open_markets(self) -> frozenset[str]:
-        """Markets that are in an open incident now: nothing normal is learned there."""
-        return frozenset(self._owner)
+        """Markets that are in an open incident now: nothing normal is learned there. A drift is no such incident."""
+        return frozenset(self._owners.main)
 
     # where a crossing goes
 
     def _place(self, crossing: dict[str, list[Crossing]], close_ns: int, width_ns: int, context: Context) -> None:
+        for notes, owner in ((False, self._owners.main), (True, self._owners.noted)):
+            own = {m: [one for one in found if (one.detector == DRIFT) == notes] for m, found in crossing.items()}
+            self._put({m: found for m, found in own.items() if found}, owner, close_ns, width_ns, context)
+
+    def _put(
+        self,
+        crossing: dict[str, list[Crossing]],
+        owner: dict[str, Episode],
+        close_ns: int,
+        width_ns: int,
+        context: Context,
+    ) -> None:
+        """Of drifts alone, or of all else: by the module's rules."""
         together_ns = max(self.settings.together_ns, width_ns)  # neighbouring windows are together, however wide
-        fresh = [market for market in crossing if self._free(market, crossing[market], close_ns, together_ns)]
+        fresh = [m for m in crossing if self._free(owner.get(m), crossing[m], close_ns, together_ns)]
         for market in [market for market in crossing if market not in fresh]:
-            self._take(self._owner[market], crossing[market], close_ns)
+            self._take(owner[market], crossing[market], close_ns, context)
         if not fresh:
             return
         alike: dict[str, list[Episode]] = {kept: [] for kept in FAMILIES}
@@ -129,23 +142,27 @@ class Correlator:
         }
         for market, place in places.items():
             if place is not None:
-                self._take(place, crossing[market], close_ns)
+                self._take(place, crossing[market], close_ns, context)
         left = [market for market in fresh if places[market] is None]
         for kept in FAMILIES:
             group = [market for market in left if _family(crossing[market]) == kept]
-            if group:
-                self._open_for(group, crossing, close_ns, width_ns)
+            for one in parted(group, crossing, context) if group else ():
+                self._open_for(one, crossing, close_ns, width_ns, context)
 
-    def _free(self, market: str, found: Sequence[Crossing], close_ns: int, together_ns: int) -> bool:
-        """No incident has this market, or only a weak one that has been quiet and is no match for what comes now."""
-        owner = self._owner.get(market)
+    def _free(self, owner: Episode | None, found: Sequence[Crossing], close_ns: int, together_ns: int) -> bool:
+        """No incident has the market, or only a weak one that has been quiet and is no match for what comes now."""
         if owner is None:
             return True
         graver = max(crossing.severity for crossing in found) > Severity.INFO >= owner.severity
-        return graver and owner.family != DRIFT and close_ns - owner.last_ns > together_ns
+        return graver and close_ns - owner.last_ns > together_ns
 
     def _accompany(
-        self, crossing: dict[str, list[Crossing]], close_ns: int, width_ns: int, scores: Sequence[Score]
+        self,
+        crossing: dict[str, list[Crossing]],
+        close_ns: int,
+        width_ns: int,
+        scores: Sequence[Score],
+        context: Context,
     ) -> None:
         """Markets the newest shock hit too, more weakly. They are put into `crossing`, for the evidence."""
         together_ns = max(self.settings.together_ns, width_ns)
@@ -159,16 +176,16 @@ class Correlator:
         rare = log10(max(1, said) * (together_ns // width_ns + 1) / COMPANIONS_FALSE)
         for market, found in companions(scores, rare).items():
             alike = [one for one in found if one.detector in {detector for _, detector in shocks[-1].members}]
-            owner = self._owner.get(market)
+            owner = self._owners.main.get(market)
             quiet = owner is None or (owner.severity <= Severity.INFO and close_ns - owner.last_ns > together_ns)
-            if quiet and alike:
-                self._take(shocks[-1], alike, close_ns)
-                crossing[market] = alike
+            if quiet and alike and not apart(alike, shocks[-1], context):
+                self._take(shocks[-1], alike, close_ns, context)
+                crossing[market] = [*crossing.get(market, ()), *alike]
 
-    def _take(self, episode: Episode, found: Sequence[Crossing], close_ns: int) -> None:
-        self.counts["not_listed"] += episode.take(found, close_ns, self.settings)
+    def _take(self, episode: Episode, found: Sequence[Crossing], close_ns: int, context: Context) -> None:
+        self.counts["not_listed"] += episode.take(found, close_ns, self.settings, context.began)
         if found[0].market in episode.markets:
-            self._owner[found[0].market] = episode
+            self._owners.of(episode)[found[0].market] = episode
 
     def _neighbour(
         self,
@@ -185,7 +202,11 @@ class Correlator:
         for episode in alike:
             wave_ns = episode.joined_ns if len(episode.markets) >= WAVE_MARKETS else 0
             since_ns = close_ns - max(wave_ns, episode.opened_ns, episode.risen_ns)
-            if since_ns <= at_once_ns or (since_ns <= together_ns and akin(found, episode, fresh, context)):
+            if since_ns > together_ns:
+                continue
+            wave = len(episode.markets) + fresh >= WAVE_MARKETS
+            at_once = since_ns <= at_once_ns and not apart(found, episode, context)
+            if wave or at_once or (since_ns > at_once_ns and akin(found, episode, context)):
                 return episode
         if fresh >= WAVE_MARKETS or not any(episode.contributors for episode in alike):
             return None  # a shock of its own, or nobody to share
@@ -195,7 +216,7 @@ class Correlator:
         return episode if best >= SHARED_MIN else None
 
     def _open_for(
-        self, group: Sequence[str], crossing: dict[str, list[Crossing]], close_ns: int, width_ns: int
+        self, group: Sequence[str], crossing: dict[str, list[Crossing]], close_ns: int, width_ns: int, context: Context
     ) -> None:
         """Rules 4 and 5, for the markets of one window that belong nowhere yet (by name)."""
         severity = max(found.severity for market in group for found in crossing[market])
@@ -223,7 +244,7 @@ class Correlator:
             )
         self._open[episode.incident_id] = episode
         for market in group:
-            self._take(episode, crossing[market], close_ns)
+            self._take(episode, crossing[market], close_ns, context)
 
     def _reopenable(self, group: Sequence[str], close_ns: int, kept: str) -> Episode | None:
         """The lately resolved incident that at least half of these markets were in."""
@@ -272,7 +293,8 @@ class Correlator:
 
     def _seen(self, episode: Episode, scores: Sequence[Score]) -> bool:
         """No member's score is NaN or gone."""
-        members = [key for key in episode.members if self._owner.get(key[0]) is episode]
+        owner = self._owners.of(episode)
+        members = [key for key in episode.members if owner.get(key[0]) is episode]
         by_detector = {score.detector: score for score in scores}
         return all(
             detector in by_detector and self._says(by_detector[detector], market) for market, detector in members
@@ -285,18 +307,18 @@ class Correlator:
         return row is not None and not isnan(score.values[row])
 
     def _tell(
-        self,
-        episode: Episode,
-        reason: Reason,
-        close_ns: int,
-        crossing: dict[str, list[Crossing]],
-        context: Context,
+        self, episode: Episode, reason: Reason, close_ns: int, crossing: dict[str, list[Crossing]], context: Context
     ) -> Incident:
+        owner, notes = self._owners.of(episode), episode.family == DRIFT
         found = [
-            c for market in episode.markets if self._owner.get(market) is episode for c in crossing.get(market, ())
+            c
+            for market in episode.markets
+            if owner.get(market) is episode
+            for c in crossing.get(market, ())
+            if (c.detector == DRIFT) == notes
         ]
         if found:
-            episode.contributors = self._contributors(found, context)
+            episode.contributors = behind(found, context, self.settings.contributors_max)
         markets = tuple(episode.markets)
         episode.position = context.positions(markets, episode.started_ns, max(episode.last_ns, episode.started_ns))
         lacking = {name for market in markets for name in context.lacks(market)}
@@ -317,34 +339,11 @@ class Correlator:
             self._close(episode)
         return incident
 
-    def _contributors(self, found: Sequence[Crossing], context: Context) -> tuple[Contributor, ...]:
-        """Accounts behind the strongest crossings, their shares weighed by the scores."""
-        by_strength = sorted(found, key=lambda c: (rank(c.detector), -c.excess, c.market, c.detector))
-        weight = 0.0
-        shares: dict[int, float] = {}
-        for crossing in by_strength[:CONTRIBUTING_MAX]:
-            who = context.contributors(crossing.market, crossing.detector)
-            weight += crossing.value if who else 0.0
-            for contributor in who:
-                shares[contributor.account] = shares.get(contributor.account, 0.0) + crossing.value * contributor.share
-        most = sorted(shares.items(), key=lambda pair: (-pair[1], pair[0]))[: self.settings.contributors_max]
-        return tuple(Contributor(account, min(1.0, share / weight)) for account, share in most if weight > 0)
-
     # how it ends
-
-    def _release(self, close_ns: int) -> None:
-        """A market that has long been quiet inside an incident that goes on elsewhere is free again."""
-        if close_ns <= self._release_ns:
-            return  # the longest quiet of them is not quiet for long yet, and those that joined since are newer
-        for market in [m for m, e in self._owner.items() if close_ns - e.markets[m] > self.settings.join_ns]:
-            del self._owner[market]
-        oldest_ns = min((e.markets[m] for m, e in self._owner.items()), default=close_ns)
-        self._release_ns = min(oldest_ns, close_ns) + self.settings.join_ns
 
     def _close(self, episode: Episode) -> None:
         del self._open[episode.incident_id]
-        for market in [m for m, e in self._owner.items() if e is episode]:
-            del self._owner[market]
+        self._owners.forget(episode)
         self._closed[episode.incident_id] = episode
         while len(self._closed) > self.settings.open_max:
             del self._closed[min(self._closed, key=lambda name: (self._closed[name].last_ns, name))]
@@ -357,7 +356,7 @@ class Correlator:
         ]
         self.counts["went_back"] += self._close_ns > 0
         self._closed.clear()
-        self._release_ns = 0
+        self._owners.look_again()
         return told
 
     # what is saved
@@ -369,7 +368,7 @@ class Correlator:
             "counts": dict(self.counts),
             "open": _saved(self._open.values()),
             "closed": _saved(self._closed.values()),
-            "owner": {market: self._owner[market].incident_id for market in sorted(self._owner)},
+            **self._owners.state(),
         }
 
     def restore(self, state: State) -> None:
@@ -378,8 +377,9 @@ class Correlator:
         self.counts = {**dict.fromkeys(COUNTS, 0), **cast("dict[str, int]", state["counts"])}
         self._open = _restored(state["open"])
         self._closed = _restored(state["closed"])
-        self._owner = {m: self._open[name] for m, name in cast("dict[str, str]", state["owner"]).items()}
-        self._release_ns = 0
+        self._owners = Owners()
+        for name in ("owner", "noted"):
+            self._owners.restore(cast("dict[str, str]", state.get(name, {})), self._open)
 
 
 def _age(episode: Episode) -> tuple[int, str]:

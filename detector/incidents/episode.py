@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
 from detector.incidents.crossings import Crossing, family, rank
-from detector.incidents.settings import IncidentSettings
+from detector.incidents.settings import SECOND_NS, IncidentSettings
 from detector.model.incident import Contributor, Incident, Lead, Moment, Position, Reason, Severity
 from detector.model.score import Evidence
 from detector.model.state import State, Tree
 
+UNSURE_NS = SECOND_NS  # what began is known this well where only its window is
+MEMBER_PLAIN = 8  # numbers of a member, before its evidence
 EVIDENCE_FIELDS = tuple(Evidence.__dataclass_fields__)
 
 
@@ -28,6 +30,7 @@ class Member:
     peak_excess: float
     severity: int
     evidence: tuple[Evidence, ...] = ()
+    began_ns: tuple[int, int] = (0, 0)  # between these it began; (0, 0) = known to a window only
 
     def order(self) -> tuple[int, int, float, str, str]:
         """Who leads an incident: its own kind of trouble, earliest, strongest."""
@@ -80,7 +83,13 @@ class Episode:
             self.known = (len(self.members), family(detector for _, detector in self.members))
         return self.known[1]
 
-    def take(self, found: Sequence[Crossing], close_ns: int, settings: IncidentSettings) -> int:
+    def take(
+        self,
+        found: Sequence[Crossing],
+        close_ns: int,
+        settings: IncidentSettings,
+        began: Callable[[str, str], tuple[int, int]] = lambda market, detector: (0, 0),
+    ) -> int:
         """One market's crossings of this window. Returns how many were not listed, for want of room."""
         unlisted = 0
         market = found[0].market
@@ -101,7 +110,7 @@ class Episode:
             self.peak = max(self.peak, crossing.value)
             self.every_s = max(self.every_s, crossing.every_s)
             self.warming = self.warming or crossing.warming
-            unlisted += not self._listed(crossing, close_ns, settings, back=back)
+            unlisted += not self._listed(crossing, close_ns, settings, began, back=back)
         self.last_ns = self.hovering_ns = close_ns
         return unlisted
 
@@ -114,14 +123,22 @@ class Episode:
         for member in self.members.values():
             member.severity = 0
 
-    def _listed(self, crossing: Crossing, close_ns: int, settings: IncidentSettings, *, back: bool) -> bool:
+    def _listed(
+        self,
+        crossing: Crossing,
+        close_ns: int,
+        settings: IncidentSettings,
+        began: Callable[[str, str], tuple[int, int]],
+        *,
+        back: bool,
+    ) -> bool:
         key = (crossing.market, crossing.detector)
         member = self.members.get(key)
         if member is None:
             if len(self.members) >= settings.members_max:
                 return False
             member = self.members[key] = Member(
-                *key, close_ns, crossing.excess, close_ns, crossing.value, crossing.excess, 0
+                *key, close_ns, crossing.excess, close_ns, crossing.value, crossing.excess, 0, (), began(*key)
             )
         moved = crossing.severity > member.severity
         if moved or back:
@@ -163,14 +180,23 @@ class Episode:
         return min(self.members.values(), key=Member.order)
 
     def led_by(self) -> Lead | None:
-        """The market that crossed first, where one did before all others."""
-        first: dict[str, int] = {}
+        """The market in which it began first, where that was before all others beyond doubt: its latest possible
+        beginning lies before the earliest of every other. What is known to a window only began in it or the one
+        before."""
+        first: dict[str, tuple[int, int]] = {}
         for member in self.members.values():
-            first[member.market] = min(member.since_ns, first.get(member.market, member.since_ns))
+            from_ns, to_ns = member.began_ns if member.began_ns[1] else (member.since_ns - UNSURE_NS, member.since_ns)
+            known = first.get(member.market)
+            if known is None or to_ns < known[1]:
+                first[member.market] = (from_ns, to_ns)
         if len(first) < 2:
             return None
-        (at_ns, leader), (next_ns, following) = sorted((ns, market) for market, ns in first.items())[:2]
-        return Lead(leader, following, next_ns - at_ns) if next_ns > at_ns else None
+        (_, leader), *others = sorted((span[1], market) for market, span in first.items())
+        next_ns, following = min((first[market][0], market) for _, market in others)
+        if first[leader][1] > next_ns:
+            return None
+        middle = [sum(first[market]) // 2 for market in (leader, following)]
+        return Lead(leader, following, middle[1] - middle[0])
 
     def incident(self, reason: Reason, now_ns: int, evidence: tuple[Evidence, ...]) -> Incident:
         """As it is told now."""
@@ -209,6 +235,7 @@ class Episode:
             [
                 *(m.market, m.detector, m.since_ns, m.first_excess, m.last_ns, m.peak, m.peak_excess, m.severity),
                 [[getattr(row, name) for name in EVIDENCE_FIELDS] for row in m.evidence],
+                list(m.began_ns),
             ]
             for m in self.members.values()
         ]
@@ -219,7 +246,7 @@ class Episode:
             "timeline": [[m.at_ns, m.market, m.detector, m.score] for m in self.timeline],
             "lacks": list(self.lacks),
             "phases": list(self.phases),
-            "contributors": [[c.account, c.share] for c in self.contributors],
+            "contributors": [[c.account, c.share, c.maker] for c in self.contributors],
             "position": [[p.topic, p.partition, p.first_offset, p.last_offset] for p in self.position],
         }
 
@@ -236,9 +263,11 @@ def from_state(state: State) -> Episode:
     episode = Episode(**{name: cast("int", state[name]) for name in PLAIN})  # type: ignore[arg-type]  # plain leaves
     for market, last_ns in _rows(state["markets"]):
         episode.markets[cast(str, market)] = cast(int, last_ns)
-    for *plain, evidence in _rows(state["members"]):
-        member = Member(*plain)  # type: ignore[arg-type]  # written by state() above
-        member.evidence = tuple(Evidence(*row) for row in _rows(evidence))  # type: ignore[arg-type]  # likewise
+    for row in _rows(state["members"]):
+        *plain, evidence, began = row if len(row) > MEMBER_PLAIN + 1 else [*row, [0, 0]]
+        member = Member(*plain)
+        member.evidence = tuple(Evidence(*cells) for cells in _rows(evidence))  # type: ignore[arg-type]  # likewise
+        member.began_ns = cast("tuple[int, int]", tuple(cast("list[int]", began)))
         episode.members[member.market, member.detector] = member
     episode.lacks = tuple(cast("list[str]", state["lacks"]))
     episode.phases = tuple(cast("list[str]", state["phases"]))

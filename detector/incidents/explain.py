@@ -16,6 +16,7 @@ from detector.incidents.words import (
     alongside,
     between,
     clock,
+    date,
     lag,
     listed,
     percent,
@@ -50,9 +51,11 @@ def title(incident: Incident) -> str:
     what = _departure(row) if row is not None else _named(incident.kind)
     where = _name(incident.markets[0])
     if len(incident.markets) > 1:
-        first = _first(incident)
-        together = " at once" if len(first) == len(incident.markets) else ""
-        which = f"{where} first" if len(first) == 1 else f"among them {where}"
+        moved = _moved(incident)
+        at_once = len(moved) == len(incident.markets) and len(set(moved.values())) == 1
+        together = " at once" if at_once else ""
+        lead = incident.led_by
+        which = f"{_name(lead.market)} first" if lead is not None else f"among them {where}"
         where = f"{len(incident.markets)} markets{together}, {which}"
         if row is not None and row.market != incident.markets[0]:
             what = f"{what} in {_name(row.market)}"
@@ -71,7 +74,7 @@ def summary(incident: Incident, pseudonym: Callable[[int], str]) -> str:
         sentences = [f"{over}{span(lasted_s)} after it began.", f"Last seen: {seen}"]
     else:
         followed = _followed(incident)
-        since = f"{_opening(incident)}since {clock(incident.started_ns)} "
+        since = f"{_opening(incident)}since {_since(incident)} "
         sentences = [_capital(f"{since}{_seen(incident)}{followed}{_who(incident, pseudonym)}."), _advice(incident)]
         sentences += _counterfactual(incident)
         if incident.context:
@@ -129,6 +132,12 @@ def _opening(incident: Incident) -> str:
     return ""
 
 
+def _since(incident: Incident) -> str:
+    """Of a lasting change, what is known of its beginning; else when the first sign was."""
+    row = _chosen(incident)
+    return date(row.since_ns) if row is not None and row.since_ns else clock(incident.started_ns)
+
+
 def _seen(incident: Incident) -> str:
     row = _chosen(incident)
     if row is None:
@@ -138,6 +147,8 @@ def _seen(incident: Incident) -> str:
     counted = known.counted and isfinite(row.observed) and isfinite(row.expected)
     if not counted:
         return f"{_departure(row, verb=True)}{where.removesuffix(',')}"
+    if row.since_ns:
+        return f"{known.said} {quantity(row.observed, row.unit)}{where} where {alongside(row.expected, row.unit)} was"
     band = ""
     if isfinite(row.low) and isfinite(row.high):
         band = f" (98 % of the time between {between(row.low, row.high, row.unit)})"
@@ -173,6 +184,9 @@ def _measured(row: Evidence) -> str:
         return (
             f"{phrase(plain(row.feature), '').title} more surprising than usual by {quantity(row.observed, row.unit)}"
         )
+    if row.since_ns:
+        before = f"{alongside(row.expected, row.unit)} before {date(row.since_ns)}"
+        return f"{_departure(row)} ({quantity(row.observed, row.unit)} since, {before})"
     band = ""
     if isfinite(row.low) and isfinite(row.high):
         band = f", mostly between {between(row.low, row.high, row.unit)}"
@@ -197,8 +211,10 @@ def _followed(incident: Incident) -> str:
         within_s = (max(moved.values()) - min(moved.values())) / SECOND_NS
         if within_s <= 0:
             return f"; {named} moved with it"
-        lead = incident.led_by if len(others) > 1 else None
-        led = f"{_name(lead.market)} led by {lag(lead.by_ns / SECOND_NS)}, " if lead is not None else ""
+        lead = incident.led_by
+        led = "none of them led, " if lead is None else ""
+        if lead is not None and len(others) > 1:
+            led = f"{_name(lead.market)} led by {lag(lead.by_ns / SECOND_NS)}, "
         return f"; {led}{named} followed within {lag(within_s)}"
     later = _first_other(incident, first)
     if first is None or later is None:
@@ -222,13 +238,6 @@ def _moved(incident: Incident) -> dict[str, int]:
     for moment in incident.timeline:
         moved.setdefault(moment.market, moment.at_ns)
     return moved
-
-
-def _first(incident: Incident) -> list[str]:
-    """The markets that moved before all others."""
-    moved = _moved(incident)
-    earliest_ns = min(moved.values(), default=0)
-    return [market for market, at_ns in moved.items() if at_ns == earliest_ns] or [incident.markets[0]]
 
 
 def _first_other(incident: Incident, first: Moment | None) -> Moment | None:

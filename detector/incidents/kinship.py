@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from detector.incidents.crossings import Crossing, rank
 from detector.incidents.episode import Episode
@@ -10,34 +10,90 @@ from detector.incidents.settings import Context
 from detector.model.incident import Contributor
 
 WAVE_MARKETS = 3  # so many markets at once are no coincidence
-SHARED_MIN = 0.25  # of both: an account behind this much of two markets' trouble makes them one
-DOMINANT = 0.5  # an account behind this much of one market's trouble is its cause
+SHARED_MIN = 0.25  # of both: accounts behind this much of two markets' trouble make them one
+DOMINANT = 0.5  # a few accounts behind this much of one market's trouble are its cause
+CONTRIBUTING_MAX = 8  # members whose accounts are asked for when an incident is told
+FEW_MIN = 0.05  # of it: who has less is one of many
+STRANGERS = 0.1  # accounts that have less of both together are not the same
+CAUSE_MIN = 0.1  # the same of a cause: a small market's busiest accounts have that much of it on any day
 
 
-def akin(found: Sequence[Crossing], episode: Episode, fresh: int, context: Context) -> bool:
+def akin(found: Sequence[Crossing], episode: Episode, context: Context) -> bool:
     """One market's crossings may be of one cause with an incident that began in other markets seconds ago.
 
-    Three markets are one shock, whatever they show. Two of different kinds are two, unless one account stands behind
-    both; two of one kind are one, unless another account is the cause of each. A sum of signs has no kind of its own.
-    fresh: markets that begin in this window and belong nowhere yet.
+    Two of different kinds are two, unless one account stands behind both; two of one kind are one, unless a few
+    accounts are the cause of each and none of them is in both. A sum of signs has no kind of its own.
     """
-    if len(episode.markets) + fresh >= WAVE_MARKETS:
-        return True
     kinds = {crossing.detector for crossing in found if rank(crossing.detector) == 0}
     theirs = {detector for _, detector in episode.members if rank(detector) == 0}
     if not kinds or not theirs:
         return True
     here = context.contributors(found[0].market, found[0].detector)
-    if shared(here, episode.contributors) >= SHARED_MIN:
-        return True
-    return bool(kinds & theirs) and not (_has_cause(here) and _has_cause(episode.contributors))
+    return shared(here, episode.contributors) >= SHARED_MIN or (
+        bool(kinds & theirs) and not _other_causes(here, _now(episode, context))
+    )
 
 
-def shared(here: Iterable[Contributor], there: Iterable[Contributor]) -> float:
-    """The largest part that one account has in both."""
+def apart(found: Sequence[Crossing], episode: Episode, context: Context) -> bool:
+    """That they are two is certain, however close: each has a few accounts as its cause, and none is in both."""
+    if rank(found[0].detector) > 0:
+        return False
+    here = context.contributors(found[0].market, found[0].detector)
+    return _other_causes(here, _now(episode, context))
+
+
+def parted(group: Sequence[str], crossing: Mapping[str, Sequence[Crossing]], context: Context) -> list[list[str]]:
+    """Markets that cross in one window and belong nowhere yet: as the incidents that they are. Two of them may be two
+    (see `apart`); three are one shock."""
+    if len(group) == 2 and all(rank(crossing[market][0].detector) == 0 for market in group):
+        here, there = (context.contributors(market, crossing[market][0].detector) for market in group)
+        if _other_causes(here, there):
+            return [[market] for market in group]
+    return [list(group)]
+
+
+def shared(here: Sequence[Contributor], there: Sequence[Contributor]) -> float:
+    """The largest part that one account has in both, or that the few accounts behind both have together."""
     shares = {contributor.account: contributor.share for contributor in there}
-    return max((min(c.share, shares.get(c.account, 0.0)) for c in here), default=0.0)
+    one = max((min(c.share, shares.get(c.account, 0.0)) for c in here), default=0.0)
+    return max(one, _overlap(_few(here, FEW_MIN), _few(there, FEW_MIN)))
 
 
-def _has_cause(contributors: Iterable[Contributor]) -> bool:
-    return any(contributor.share >= DOMINANT for contributor in contributors)
+def behind(found: Sequence[Crossing], context: Context, most: int) -> tuple[Contributor, ...]:
+    """At most `most` accounts behind the strongest crossings, their shares weighed by the scores."""
+    by_strength = sorted(found, key=lambda c: (rank(c.detector), -c.excess, c.market, c.detector))
+    weight = 0.0
+    shares: dict[int, float] = {}
+    makers: set[int] = set()
+    for crossing in by_strength[:CONTRIBUTING_MAX]:
+        who = context.contributors(crossing.market, crossing.detector)
+        weight += crossing.value if who else 0.0
+        makers |= {contributor.account for contributor in who if contributor.maker}
+        for contributor in who:
+            shares[contributor.account] = shares.get(contributor.account, 0.0) + crossing.value * contributor.share
+    largest = sorted(shares.items(), key=lambda pair: (-pair[1], pair[0]))[:most] if weight > 0 else []
+    return tuple(Contributor(account, min(1.0, share / weight), account in makers) for account, share in largest)
+
+
+def _other_causes(here: Sequence[Contributor], there: Sequence[Contributor]) -> bool:
+    least = min(sum(_few(one, CAUSE_MIN).values()) for one in (here, there))
+    return least >= DOMINANT and _overlap(_few(here, FEW_MIN), _few(there, FEW_MIN)) < STRANGERS
+
+
+def _overlap(few: Mapping[int, float], others: Mapping[int, float]) -> float:
+    return sum(min(part, others.get(account, 0.0)) for account, part in few.items())
+
+
+def _few(contributors: Iterable[Contributor], least: float) -> dict[int, float]:
+    """The accounts that stand out, and their parts of what others than makers did: a market's makers do most of all
+    that is done there, whatever happens."""
+    told = list(contributors)
+    rest = 1.0 - sum(one.share for one in told if one.maker)
+    parts = {one.account: one.share / rest for one in told if not one.maker and rest > 0}
+    return {account: min(1.0, part) for account, part in parts.items() if part >= least}
+
+
+def _now(episode: Episode, context: Context) -> Sequence[Contributor]:
+    """Who stands behind an incident by now: more is known than when it was told."""
+    lead = episode.lead()
+    return context.contributors(lead.market, lead.detector) or episode.contributors

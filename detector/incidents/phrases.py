@@ -25,6 +25,11 @@ class Phrase:
 
 
 PHRASES: dict[str, Phrase] = {
+    "activity": Phrase("messages", "messages come at"),
+    "requoting": Phrase("re-quoting by makers", "makers take back, for each thing that others do,", plural=False),
+    "quotes_resting": Phrase("makers' resting quotes", "its makers have resting"),
+    "depth": Phrase("depth within 25 bps", "what rests within 25 bps stands at", plural=False),
+    "leverage_raises": Phrase("leverage raises", "leverage raises run at about"),
     "cancels": Phrase("cancels", "cancels run at"),
     "cancels_by_others": Phrase("cancels by others than makers", "cancels by others than makers run at"),
     "cancels_unnamed": Phrase("cancels", "cancels run at"),

@@ -41,3 +41,5 @@ class Context:
     positions: Callable[[tuple[str, ...], int, int], tuple[Position, ...]]  # (markets, from_ns, to_ns)
     lacks: Callable[[str], tuple[str, ...]]  # market: what its feed does not tell (ACCOUNTS, ORDER_IDS)
     phases: Callable[[str], tuple[str, ...]] = lambda market: ()  # market: planned phases it is in
+    # (market, detector): between which instants what it tells of began, ns; (0, 0) = only the window is known
+    began: Callable[[str, str], tuple[int, int]] = lambda market, detector: (0, 0)

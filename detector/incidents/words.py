@@ -179,6 +179,15 @@ def clock(at_ns: int) -> str:
     return instant(at_ns)[11:19] + " UTC"
 
 
+def date(at_ns: int) -> str:
+    """Day and minute, for what began long ago.
+
+    >>> date(1_700_000_000_120_000_000)
+    '2023-11-14 22:13 UTC'
+    """
+    return f"{instant(at_ns)[:10]} {instant(at_ns)[11:16]} UTC"
+
+
 def plain(text: str) -> str:
     """One line without control, direction or formatting characters: each is shown as its code.
 

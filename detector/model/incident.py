@@ -43,10 +43,12 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Contributor:
-    """An account's share of what was unusual. `account` is the digest; its pseudonym is made as an alert is written."""
+    """An account's share of what was unusual. `account` is the digest; its pseudonym is made as an alert is written.
+    maker: it is one of the market's makers, who have a part in all that happens there."""
 
     account: int
     share: float
+    maker: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ class Evidence:
 
     without  what the detector's score would be, had this feature been unremarkable
     level    the score at which it pages (at info: at which it is told at all); 0 = `without` and `level` are not known
+    since_ns of a lasting change, when it began; until then `expected` was normal. 0 = no such thing
     """
 
     market: str
@@ -29,6 +30,7 @@ class Evidence:
     meaning: str = ""
     without: float = 0.0
     level: float = 0.0
+    since_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

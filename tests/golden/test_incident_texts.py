@@ -31,7 +31,10 @@ BARE = (
     Evidence("BTCUSDT", "cancel_burst", "cancels_unnamed", "1/s", 1_840.0, 210.0, 96.0, 402.0, 1.0),
     Evidence("BTCUSDT", "thin_book", "taken", "% of depth", 310.0, 1.2, 0.0, 9.5, 1.0),
 )
-DRIFT = Evidence(BTC, "drift", "cancels", "1/s", 48.0, 31.0, 22.0, 40.0, 1.0)
+DRIFT = (
+    Evidence(BTC, "drift", "requoting", "x", 5.4, 3.6, 3.1, 4.2, 0.7, since_ns=START_NS - 7_200 * SECOND_NS),
+    Evidence(BTC, "drift", "quotes_resting", "orders", 121.0, 104.0, 99.0, 109.0, 0.3, since_ns=START_NS),
+)
 SILENT = Evidence(BTC, "feed", "silence", "s", 48.0, 0.32, 0.0, 1.9, 1.0, level=8.6)
 OTHER = Evidence(BTC, "queue", "queue_age", "s", 0.4, 6.0, 2.0, 15.0, 1.0, "age of the first order in the queue")
 
@@ -84,7 +87,7 @@ INCIDENTS = {
     "thin_book": made("thin_book", MISSING, MOVED, contributors=(Contributor(7, 0.61),)),
     "leverage_spike": made("leverage_spike", SURPRISE, RAISES, every_s=5 * 86_400, severity=Severity.WARNING),
     "joint": made("joint", *JOINT, severity=Severity.INFO, every_s=30_000, contributors=(Contributor(7, 0.04),)),
-    "drift": made("drift", DRIFT, severity=Severity.INFO, contributors=(), warming=True),
+    "drift": made("drift", *DRIFT, severity=Severity.INFO, contributors=(), warming=True),
     "feed": made("feed", SILENT, contributors=(), severity=Severity.WARNING),
     "source": made(
         "feed", *(replace(SILENT, market=market, feature="source_silence") for market in (BTC, ETH, SOL)),

@@ -157,16 +157,6 @@ def test_two_lone_markets_of_different_kinds_are_one_only_when_they_come_at_once
     assert len(told.ids()) == incidents
 
 
-@pytest.mark.parametrize(("shares", "incidents"), [((0.6, 0.6), 2), ((0.6, 0.4), 1), ((0.4, 0.4), 1)])
-def test_two_of_one_kind_are_two_when_another_account_is_the_cause_of_each(
-    shares: tuple[float, float], incidents: int
-) -> None:
-    causes = {BTC: Contributor(7, shares[0]), ETH: Contributor(8, shares[1])}
-    told = Told(MARKETS, who=lambda market, _detector: (causes[market],))
-    told.run({0: burst(BTC), 4: burst(ETH)})
-    assert len(told.ids()) == incidents
-
-
 def test_the_market_that_crossed_first_led_and_by_how_much_is_told() -> None:
     told = Told(MARKETS)
     told.run({3: burst(ETH), 5: burst(BTC), 6: burst(SOL)}, until=100)
@@ -341,9 +331,11 @@ def test_the_resolved_one_keeps_the_last_evidence_it_had() -> None:
 
 def test_accounts_of_several_markets_are_weighed_by_their_scores() -> None:
     def who(market: str, _detector: str) -> tuple[Contributor, ...]:
-        return (Contributor(1, 1.0),) if market == BTC else (Contributor(2, 0.5), Contributor(3, 0.5))
+        named = {BTC: (Contributor(1, 1.0),), ETH: (Contributor(2, 0.5), Contributor(3, 0.5))}
+        return named.get(market, ())
 
-    (opened,) = Told(MARKETS, who=who).run([{(BTC, "cancel_burst"): 3.0, (ETH, "cancel_burst"): 6.0}])
+    three = {(BTC, "cancel_burst"): 3.0, (ETH, "cancel_burst"): 6.0, (SOL, "cancel_burst"): 3.0}
+    (opened,) = Told(MARKETS, who=who).run([three])
     assert [c.account for c in opened.contributors] == [1, 2, 3]
     assert [c.share for c in opened.contributors] == pytest.approx([1 / 3] * 3)
 

@@ -1,0 +1,101 @@
+"""Kinship: which markets that are hit within seconds are one incident, who led, and what stands beside it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from detector.model.incident import Contributor, Lead
+from tests.incidents.story import Told, Window
+
+BTC, ETH, SOL = "BTC-PERP", "ETH-PERP", "SOL-PERP"
+MARKETS = (BTC, ETH, SOL)
+
+
+def burst(market: str = BTC, value: float = 3.5, detector: str = "cancel_burst") -> Window:
+    return {(market, detector): value}
+
+
+@pytest.mark.parametrize(("shares", "incidents"), [((0.6, 0.6), 2), ((0.6, 0.4), 1), ((0.4, 0.4), 1)])
+def test_two_of_one_kind_are_two_when_another_account_is_the_cause_of_each(
+    shares: tuple[float, float], incidents: int
+) -> None:
+    causes = {BTC: Contributor(7, shares[0]), ETH: Contributor(8, shares[1])}
+    told = Told(MARKETS, who=lambda market, _detector: (causes[market],))
+    told.run({0: burst(BTC), 4: burst(ETH)})
+    assert len(told.ids()) == incidents
+
+
+ONE_ALONE = (Contributor(7, 0.9),)
+FIVE = tuple(Contributor(account, 0.18) for account in range(11, 16))
+MANY = tuple(Contributor(account, 0.04) for account in range(30, 38))
+MAKERS = tuple(Contributor(account, 0.3, maker=True) for account in range(1, 4))
+
+
+@pytest.mark.parametrize("apart_s", [0, 1, 4])
+@pytest.mark.parametrize(
+    ("here", "there", "incidents"),
+    [
+        (ONE_ALONE, FIVE, 2),
+        (FIVE, FIVE, 1),
+        (FIVE, MANY, 1),
+        (MANY, MANY, 1),
+        (MAKERS, (Contributor(4, 0.9, maker=True),), 1),
+        ((*MAKERS[:1], Contributor(7, 0.4)), (Contributor(2, 0.4, maker=True), *FIVE[:3]), 2),
+    ],
+)
+def test_two_at_once_are_two_where_a_few_accounts_are_the_cause_of_each_and_none_of_both(
+    here: tuple[Contributor, ...], there: tuple[Contributor, ...], incidents: int, apart_s: int
+) -> None:
+    told = Told(MARKETS, who=lambda market, _detector: here if market == BTC else there)
+    told.run({0: burst(BTC), apart_s: {**(burst(BTC) if not apart_s else {}), **burst(ETH)}}, until=100)
+    assert len(told.ids()) == incidents
+
+
+def test_a_third_market_makes_them_one_whoever_is_behind_each() -> None:
+    told = Told(MARKETS, who=lambda market, _detector: (Contributor(MARKETS.index(market) + 1, 0.9),))
+    told.run([{(market, "cancel_burst"): 3.5 for market in MARKETS}])
+    assert len(told.ids()) == 1
+
+
+def test_the_same_few_accounts_behind_two_markets_make_them_one_however_much_later() -> None:
+    told = Told(MARKETS, who=lambda _market, _detector: FIVE)
+    told.run({0: burst(BTC), 25: burst(ETH)})
+    assert len(told.ids()) == 1
+
+
+def test_a_drift_is_told_beside_the_incident_that_is_open_in_its_market_and_takes_nothing_from_it() -> None:
+    told = Told(MARKETS)
+    told.run({0: burst(BTC), 10: {**burst(BTC), (BTC, "drift"): 3.0}, 12: burst(BTC, 4.5)}, until=20)
+    assert [(i.kind, i.reason.value) for i in told.incidents] == [
+        ("cancel_burst", "opened"), ("drift", "opened"), ("cancel_burst", "escalated"),
+    ]  # fmt: skip
+    assert {row.detector for row in told.incidents[1].evidence} == {"drift"}
+    assert told.incidents[2].detectors == ("cancel_burst",)
+
+
+def test_a_page_of_a_market_whose_drift_was_just_told_is_an_incident_of_its_own_and_drifts_freeze_nothing() -> None:
+    told = Told(MARKETS)
+    told.run({0: {(BTC, "drift"): 3.0}})
+    assert told.correlator.open_markets() == frozenset()
+    told.run({5: burst(BTC, 4.5)})
+    assert told.correlator.open_markets() == {BTC}
+    assert [i.kind for i in told.incidents] == ["drift", "cancel_burst"]
+    assert len(told.ids()) == 2
+
+
+def test_who_led_is_said_by_when_it_began_and_nobody_did_where_that_is_not_known_well_enough() -> None:
+    began = {BTC: (100, 300), ETH: (700, 800), SOL: (750, 900)}
+    opens_ns = Told(MARKETS).run([burst()])[0].started_ns
+
+    def led(spans: dict[str, tuple[int, int]]) -> Lead | None:
+        told = Told(MARKETS)
+        at = {m: (opens_ns + span[0], opens_ns + span[1]) if span[1] else span for m, span in spans.items()}
+        told.context = replace(told.context, began=lambda market, _detector: at[market])
+        told.run([{(market, "cancel_burst"): 3.5 for market in MARKETS}])
+        return told.incidents[0].led_by
+
+    assert led(began) == Lead(BTC, ETH, 550)
+    assert led(began | {BTC: (100, 720)}) is None  # it may have begun after ETH
+    assert led(began | {ETH: (0, 0)}) is None  # somewhere in the same window
