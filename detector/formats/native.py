@@ -7,6 +7,8 @@ the format means.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from detector.formats.base import Format
@@ -55,6 +57,7 @@ class Native(Format):
         """All rows of all records, in log order. Raises nothing, whatever the bytes."""
         if len(batch):
             assert int(batch.bounds.max()) + PADDING <= len(batch.payload), "a source hands over padded payloads"
+        batch = _sealed(batch)
         events: EventColumn = np.empty(len(batch), EVENT)  # every column of a row is written as it is read
         rejects: list[Reject] = []
         skipped: dict[str, int] = {}
@@ -145,6 +148,16 @@ class Native(Format):
                 fresh.remove(name)
         numbers = self._names.numbers()
         return [numbers[name] for name in reading.markets]
+
+
+def _sealed(batch: RecordBatch) -> RecordBatch:
+    """The same batch, its payload not to be written to: sources hand over both kinds of memory, and to the compiler
+    they are two types, for which every loop of the parser would be compiled twice."""
+    if not batch.payload.flags.writeable:
+        return batch
+    payload = batch.payload.view()
+    payload.flags.writeable = False
+    return replace(batch, payload=payload)
 
 
 def _room(events: EventColumn, rows: int) -> EventColumn:

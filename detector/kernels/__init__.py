@@ -16,7 +16,7 @@ from detector.kernels.code import keep_code_in
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_DISPATCHERS: list[Any] = []  # of every kernel
+_LOOPS: list[Any] = []  # of every kernel
 COMPILED = os.environ.get("FORESHOCK_KERNELS", "compiled") != "python"
 
 
@@ -39,17 +39,19 @@ def _compiled(function: Callable[P, R], *, inline: bool) -> Callable[P, R]:
         return function
     import numba
 
-    compiler: Any = numba
-    keep_code_in(compiler, function.__module__)
-    options = {"forceinline": True} if inline else {}
-    compiled = compiler.njit(cache=True, nogil=True, error_model="numpy", _nrt=False, **options)(function)
-    _DISPATCHERS.append(compiled)
+    from detector.kernels.linking import Loop
+
+    keep_code_in(numba, function.__module__)
+    options = {"nopython": True, "nogil": True, "error_model": "numpy", "_nrt": False}
+    compiled = Loop(function, options | {"forceinline": True} if inline else options)
+    compiled.enable_caching()
+    _LOOPS.append(compiled)
     return cast(Callable[P, R], compiled)
 
 
 def made() -> tuple[int, int]:
-    """(kernels whose machine code is there, all kernels known so far)."""
-    return sum(bool(dispatcher.signatures) for dispatcher in _DISPATCHERS), len(_DISPATCHERS)
+    """(kernels whose code is there, for Python or for other kernels; all kernels known so far)."""
+    return sum(bool(loop.signatures or loop.part.signatures) for loop in _LOOPS), len(_LOOPS)
 
 
 def plain(function: Callable[P, R]) -> Callable[P, R]:

@@ -1,7 +1,7 @@
 """Ready: the loops made ready before the first message, and how far that is said while it takes long.
 
-Nothing is compiled where machine code is kept from before. The first time, a second process compiles the parser of the
-native format beside the engine's loops, and both keep what they made on disk.
+Nothing is compiled where machine code is kept from before. The first time, a second process compiles the detectors and
+the parser of the native format beside the rest of the engine, and both keep what they made on disk.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from detector.wiring.config import Configuration
 from detector.wiring.warm import warm, warm_engine
 
 SAY_EVERY_S = 5.0  # seconds
-PARSER = "from detector.wiring import config, warm; warm.warm_parser(config.of({}))"
+# detectors first: the engine comes to them when it is nearly through
+BESIDE = "from detector.wiring import config, warm; warm.warm_detectors(config.of({})); warm.warm_parser(config.of({}))"
 
 
 def ready(config: Configuration, say: Callable[[str], object]) -> float:
@@ -36,7 +37,7 @@ def ready(config: Configuration, say: Callable[[str], object]) -> float:
     reporter.start()
     try:
         if not is_kept("detector.formats.native_fast") and (os.cpu_count() or 1) > 1:
-            with subprocess.Popen([sys.executable, "-c", PARSER]) as beside:  # noqa: S603  our own words
+            with subprocess.Popen([sys.executable, "-c", BESIDE]) as beside:  # noqa: S603  our own words
                 warm_engine(config)
                 beside.wait()  # what it could not do is done below
         warm(config, opinion=False)

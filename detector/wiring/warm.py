@@ -1,22 +1,23 @@
 """Warm: compile every loop before the first message is read, on a few made-up events that nobody is told of.
 
-The first start on a machine takes about a minute of processor time; the machine code is kept on disk, and later starts
-take a second or two. Without this the first minute would be spent inside the first step, looking like a stalled source.
+The first start on a machine takes long (`python -m bench start --cold`); the machine code is kept on disk, and later
+starts take seconds. Without this that time would be spent inside the first step, looking like a stalled source.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 
 import numpy as np
 
+from detector.anomaly.base import score_all
 from detector.anomaly.second_opinion import load
 from detector.engine.shard import Shard
 from detector.features.tables import Need, grown
 from detector.model.events import EventBatch, empty_events
 from detector.model.records import pack
+from detector.model.windows import Windows
 from detector.wiring.build import build_format, build_pipeline
 from detector.wiring.config import Configuration
 
@@ -45,6 +46,17 @@ def warm_engine(config: Configuration) -> None:
     pipeline.finish()
 
 
+def warm_detectors(config: Configuration) -> None:
+    """The detectors' loops alone, on windows that nobody folded."""
+    pipeline = build_pipeline(config, pseudonym_key=KEY, format_name="native")
+    assert isinstance(pipeline.shard, Shard)
+    features, width_ns, yes = pipeline.shard.features, pipeline.settings.width_ns, np.ones(1, np.bool_)
+    for number in range(SECONDS):
+        values = np.full((1, len(features)), 1.0 + number % 7)
+        windows = Windows(START_NS + (number + 1) * width_ns, width_ns, ("WARM",), features, values, yes, yes)
+        score_all(pipeline.detectors, windows, yes)
+
+
 def warm(config: Configuration, *, opinion: bool = True) -> None:
     """Returns when nothing is left to compile: the configured format's loops, and the engine's. Nor to import;
     `opinion` False: but for PyOD, which the daemon imports once it reads."""
@@ -55,9 +67,7 @@ def warm(config: Configuration, *, opinion: bool = True) -> None:
     messages = _messages()
     half = len(messages) // 2
     pipeline.step([pack("warm", 0, messages[:half], range(half))])
-    rest = pack("warm", 0, messages[half:], range(half, len(messages)))
-    # sources hand over memory that may be written to and memory that may not: to the compiler those are two types
-    pipeline.step([replace(rest, payload=rest.payload.copy())])
+    pipeline.step([pack("warm", 0, messages[half:], range(half, len(messages)))])
     pipeline.finish()
     state = pipeline.state()
     twin = build_pipeline(config, pseudonym_key=KEY, format_name="native")

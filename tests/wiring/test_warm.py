@@ -33,6 +33,30 @@ for batch in batches:
 print(" ".join(sorted(set(late + early))))
 """
 
+BESIDE = """
+from detector.wiring.config import of
+from detector.wiring.warm import warm, warm_detectors, warm_parser
+from detector import kernels
+config = of({})
+def made(rooms):
+    return {(loop.__module__, loop.__qualname__, types) for loop in kernels._LOOPS for types in loop.overloads
+            if loop.__module__.startswith(rooms)}
+warm_detectors(config)
+warm_parser(config)
+names = ("baseline", "mean", "budget", "feed", "joint", "streams")  # not drift: it waits for minutes
+rooms = (*(f"detector.anomaly.{name}" for name in names), "detector.formats.")
+before = made(rooms)
+warm(config, opinion=False)
+print(len(before), len(made(rooms) - before))
+"""
+
+
+@pytest.mark.slow
+def test_the_second_process_compiles_what_the_first_will_ask_for() -> None:
+    done = subprocess.run([sys.executable, "-c", BESIDE], cwd=ROOT, capture_output=True, text=True, check=True)
+    compiled, missed = map(int, done.stdout.split())
+    assert compiled and not missed
+
 
 @pytest.mark.slow
 def test_after_warming_the_engine_compiles_nothing_more() -> None:
