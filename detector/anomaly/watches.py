@@ -93,7 +93,7 @@ WATCHES = (
     Watch("activity", "1/s", "messages", _activity, 0.4, 4.2, paced=True, relearn=("cancel_burst.cancels_unnamed",)),
     Watch(
         "requoting", "x", "cancels by makers for each thing that others do", _requotes, 0.15, 4.2,
-        relearn=("cancel_burst.cancels", "cancel_burst.fleeting_cancels"),
+        relearn=("cancel_burst.cancels",),
     ),
     Watch(
         "quotes_resting", "orders", "orders that the market's makers have resting", _quotes, 0.06, 5.6,

@@ -170,7 +170,7 @@ def test_the_note_names_watch_and_time_and_is_learned_anew_unless_an_incident_is
     assert [(market, row.feature) for _, market, row, _ in told] == [(2, "requoting")] * 2
     minute, _, row, moved = told[0]
     assert 159 <= minute <= 180
-    assert moved == ((2, "cancel_burst.cancels"), (2, "cancel_burst.fleeting_cancels"))
+    assert moved == ((2, "cancel_burst.cancels"),)
     assert told[1][3] == ()
     assert 2.0 < row.observed / row.expected < 4.0
     assert abs(row.since_ns - windows(150 * 60, generator).close_ns) < (MINUTES + 1) * MINUTE_NS
