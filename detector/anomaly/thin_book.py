@@ -63,7 +63,7 @@ class ThinBook(StreamDetector):
             Stream(
                 "quotes_leapt", "1/min", "makers that moved quotes out by six times their usual distance, both sides",
                 _leapt, _requoted,
-                Measure(float(params.leapt_windows), 0.0, 1.0, 0.1, 10_000.0, 0.5, memory, 1.0 / 60.0),
+                Measure(float(params.leapt_windows), 0.0, 1.0, 0.5, 10_000.0, 1.0, memory, 1.0 / 60.0, excess=1.2),
             ),
             Stream(
                 "taken", "% of depth", "what aggressors of one side took, against what rests within 10 bps",
