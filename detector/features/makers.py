@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detector.features.base import Group
-from detector.features.quotes import requotes
+from detector.features.quotes import forget_taken, requotes
 from detector.features.tables import HAS_ACCOUNTS, Tables
 from detector.kernels import inlined, kernel
 from detector.model.windows import Feature
@@ -114,9 +114,8 @@ def seat(tables: Any, market: Any, participant: Any) -> Any:
     makers[weakest]["distance_bps"] = 0.0
     makers[weakest]["pending_ns"] = 0
     makers[weakest]["leapt"] = 0
+    forget_taken(makers[weakest])
     for side in range(2):
-        makers[weakest]["taken"][side] = 0
-        makers[weakest]["taken_bps"][side] = 0.0
         makers[weakest]["spare_bps"][side] = np.nan
     makers[weakest]["samples"] = 0
     makers[weakest]["present"] = 0
@@ -188,9 +187,7 @@ def _corrected(maker: Any, count: Any) -> None:
     maker["usual"] = min(maker["usual"], count + maker["missing"])
     maker["count"] = np.int32(count)
     maker["pending"] = 0
-    for side in range(2):
-        maker["taken"][side] = 0
-        maker["taken_bps"][side] = 0.0
+    forget_taken(maker)
     maker["pulled"] = 0
     maker["filled"] = 0
     maker["spare"] = 0

@@ -23,7 +23,7 @@ PLACED_FIRST = 100  # new quotes before a maker's distance is known
 PLACED_MEMORY = 2000
 DISTANCE_MAX = 4.0  # x usual: a quote further out teaches no more than one this far (winsorised)
 BOTH_NS = 15_000_000_000  # quotes leap when bids and asks do, this close to each other
-LEAP = 6.0  # x usual: a quote moved out further than this has left its place; one in 10,000 on a simulated venue
+LEAP = 6.0  # x usual: a quote moved out further than this has left its place
 OUTWARD_MAX = 16.0  # x usual: a quote further out counts no more than one this far
 _DISTANCE_MIN_BPS = 0.05
 _SNAPSHOT = int(Flag.SNAPSHOT)
@@ -80,6 +80,12 @@ def _left(maker: Any) -> None:
     maker["pulled"] += maker["pending"]
     maker["leaves"] += maker["pending"]
     maker["pending"] = 0
+    forget_taken(maker)
+
+
+@inlined
+def forget_taken(maker: Any) -> None:
+    """Nothing of what was taken back may be replaced any more."""
     for side in range(2):
         maker["taken"][side] = 0
         maker["taken_bps"][side] = 0.0
@@ -144,11 +150,13 @@ def _came(maker: Any, event: Any, distance: Any) -> Any:
     if maker["pending"] > 0 and event["event_ns"] - maker["pending_ns"] <= REPLACE_NS:
         maker["pending"] -= 1
         _moved(maker)
-        if maker["taken"][side] == 0:
-            return np.nan
-        mean = maker["taken_bps"][side] / maker["taken"][side]
-        maker["taken"][side] -= 1
-        maker["taken_bps"][side] -= mean
+        mean = np.nan
+        if maker["taken"][side] > 0:
+            mean = maker["taken_bps"][side] / maker["taken"][side]
+            maker["taken"][side] -= 1
+            maker["taken_bps"][side] -= mean
+        if maker["pending"] == 0:
+            forget_taken(maker)  # a quote that went to the other side has replaced one of this
         return mean
     _left(maker)
     if event["event_ns"] - maker["spare_ns"] > REPLACE_NS:

@@ -168,7 +168,7 @@ class Tables(NamedTuple):
     samples: Any  # SAMPLE (R, M)
     makers: Any  # MAKER (M, K)
     frozen: Any  # uint8 (2 R, M): makers learn nothing in that window
-    outward: Any  # float64 (R, M, OUTWARD): what makers' new quotes come to (quotes.py)
+    outward: Any  # float64 (R, M, OUTWARD): makers' new quotes: distances, how many, re-quotes, leaps
     counts: Any  # int64 (Count)
     need: Any  # int64 (1): Need
     limits: Any  # int64: orders_max, levels_max, participants_per_market_max

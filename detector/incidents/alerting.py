@@ -111,8 +111,6 @@ class Alerting:
         lead = incident.led_by
         if lead is not None:
             data["led_by"] = {"market": lead.market, "next": lead.following, "by_s": lead.by_ns / SECOND_NS}
-        elif len(incident.markets) > 1:
-            data["led_by"] = None  # several moved first, as far as can be told
         if incident.lacks:
             data["degraded"] = True
             data["lacks"] = list(incident.lacks)
