@@ -184,18 +184,12 @@ def test_what_went_to_the_other_side_is_not_what_the_next_quote_replaces() -> No
     market = Market().ordinary(SETTLED_S)
     for maker in range(5):
         at_s = market.second + 0.1 * maker
-        market.cancel(at_s, maker, 5)  # a bid far out comes back as an ask ...
-        market.quote(at_s + 0.001, maker, 100 + LEVELS)
-        market.cancel(at_s + 0.02, maker, 0)  # ... and one near the middle where it was
-        market.quote(at_s + 0.021, maker, 0)
-    market.second += 1
-    assert leapt(market) == (0.0, 5.0)
-    market.hole = 24  # 24 from the middle: more than six times as far out as where it was, less from the mean of both
-    for maker in range(5):
-        market.cancel(market.second + 0.1 * maker, maker, 4)
-        market.quote(market.second + 0.1 * maker + 0.001, maker, 102 + LEVELS)
+        market.hole = 0
+        market.cancel(at_s, maker, LEVELS - 1)  # the bid furthest out comes back as an ask
+        market.quote(at_s + 0.001, maker, 3 * LEVELS - 1)
+        market.hole = 23  # a leap from where the nearest was, and none from between it and the furthest
         for level in (0, LEVELS):
-            market.quote(market.second + 0.1 * maker + 0.02, maker, level)
+            market.quote(at_s + 0.02, maker, level)
     market.second += 1
     assert leapt(market) == (5.0, 10.0)
 
