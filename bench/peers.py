@@ -9,6 +9,8 @@ point-adjusted.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import nan
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -30,6 +32,7 @@ from replay.laboratory_judge import recall_row
 from replay.laboratory_matched import matched
 from replay.laboratory_surface import vus_pr
 from replay.laboratory_tally import SAMPLE_WINDOWS, Run
+from replay.laboratory_verdicts import Verdict, verdicts_of
 
 SMOOTHINGS = (1.0, 6.0, 30.0)  # samples
 LOW_IS_RISK = ("depth", "levels")
@@ -51,6 +54,7 @@ RAW_ONLY = ("Poisson limit per count", "random")
 
 def compare(runs: Sequence[Run], false_pages: int, say: Callable[[str], None]) -> list[dict[str, Any]]:
     """One row a peer and input, at `false_pages` in all over `runs`; the best smoothing of each."""
+    ours = [verdict for run in runs for verdict in verdicts_of(run, run.calls[1.0])]
     inputs = {"raw": [raw(run) for run in runs], "residuals": [residual(run) for run in runs]}
     rows = []
     for name, peer in PEERS.items():
@@ -59,15 +63,27 @@ def compare(runs: Sequence[Run], false_pages: int, say: Callable[[str], None]) -
                 continue
             say(f"peers: {name} on {kind}")
             scores = [peer(values, names) for values, names in given]
-            tried = [_row(runs, [_smoothed(one, span) for one in scores], span, false_pages) for span in SMOOTHINGS]
+            tried = [
+                _row(runs, [_smoothed(one, span) for one in scores], span, false_pages, ours) for span in SMOOTHINGS
+            ]
             rows.append({"peer": name, "input": kind, **max(tried, key=lambda row: float(row["early"]))})
     return rows
 
 
-def _row(runs: Sequence[Run], scores: Sequence[Scores], span: float, false_pages: int) -> dict[str, Any]:
+def _row(
+    runs: Sequence[Run], scores: Sequence[Scores], span: float, false_pages: int, ours: Sequence[Verdict]
+) -> dict[str, Any]:
     reached, found = matched(runs, scores, false_pages)
     told = {"smoothing_s": span * SAMPLE_WINDOWS, "false_pages": reached, "vus_pr": round(vus_pr(runs, scores), 3)}
-    return {**told, **recall_row(found)}
+    return {**told, **recall_row(found), **on_the_same(found, ours)}
+
+
+def on_the_same(theirs: Sequence[Verdict], ours: Sequence[Verdict]) -> dict[str, Any]:
+    """How many both told of before the climax, and both median leads (s) over these: who sees the long ones alone has a
+    long median over what it saw. The verdicts are of the same incidents in the same order."""
+    both = [(one.lead_s, own.lead_s) for one, own in zip(theirs, ours, strict=True) if one.early and own.early]
+    their_s, our_s = (round(median(part), 1) for part in zip(*both, strict=True)) if both else (nan, nan)
+    return {"both": len(both), "lead_of_both_s": their_s, "ours_of_both_s": our_s}
 
 
 def raw(run: Run) -> tuple[Samples, tuple[str, ...]]:
