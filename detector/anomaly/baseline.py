@@ -7,6 +7,7 @@ that ships with the detector, so a market is judged from its second minute on an
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import log, sqrt
 from typing import Any, NamedTuple
 
@@ -73,6 +74,14 @@ class Measure(NamedTuple):
     excess: float = EXCESS_PRIOR
 
 
+MEASURES = np.dtype([(name, "<f8") for name in Measure._fields])
+
+
+def measures_of(measures: Sequence[Measure]) -> Any:
+    """MEASURES (S): as one array a kernel is handed them at once; a tuple of its own for each took microseconds."""
+    return np.array([tuple(measure) for measure in measures], MEASURES)
+
+
 def blank_streams(markets: int, measure: Measure) -> Any:
     """STREAM (markets), nothing learned."""
     streams = np.zeros(markets, STREAM)
@@ -93,69 +102,72 @@ def deviance(n: Any, mu: Any, dispersion: Any) -> Any:
 
 @kernel
 def _dispersion(stream: Any, mu: Any, measure: Any) -> Any:
-    prior = DISPERSION_WINDOWS * measure.scale * mu * mu
-    learned = (measure.dispersion * prior + stream["spread_n"]) / (prior + stream["spread_d"])
-    return min(max(learned, DISPERSION_FLOOR * measure.dispersion), DISPERSION_CEILING * measure.dispersion)
+    prior = DISPERSION_WINDOWS * measure["scale"] * mu * mu
+    learned = (measure["dispersion"] * prior + stream["spread_n"]) / (prior + stream["spread_d"])
+    return min(max(learned, DISPERSION_FLOOR * measure["dispersion"]), DISPERSION_CEILING * measure["dispersion"])
 
 
 @kernel
 def advance(
-    streams: Any, past_n: Any, past_a: Any, past_ok: Any, at: Any, measure: Any, n: Any, a: Any, learn: Any, scores: Any
-) -> Any:
-    """One window of one stream over all markets: score first, then learn.
+    s: Any, streams: Any, past_n: Any, past_a: Any, past_ok: Any, first: Any, length: Any, at: Any, measures: Any,
+    counts: Any, activities: Any, due: Any, learn: Any, scores: Any,
+) -> Any:  # fmt: skip
+    """One window of stream `s` of S over all markets: score first, then learn.
 
-    streams STREAM (M); past_n, past_a float64 and past_ok uint8 (M, B): a ring of the last B windows, B > scale and
-    B > LAG_WINDOWS; at: this window's place in it. n, a float64 (M), NaN = cannot say (a: counts are not conditioned).
-    learn bool (M). scores float64 (M): written, NaN = cannot say.
+    streams STREAM (S, room); past_n, past_a float64 and past_ok uint8 (all rings, room): this stream's ring of the last
+    `length` windows begins at row `first`; length > scale and > LAG_WINDOWS; at: this window's place in it. measures
+    MEASURES (S). counts, activities float64 (S, M), NaN = cannot say (an activity: counts are not conditioned). due,
+    learn bool (M); what is not due cannot be said. scores float64 (M, S): written, NaN = cannot say.
     """
-    length = past_n.shape[1]
-    scale = np.int64(measure.scale)
-    keep = 0.5 ** (1.0 / measure.memory)
-    for market in range(len(n)):
-        stream = streams[market]
-        gone = (at - scale) % length
-        stream["n_sum"] -= past_n[market, gone]
-        stream["a_sum"] -= past_a[market, gone]
-        old = (at - (LAG_WINDOWS if stream["windows"] >= YOUNG_WINDOWS else YOUNG_LAG)) % length
-        if past_ok[market, old] != 0:
-            rate = (measure.prior_n + stream["learned_n"]) / (measure.prior_a + stream["learned_a"])
-            most = WINSOR * (rate * past_a[market, old] + 1.0)
-            stream["learned_n"] = stream["learned_n"] * keep + min(past_n[market, old], most)
-            stream["learned_a"] = stream["learned_a"] * keep + past_a[market, old]
-        if np.isnan(n[market]):
-            past_n[market, at] = 0.0
-            past_a[market, at] = 0.0
-            past_ok[market, at] = 0
-            scores[market] = np.nan
+    measure = measures[s]
+    scale = np.int64(measure["scale"])
+    here, gone = first + at, first + (at - scale) % length
+    soon, late = first + (at - YOUNG_LAG) % length, first + (at - LAG_WINDOWS) % length
+    keep = 0.5 ** (1.0 / measure["memory"])
+    for market in range(len(learn)):
+        stream = streams[s, market]
+        stream["n_sum"] -= past_n[gone, market]
+        stream["a_sum"] -= past_a[gone, market]
+        old = late if stream["windows"] >= YOUNG_WINDOWS else soon
+        if past_ok[old, market] != 0:
+            rate = (measure["prior_n"] + stream["learned_n"]) / (measure["prior_a"] + stream["learned_a"])
+            most = WINSOR * (rate * past_a[old, market] + 1.0)
+            stream["learned_n"] = stream["learned_n"] * keep + min(past_n[old, market], most)
+            stream["learned_a"] = stream["learned_a"] * keep + past_a[old, market]
+        if not due[market] or np.isnan(counts[s, market]):
+            past_n[here, market] = 0.0
+            past_a[here, market] = 0.0
+            past_ok[here, market] = 0
+            scores[market, s] = np.nan
             stream["residual"] = np.nan
             continue
-        count = n[market] / measure.unit
-        activity = 1.0 if np.isnan(a[market]) else a[market]
-        past_n[market, at] = count
-        past_a[market, at] = activity
+        count = counts[s, market] / measure["unit"]
+        activity = 1.0 if np.isnan(activities[s, market]) else activities[s, market]
+        past_n[here, market] = count
+        past_a[here, market] = activity
         stream["n_sum"] += count
         stream["a_sum"] += activity
         if at == 0:  # sums are made anew once a round, or rounding would pile up
             total_n = 0.0
             total_a = 0.0
             for back in range(scale):
-                total_n += past_n[market, (at - back) % length]
-                total_a += past_a[market, (at - back) % length]
+                total_n += past_n[first + (at - back) % length, market]
+                total_a += past_a[first + (at - back) % length, market]
             stream["n_sum"] = total_n
             stream["a_sum"] = total_a
         stream["windows"] += 1.0
-        spread_over = min(stream["windows"], measure.scale)
-        divide = spread_over if measure.average != 0.0 else 1.0
+        spread_over = min(stream["windows"], measure["scale"])
+        divide = spread_over if measure["average"] != 0.0 else 1.0
         observed = max(0.0, stream["n_sum"]) / divide
-        rate = (measure.prior_n + stream["learned_n"]) / (measure.prior_a + stream["learned_a"])
+        rate = (measure["prior_n"] + stream["learned_n"]) / (measure["prior_a"] + stream["learned_a"])
         # half an activity more: a lone event in a dead market is a little unusual, not infinitely so
         mu = max(1e-6, rate * (stream["a_sum"] / divide + 0.5))
         dispersion = _dispersion(stream, mu, measure)
         stream["residual"] = deviance(observed, mu, dispersion)
         surprise = normal_surprise(stream["residual"])
         score = calibrate(stream["tail"], surprise)
-        scores[market] = score if stream["windows"] >= FIRST_WINDOWS else np.nan
-        shown = measure.unit / (1.0 if measure.average != 0.0 else spread_over * measure.per_s)
+        scores[market, s] = score if stream["windows"] >= FIRST_WINDOWS else np.nan
+        shown = measure["unit"] / (1.0 if measure["average"] != 0.0 else spread_over * measure["per_s"])
         half = BAND * sqrt(mu + dispersion * mu * mu)
         stream["observed"] = observed * shown
         stream["expected"] = mu * shown
@@ -166,10 +178,10 @@ def advance(
         stream["unusual"] = 0.0 if normal else stream["unusual"] + 1.0
         if stream["unusual"] > RELEARN_WINDOWS:
             normal = True
-        past_ok[market, at] = 1 if normal else 0
+        past_ok[here, market] = 1 if normal else 0
         if normal:
             error = min((observed - mu) * (observed - mu), 9.0 * (mu + dispersion * mu * mu))
             stream["spread_n"] = stream["spread_n"] * keep + (error - mu)
             stream["spread_d"] = stream["spread_d"] * keep + mu * mu
         if learn[market] and score < LEARN_MAX:
-            learn_tail(stream["tail"], surprise, measure.scale, measure.quantile, measure.excess)
+            learn_tail(stream["tail"], surprise, measure["scale"], measure["quantile"], measure["excess"])

@@ -60,7 +60,7 @@ class CancelBurst(StreamDetector):
             self._trading = widen(self._trading, 0, len(trades))
         self._trades[: len(trades)] |= trades > 0
         lately = self._trading[: len(trades)]
-        lately += (np.nan_to_num(trades) - lately) / BEARING_WINDOWS
+        lately += (np.where(np.isnan(trades), 0.0, trades) - lately) / BEARING_WINDOWS
         borne_out = self._borne_out(windows.column("acting_accounts"), trades)
         return super().score(windows.with_column("acting_accounts", borne_out), learn, before)
 

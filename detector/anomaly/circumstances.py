@@ -8,6 +8,7 @@ market's own slow mean and deviation; ratios have a pseudo-count of its own typi
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import isfinite, isnan, sqrt
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -221,7 +222,7 @@ class Circumstances:
     def tell(self, market: int) -> tuple[Circumstance, ...]:
         """What stands out in market row `market` as of the last window seen, furthest from its usual first."""
         with np.errstate(all="ignore"):
-            values = self._values(slice(market, market + 1))[0]
+            values = self._values(slice(market, market + 1))[:, 0]
             deviation = np.maximum(np.sqrt(self._spread[market]), DEVIATION_MIN)
             z = (values - self._mean[market]) / deviation
         z[self._notes[market] < NOTES_MIN] = np.nan
@@ -247,27 +248,13 @@ class Circumstances:
         count = len(learn)
         with np.errstate(all="ignore"):
             values = self._values(slice(0, count))
-            said = learn[:, None] & np.isfinite(values)
-            notes, mean, spread = self._notes[:count], self._mean[:count], self._spread[:count]
-            gain = 1.0 / np.minimum(notes + 1.0, NOTES_MEMORY)
-            most = np.where(notes < NOTES_MIN, np.inf, WINSOR * np.maximum(np.sqrt(spread), DEVIATION_MIN))
-            error = np.clip(values - mean, -most, most)
-            mean += np.where(said, gain * error, 0.0)
-            spread += np.where(said, gain * (error * error * (1.0 - gain) - spread), 0.0)
-            notes += said
-            # what is typical of the sums themselves: the ratios' pseudo-counts
-            now, usual = self._now[:count], self._usual[:count]
-            slow = np.where(np.isnan(usual), now, usual + (now - usual) / NOTES_MEMORY**0.5)
-            usual[:] = np.where(learn[:, None] & ~np.isnan(now), slow, usual)
+        learn_all(values, learn, self._mean, self._spread, self._notes, self._now, self._usual)
 
     def _values(self, rows: slice) -> npt.NDArray[np.float64]:
-        """float64 (rows, aspects) on the scales that are compared; NaN = cannot say."""
-        look = Look(
-            {track: self._now[rows, t] for t, track in enumerate(TRACKS)},
-            {track: self._usual[rows, t] for t, track in enumerate(TRACKS)},
-            self._markets[rows],
-        )
-        return np.stack([_linked(aspect.value(look), aspect.link) for aspect in ASPECTS], axis=1)
+        """float64 (aspects, rows) on the scales that are compared; NaN = cannot say."""
+        now, usual = (np.ascontiguousarray(part[rows].T) for part in (self._now, self._usual))
+        look = Look(dict(zip(TRACKS, now, strict=True)), dict(zip(TRACKS, usual, strict=True)), self._markets[rows])
+        return np.stack([_linked(aspect.value(look), aspect.link) for aspect in ASPECTS])
 
     def state(self) -> State:
         """For a checkpoint."""
@@ -307,6 +294,33 @@ def _unlinked(value: float, link: str) -> float:
     if link == "count":
         return value * value
     return float(np.sin(value) ** 2) if link == "share" else value
+
+
+@kernel
+def learn_all(values: Any, learn: Any, mean: Any, spread: Any, notes: Any, now: Any, usual: Any) -> Any:
+    """One note of every market that learns. values float64 (A, M), NaN = cannot say; learn bool (M).
+
+    mean, spread, notes float64 (room, A); now, usual float64 (room, T): what is typical of the sums themselves, which
+    is the ratios' pseudo-counts.
+    """
+    for m in range(len(learn)):
+        if not learn[m]:
+            continue
+        for a in range(len(values)):
+            if not isfinite(values[a, m]):
+                continue
+            gain = 1.0 / min(notes[m, a] + 1.0, NOTES_MEMORY)
+            error = values[a, m] - mean[m, a]
+            if notes[m, a] >= NOTES_MIN:
+                most = WINSOR * max(sqrt(spread[m, a]), DEVIATION_MIN)
+                error = min(most, max(-most, error))
+            mean[m, a] += gain * error
+            spread[m, a] += gain * (error * error * (1.0 - gain) - spread[m, a])
+            notes[m, a] += 1.0
+        for t in range(now.shape[1]):
+            if not isnan(now[m, t]):
+                known = usual[m, t]
+                usual[m, t] = now[m, t] if isnan(known) else known + (now[m, t] - known) / NOTES_MEMORY**0.5
 
 
 @kernel

@@ -32,76 +32,78 @@ SPREAD_FLOOR, SPREAD_CEILING = 0.5, 30.0  # of the shipped variance: luck does n
 
 @kernel
 def _spread2(stream: Any, measure: Any) -> Any:
-    prior = DISPERSION_WINDOWS * measure.scale
-    learned = (measure.dispersion * prior + stream["spread_n"]) / (prior + stream["spread_d"])
-    return min(max(learned, SPREAD_FLOOR * measure.dispersion), SPREAD_CEILING * measure.dispersion)
+    prior = DISPERSION_WINDOWS * measure["scale"]
+    learned = (measure["dispersion"] * prior + stream["spread_n"]) / (prior + stream["spread_d"])
+    return min(max(learned, SPREAD_FLOOR * measure["dispersion"]), SPREAD_CEILING * measure["dispersion"])
 
 
 @kernel
 def advance_mean(
-    streams: Any, past_n: Any, past_a: Any, past_ok: Any, at: Any, measure: Any, n: Any, a: Any, learn: Any, scores: Any
-) -> Any:
-    """One window of one stream over all markets: score first, then learn. Shapes as in baseline.advance.
+    s: Any, streams: Any, past_n: Any, past_a: Any, past_ok: Any, first: Any, length: Any, at: Any, measures: Any,
+    counts: Any, activities: Any, due: Any, learn: Any, scores: Any,
+) -> Any:  # fmt: skip
+    """One window of stream `s` over all markets: score first, then learn. Shapes as in baseline.advance.
 
-    measure.unit: what values are multiplied by to be shown; measure.dispersion: shipped variance of the mean x the
-    weight of one window. n NaN = cannot say; a above 0 where n is a number.
+    A measure's unit: what values are multiplied by to be shown; its dispersion: shipped variance of the mean x the
+    weight of one window. counts NaN = cannot say; activities above 0 where a count is a number.
     """
-    length = past_n.shape[1]
-    scale = np.int64(measure.scale)
-    keep = 0.5 ** (1.0 / measure.memory)
-    for market in range(len(n)):
-        stream = streams[market]
-        gone = (at - scale) % length
-        stream["n_sum"] -= past_n[market, gone]
-        stream["a_sum"] -= past_a[market, gone]
-        slow = (measure.prior_n + stream["learned_n"]) / (measure.prior_a + stream["learned_a"])
+    measure = measures[s]
+    scale = np.int64(measure["scale"])
+    here, gone = first + at, first + (at - scale) % length
+    soon, late = first + (at - YOUNG_LAG) % length, first + (at - LAG_WINDOWS) % length
+    keep = 0.5 ** (1.0 / measure["memory"])
+    for market in range(len(learn)):
+        stream = streams[s, market]
+        stream["n_sum"] -= past_n[gone, market]
+        stream["a_sum"] -= past_a[gone, market]
+        slow = (measure["prior_n"] + stream["learned_n"]) / (measure["prior_a"] + stream["learned_a"])
         spread2 = _spread2(stream, measure)
-        old = (at - (LAG_WINDOWS if stream["windows"] >= YOUNG_WINDOWS else YOUNG_LAG)) % length
-        if past_ok[market, old] != 0 and past_a[market, old] > 0.0:
-            most = WINSOR * sqrt(spread2 * measure.scale / past_a[market, old])
-            value = past_n[market, old] / past_a[market, old]
+        old = late if stream["windows"] >= YOUNG_WINDOWS else soon
+        if past_ok[old, market] != 0 and past_a[old, market] > 0.0:
+            most = WINSOR * sqrt(spread2 * measure["scale"] / past_a[old, market])
+            value = past_n[old, market] / past_a[old, market]
             value = min(slow + most, max(slow - most, value))
-            stream["learned_n"] = stream["learned_n"] * keep + value * past_a[market, old]
-            stream["learned_a"] = stream["learned_a"] * keep + past_a[market, old]
-        if np.isnan(n[market]):
-            past_n[market, at] = 0.0
-            past_a[market, at] = 0.0
-            past_ok[market, at] = 0
-            scores[market] = np.nan
+            stream["learned_n"] = stream["learned_n"] * keep + value * past_a[old, market]
+            stream["learned_a"] = stream["learned_a"] * keep + past_a[old, market]
+        if not due[market] or np.isnan(counts[s, market]):
+            past_n[here, market] = 0.0
+            past_a[here, market] = 0.0
+            past_ok[here, market] = 0
+            scores[market, s] = np.nan
             stream["residual"] = np.nan
             continue
-        past_n[market, at] = n[market]
-        past_a[market, at] = a[market]
-        stream["n_sum"] += n[market]
-        stream["a_sum"] += a[market]
+        past_n[here, market] = counts[s, market]
+        past_a[here, market] = activities[s, market]
+        stream["n_sum"] += counts[s, market]
+        stream["a_sum"] += activities[s, market]
         if at == 0:  # sums are made anew once a round, or rounding would pile up
             total_n = 0.0
             total_a = 0.0
             for back in range(scale):
-                total_n += past_n[market, (at - back) % length]
-                total_a += past_a[market, (at - back) % length]
+                total_n += past_n[first + (at - back) % length, market]
+                total_a += past_a[first + (at - back) % length, market]
             stream["n_sum"] = total_n
             stream["a_sum"] = total_a
         stream["windows"] += 1.0
-        weight = max(0.0, stream["a_sum"]) + measure.shrink
-        observed = (stream["n_sum"] + measure.shrink * slow) / weight
-        error2 = (observed - slow) * (observed - slow) * weight / measure.scale
-        stray = sqrt(spread2 * measure.scale / weight)
+        weight = max(0.0, stream["a_sum"]) + measure["shrink"]
+        observed = (stream["n_sum"] + measure["shrink"] * slow) / weight
+        error2 = (observed - slow) * (observed - slow) * weight / measure["scale"]
+        stray = sqrt(spread2 * measure["scale"] / weight)
         stream["residual"] = (observed - slow) / stray
         surprise = normal_surprise(stream["residual"])
         score = calibrate(stream["tail"], surprise)
-        scores[market] = score if stream["windows"] >= FIRST_WINDOWS else np.nan
-        stream["observed"] = observed * measure.unit
-        stream["expected"] = slow * measure.unit
-        stream["low"] = (slow - BAND * stray) * measure.unit
-        stream["high"] = (slow + BAND * stray) * measure.unit
+        scores[market, s] = score if stream["windows"] >= FIRST_WINDOWS else np.nan
+        stream["observed"] = observed * measure["unit"]
+        stream["expected"] = slow * measure["unit"]
+        stream["low"] = (slow - BAND * stray) * measure["unit"]
+        stream["high"] = (slow + BAND * stray) * measure["unit"]
         normal = (learn[market] and score < UNUSUAL) or stream["windows"] < YOUNG_WINDOWS
         stream["unusual"] = 0.0 if normal else stream["unusual"] + 1.0
         if stream["unusual"] > RELEARN_WINDOWS:
             normal = True
-        past_ok[market, at] = 1 if normal else 0
+        past_ok[here, market] = 1 if normal else 0
         if normal:
             stream["spread_n"] = stream["spread_n"] * keep + min(error2, WINSOR * WINSOR * spread2)
             stream["spread_d"] = stream["spread_d"] * keep + 1.0
         if learn[market] and score < LEARN_MAX:
-            learn_tail(stream["tail"], surprise, measure.scale, measure.quantile, measure.excess)
+            learn_tail(stream["tail"], surprise, measure["scale"], measure["quantile"], measure["excess"])

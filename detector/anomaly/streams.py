@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass
 from itertools import combinations
-from math import comb, log10
+from math import comb, exp, log, log10
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from detector.anomaly import early
 from detector.anomaly.base import Detector
-from detector.anomaly.baseline import LAG_WINDOWS, Measure, advance, blank_streams
+from detector.anomaly.baseline import LAG_WINDOWS, Measure, advance, blank_streams, measures_of
 from detector.anomaly.budget import blank_peaks, settle, spreads_above
 from detector.anomaly.mean import advance_mean
 from detector.kernels import kernel
@@ -32,6 +32,7 @@ from detector.model.windows import Windows
 
 Column = npt.NDArray[np.float64]
 SCORE_MAX = 300.0
+LN_10 = log(10.0)
 RELEARN_KEEP = 0.25  # of what was learned, once it has drifted
 WARMING_WINDOWS = 1800.0  # younger ones are flagged, and need more to be told
 WARMING_MARGIN = 0.35  # more score at first, falling to nothing as the market warms
@@ -128,10 +129,15 @@ class StreamDetector(Detector):
         self.streams = self.make(params)
         assert 1 <= len(self.streams) <= 8, "the exact split is over at most 8 streams"
         self._weights = np.array([stream.weight for stream in self.streams])
+        self._measures = measures_of([stream.measure for stream in self.streams])
+        self._lengths = np.array([_length(stream) for stream in self.streams])
+        self._firsts = np.concatenate(([0], np.cumsum(self._lengths)[:-1]))
+        rings = int(self._lengths.sum())
         self._room = 0
         self._at = 0
-        self._tables: list[Any] = []
-        self._past: list[tuple[Any, Any, Any]] = []
+        self._tables: Any = np.stack([blank_streams(0, stream.measure) for stream in self.streams])
+        # (rings, room): the streams' last windows one ring after the other; anomaly/baseline.py
+        self._past: tuple[Any, Any, Any] = (np.zeros((rings, 0)), np.zeros((rings, 0)), np.zeros((rings, 0), np.uint8))
         self._age: Any = np.zeros(0)
         self._peaks: Any = blank_peaks(0, *self.PEAK_PRIOR)
         self._make_room(16)
@@ -145,24 +151,13 @@ class StreamDetector(Detector):
         if markets <= self._room:
             return
         size = max(markets, 2 * self._room)
-        if not self._tables:
-            for stream in self.streams:
-                length = self._length(stream)
-                self._tables.append(blank_streams(0, stream.measure))
-                self._past.append((np.zeros((0, length)), np.zeros((0, length)), np.zeros((0, length), np.uint8)))
-        more = size - self._room
-        self._tables = [
-            np.concatenate((table, blank_streams(more, stream.measure)))
-            for table, stream in zip(self._tables, self.streams, strict=True)
-        ]
-        self._past = [(widen(n, 0, size), widen(a, 0, size), widen(ok, 0, size)) for n, a, ok in self._past]
+        more = np.stack([blank_streams(size - self._room, stream.measure) for stream in self.streams])
+        self._tables = np.concatenate((self._tables, more), axis=1)
+        n, a, ok = self._past
+        self._past = (widen(n, 1, size), widen(a, 1, size), widen(ok, 1, size))
         self._age = widen(self._age, 0, size)
-        self._peaks = np.concatenate((self._peaks, blank_peaks(more, *self.PEAK_PRIOR)))
+        self._peaks = np.concatenate((self._peaks, blank_peaks(size - self._room, *self.PEAK_PRIOR)))
         self._room = size
-
-    @staticmethod
-    def _length(stream: Stream) -> int:
-        return int(max(stream.measure.scale, LAG_WINDOWS)) + 1
 
     def score(self, windows: Windows, learn: npt.NDArray[np.bool_], before: Sequence[Score]) -> Score:
         """See Detector.score."""
@@ -176,9 +171,6 @@ class StreamDetector(Detector):
         values, every, needed = np.empty(count), np.empty(count), np.empty((len(self._above), count))
         join_due(surprises, self._weights, due, values)
         settle(self._peaks, self._above, values, age, WARMING_WINDOWS, WARMING_MARGIN, learn, width_s, needed, every)
-        residuals = np.empty(surprises.shape)
-        for s, table in enumerate(self._tables):
-            residuals[:, s] = table["residual"][:count]
 
         def explain(market: int) -> tuple[Evidence, ...]:
             return self.evidence(windows.markets[market], market, surprises[market])
@@ -192,7 +184,7 @@ class StreamDetector(Detector):
             every_s=every,
             warming=age < WARMING_WINDOWS,
             surprises=surprises,
-            residuals=residuals,
+            residuals=self._tables["residual"][:, :count].T.copy(),
             streams=tuple(stream.name for stream in self.streams),
             explain=explain,
             scales=tuple(stream.measure.scale for stream in self.streams),
@@ -211,38 +203,28 @@ class StreamDetector(Detector):
         if unnamed.any():
             self._peaks[: len(age)][unnamed] = blank_peaks(1, *self.PEAK_PRIOR_UNNAMED)[0]
         age += windows.fresh
-        said = np.empty(len(windows.markets))  # a column of `surprises` would be another type where there is one market
+        counts, activities = np.empty((2, len(self.streams), len(age)))
         for s, stream in enumerate(self.streams):
-            past_n, past_a, past_ok = self._past[s]
-            # what happens in a halt or an auction is no part of any sum: makers are gone then by rule
-            counts = np.where(due, stream.count(windows), np.nan)
-            step = advance if stream.measure.shrink <= 0.0 else advance_mean
-            step(
-                self._tables[s],
-                past_n,
-                past_a,
-                past_ok,
-                self._at % past_n.shape[1],
-                stream.measure,
-                counts,
-                np.ascontiguousarray(stream.activity(windows)),
-                learn,
-                said,
-            )
-            surprises[:, s] = said
+            counts[s], activities[s] = stream.count(windows), stream.activity(windows)
+        # what happens in a halt or an auction is no part of any sum: makers are gone then by rule
+        advance_all(
+            self._tables, *self._past, self._firsts, self._lengths, self._at, self._measures, counts, activities, due,
+            learn, surprises,
+        )  # fmt: skip
 
     def relearn(self, market: int, stream: str) -> None:
         """See Detector.relearn: the past weighs RELEARN_KEEP, so the rate follows as much faster."""
-        for table, one in zip(self._tables, self.streams, strict=True):
+        for s, one in enumerate(self.streams):
             if one.name == stream:
-                table["learned_n"][market] *= RELEARN_KEEP
-                table["learned_a"][market] *= RELEARN_KEEP
+                for learned in ("learned_n", "learned_a"):
+                    self._tables[learned][s, market] *= RELEARN_KEEP
 
     def part(self, rows: npt.NDArray[np.int64]) -> Self:
         """A detector of its own that knows of these market rows alone, and of them all that this one knows."""
         twin = copy(self)
-        twin._tables = [table[rows] for table in self._tables]
-        twin._past = [(n[rows], a[rows], ok[rows]) for n, a, ok in self._past]
+        twin._tables = np.ascontiguousarray(self._tables[:, rows])
+        n, a, ok = self._past
+        twin._past = (n[:, rows], a[:, rows], ok[:, rows])
         twin._age, twin._peaks = self._age[rows], self._peaks[rows]
         twin._room = len(rows)
         return twin
@@ -276,7 +258,7 @@ class StreamDetector(Detector):
         assert abs(total - score) <= 1e-9 * max(1.0, score), f"shares of {self.name} add up to {total}, not {score}"
         rows = []
         for s, part, left in zip(said, parts, without(surprises[said].tolist(), weights), strict=True):
-            stream, seen = self.streams[s], self._tables[s][index]
+            stream, seen = self.streams[s], self._tables[s, index]
             rows.append(
                 Evidence(
                     market=market,
@@ -301,26 +283,51 @@ class StreamDetector(Detector):
             "age": self._age,
             "peaks": self._peaks,
             "names": [stream.name for stream in self.streams],
-            "tables": list(self._tables),
-            "past": [[n, a, ok] for n, a, ok in self._past],
+            "tables": self._tables,
+            "past": list(self._past),
         }
 
     def restore(self, state: State) -> None:
-        """See Detector.restore. A detector whose streams changed starts anew, warming."""
+        """See Detector.restore. A detector whose streams or their scales changed starts anew, warming."""
+        past = state["past"]
+        assert isinstance(past, list)
+        rings = [np.array(ring) for ring in past]
         if state["names"] != [stream.name for stream in self.streams]:
             return
-        tables, past = state["tables"], state["past"]
-        assert isinstance(tables, list) and isinstance(past, list)
-        lengths = [self._length(stream) for stream in self.streams]
-        rings = [tuple(np.array(part) for part in row) for row in past if isinstance(row, list)]
-        if [ring[0].shape[1] for ring in rings] != lengths:
+        if [ring.shape[:1] for ring in rings] != [ring.shape[:1] for ring in self._past]:
             return
         self._at = int(str(state["at"]))
         self._age = np.array(state["age"])
         self._peaks = np.array(state["peaks"])
-        self._tables = [np.array(table) for table in tables]
-        self._past = [(ring[0], ring[1], ring[2]) for ring in rings]
+        self._tables = np.array(state["tables"])
+        self._past = (rings[0], rings[1], rings[2])
         self._room = len(self._age)
+
+
+def _length(stream: Stream) -> int:
+    """Windows of the past that it needs."""
+    return int(max(stream.measure.scale, LAG_WINDOWS)) + 1
+
+
+@kernel
+def advance_all(
+    tables: Any, past_n: Any, past_a: Any, past_ok: Any, firsts: Any, lengths: Any, window: Any, measures: Any,
+    counts: Any, activities: Any, due: Any, learn: Any, surprises: Any,
+) -> Any:  # fmt: skip
+    """The `window`th window of every stream; firsts, lengths int64 (S): where each one's ring lies, else as in
+    baseline.advance."""
+    for s in range(len(measures)):
+        first, length = firsts[s], lengths[s]
+        if measures[s]["shrink"] > 0.0:
+            advance_mean(
+                s, tables, past_n, past_a, past_ok, first, length, window % length, measures, counts, activities, due,
+                learn, surprises,
+            )  # fmt: skip
+        else:
+            advance(
+                s, tables, past_n, past_a, past_ok, first, length, window % length, measures, counts, activities, due,
+                learn, surprises,
+            )  # fmt: skip
 
 
 @kernel
@@ -331,6 +338,6 @@ def join_due(surprises: Any, weights: Any, due: Any, values: Any) -> Any:
         whole = 0.0
         for s in range(surprises.shape[1]):
             if not np.isnan(surprises[m, s]):
-                odds += weights[s] * 10.0 ** min(surprises[m, s], SCORE_MAX)
+                odds += weights[s] * exp(LN_10 * min(surprises[m, s], SCORE_MAX))
                 whole += weights[s]
         values[m] = log10(odds / whole) if whole > 0.0 and due[m] else np.nan

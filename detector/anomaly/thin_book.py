@@ -108,7 +108,10 @@ def _usual(windows: Windows) -> Column:
 
 def _taken(windows: Windows) -> Column:
     """Percent of the resting value within 10 bps that one side's aggressors took, where no account is named."""
+    unnamed = np.isnan(windows.column("acting_accounts"))
+    if not unnamed.any():
+        return np.full(len(unnamed), np.nan)
     sold = windows.column("taken_by_sellers") / np.maximum(windows.column("bid_depth_10_bps"), 1.0)
     bought = windows.column("taken_by_buyers") / np.maximum(windows.column("ask_depth_10_bps"), 1.0)
     taken = 100.0 * np.minimum(np.fmax(sold, bought), 100.0)
-    return np.where(np.isnan(windows.column("acting_accounts")), taken, np.nan)
+    return np.where(unnamed, taken, np.nan)

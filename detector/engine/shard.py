@@ -82,7 +82,7 @@ class Shard:
         count = len(self.markets)
         slot = window % self.ring
         sample_due(self.tables, count, window)
-        values = np.concatenate([g.read(self.tables, slot, count) for g in self.groups.values()], axis=1)
+        values = self._laid([group.read(self.tables, slot, count) for group in self.groups.values()])
         for group in self.groups.values():
             group.clear(slot)
         self.tables.outward[slot] = 0.0
@@ -107,7 +107,17 @@ class Shard:
             else np.full((count, len(group.FEATURES)), np.nan)
             for group in self.groups.values()
         ]
-        return self._windows(window, np.concatenate(values, axis=1), idle=False)
+        return self._windows(window, self._laid(values), idle=False)
+
+    def _laid(self, each: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
+        """The groups' values (M, F each) beside each other, each feature's column in one piece: detectors read columns,
+        and strided over rows of all features every number of one is a cache miss."""
+        laid = np.empty((len(self.features), len(self.markets)))
+        at = 0
+        for values in each:
+            laid[at : at + values.shape[1]] = values.T
+            at += values.shape[1]
+        return laid.T
 
     @property
     def folded(self) -> int:

@@ -169,7 +169,7 @@ class Shards:
         """The parts' rows in the order of all markets."""
         shape = list(each[0].shape)
         shape[axis] = len(self.markets)
-        laid = np.empty(shape, each[0].dtype)
+        laid = np.empty(shape[::-1], each[0].dtype).T  # as a shard lays its own: columns in one piece
         for number, rows in enumerate(each):
             laid[(slice(None),) * axis + (slice(number, None, len(self.parts)),)] = rows
         return laid

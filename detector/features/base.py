@@ -15,6 +15,16 @@ from detector.model.state import State
 from detector.model.windows import Feature
 
 
+def numbers(records: Any) -> npt.NDArray[np.float64]:
+    """float64 (fields, M) of records (M) whose fields are all of eight bytes; those that are int64 mean nothing in it.
+
+    >>> numbers(np.array([(1.0, 2.0), (3.0, 4.0)], [("a", "<f8"), ("b", "<f8")])).tolist()
+    [[1.0, 3.0], [2.0, 4.0]]
+    """
+    flat = records.view(np.float64).reshape(len(records), records.dtype.itemsize // 8)
+    return np.array(flat.T, order="C")  # a copy of one market, too: the caller writes into it
+
+
 class Group(ABC):
     """One file a group: STATE (dtype of one market's counts), FEATURES, `fold` and `read`.
 
@@ -45,7 +55,7 @@ class Group(ABC):
 
     def clear(self, slot: int) -> None:
         """The window in `slot` is closed: its place is for another."""
-        self.counts[slot] = np.zeros((), self.STATE)
+        self.counts[slot].view(np.uint8)[:] = 0  # as bytes: a record at a time takes fifty times as long
 
     def state(self) -> State:
         """For a checkpoint."""

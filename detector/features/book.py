@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from detector.features.base import Group
+from detector.features.base import Group, numbers
 from detector.features.ledger import best
 from detector.features.tables import Tables
 from detector.kernels import inlined, kernel
@@ -39,12 +39,12 @@ class Book(Group):
 
     def read(self, tables: Tables, slot: int, markets: int) -> npt.NDArray[np.float64]:
         """See Group.read."""
-        sample = tables.samples[slot, :markets]
-        mid = 0.5 * (sample["bid"] + sample["ask"])
-        spread = (sample["ask"] - sample["bid"]) / np.where(mid > 0, mid, np.nan) * 1e4
-        return np.column_stack(
-            (mid, spread, sample["bid_depth"], sample["ask_depth"], sample["gap_bps"], sample["levels"])
-        )
+        values = numbers(tables.samples[slot, :markets])[: len(self.FEATURES)]
+        bid, ask = values[:2]
+        mid = 0.5 * (bid + ask)
+        spread = (ask - bid) / np.where(mid > 0, mid, np.nan) * 1e4
+        values[0], values[1] = mid, spread  # the others stand in a sample as they do here
+        return values.T
 
 
 @inlined

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from detector.features.base import Group
+from detector.features.base import Group, numbers
 from detector.features.ledger import CANCELLED, LATE, PLACED
 from detector.features.scale import worth
 from detector.features.tables import HAS_ACCOUNTS, HAS_ORDERS, Tables
@@ -97,21 +97,18 @@ class Cancels(Group):
 
     def read(self, tables: Tables, slot: int, markets: int) -> npt.NDArray[np.float64]:
         """See Group.read."""
-        counts = self.counts[slot, :markets]
-        has = tables.markets["has"][:markets]
-        values = np.empty((markets, 10))
-        values[:, 0] = np.maximum(counts["cancels"], 0.0)
-        values[:, 1] = np.where(has & HAS_ORDERS, counts["fleeting"], np.nan)
-        values[:, 2] = np.where(has & HAS_ACCOUNTS, counts["new_cancellers"], np.nan)
-        values[:, 3] = counts["notional"]
-        values[:, 4] = counts["near"]
-        values[:, 5] = counts["bids"]
-        values[:, 6] = np.where(has & HAS_ACCOUNTS, counts["replaced"], np.nan)
-        values[:, 7] = counts["peak"]
-        life_ns = self.blind["life_ns"][:markets]
-        values[:, 8] = np.where(life_ns > 0, life_ns / 1e9, np.nan)
-        values[:, 9] = np.where(has & HAS_ACCOUNTS, counts["others"], np.nan)
-        return values
+        counts = numbers(self.counts[slot, :markets])
+        has, life_ns = tables.markets["has"][:markets], self.blind["life_ns"][:markets]
+        values = counts[: len(self.FEATURES)]  # the first eight are told as they are counted
+        np.maximum(values[0], 0.0, out=values[0])
+        values[8] = np.where(life_ns > 0, life_ns / 1e9, np.nan)
+        values[9] = counts[-1]
+        values[1, (has & HAS_ORDERS) == 0] = np.nan
+        unnamed = (has & HAS_ACCOUNTS) == 0
+        if unnamed.any():
+            for count in (2, 6, 9):
+                values[count, unnamed] = np.nan
+        return values.T
 
     def state(self) -> State:
         """See Group.state."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from detector.features.base import Group
+from detector.features.base import Group, numbers
 from detector.features.ledger import AMENDED, LATE, PLACED, STALE
 from detector.features.scale import worth
 from detector.features.tables import Tables
@@ -49,8 +49,7 @@ class Flow(Group):
 
     def read(self, tables: Tables, slot: int, markets: int) -> npt.NDArray[np.float64]:
         """See Group.read."""
-        counts = self.counts[slot, :markets]
-        return np.stack([counts[name] for name in self.STATE.names or ()], axis=1)
+        return numbers(self.counts[slot, :markets]).T
 
 
 @kernel

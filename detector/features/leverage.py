@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from detector.features.base import Group
+from detector.features.base import Group, numbers
 from detector.features.ledger import LATE, STALE
 from detector.features.tables import HAS_LEVERAGE, Tables
 from detector.kernels import kernel
@@ -101,12 +101,10 @@ class Leverage(Group):
 
     def read(self, tables: Tables, slot: int, markets: int) -> npt.NDArray[np.float64]:
         """See Group.read."""
-        counts = self.counts[slot, :markets]
-        columns = [counts[name] for name in self.STATE.names or ()]
         shift_all(self.taken[:markets])
-        values = np.stack([*columns, self.taken["shift"][:markets]], axis=1)
-        values[(tables.markets["has"][:markets] & HAS_LEVERAGE) == 0] = np.nan
-        return values
+        values = np.vstack((numbers(self.counts[slot, :markets]), self.taken["shift"][:markets]))
+        values[:, (tables.markets["has"][:markets] & HAS_LEVERAGE) == 0] = np.nan
+        return values.T
 
     def state(self) -> State:
         """See Group.state."""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from detector.features.base import Group
+from detector.features.base import Group, numbers
 from detector.features.quotes import forget_taken, requotes
 from detector.features.tables import HAS_ACCOUNTS, Tables
 from detector.kernels import inlined, kernel
@@ -60,17 +60,12 @@ class Makers(Group):
 
     def read(self, tables: Tables, slot: int, markets: int) -> npt.NDArray[np.float64]:
         """See Group.read."""
-        sample = tables.samples[slot, :markets]
-        outward = tables.outward[slot, :markets]
-        values = np.column_stack(
-            (
-                *(sample[name] for name in ("quotes_missing", "quotes_usual", "quotes_pulled", "quotes_weight")),
-                outward,
-            )
-        )
+        # the last four of a sample
+        sample = numbers(tables.samples[slot, :markets])[-4:]
+        values = np.vstack((sample, tables.outward[slot, :markets].T))
         blind = (tables.markets["has"][:markets] & HAS_ACCOUNTS) == 0
-        values[blind | (sample["quotes_usual"] <= 0)] = np.nan
-        return values
+        values[:, blind | (sample[1] <= 0)] = np.nan
+        return values.T
 
 
 @inlined

@@ -23,7 +23,7 @@ class Windows:
 
     markets  (M) names, in the engine's order; rows never move, new markets are added at the end
     features (F)
-    values   float64 (M, F), NaN = cannot say
+    values   float64 (M, F), NaN = cannot say; quickest to read where columns lie in one piece (order "F")
     idle     nothing came from the whole source: time passed, nobody acted, so nothing is scored
     calm     bool (M), False while the market is in a planned phase (halt, auction, grace after re-open)
     fresh    bool (M), the market was seen before this window began (its first window is half seen)
@@ -40,6 +40,7 @@ class Windows:
     idle: bool = False
     busy: npt.NDArray[np.bool_] | None = None
     places: dict[str, int] = field(default_factory=dict, repr=False)  # of features, made when first asked for
+    instead: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict, repr=False)  # columns put in their place
 
     @property
     def normal(self) -> npt.NDArray[np.bool_]:
@@ -49,13 +50,14 @@ class Windows:
 
     def column(self, name: str) -> npt.NDArray[np.float64]:
         """float64 (M): one feature over the markets. KeyError when no group makes it."""
-        return self.values[:, self._place(name)]
+        place = self._place(name)
+        return self.instead[name] if name in self.instead else self.values[:, place]
 
     def with_column(self, name: str, column: npt.NDArray[np.float64]) -> Windows:
-        """The same with one feature replaced. KeyError when no group makes it."""
-        values = self.values.copy()
-        values[:, self._place(name)] = column
-        return replace(self, values=values)
+        """The same with another column (M) of one feature, which `column` then gives; `values` stay as they are.
+        KeyError when no group makes it."""
+        self._place(name)
+        return replace(self, instead={**self.instead, name: column})
 
     def _place(self, name: str) -> int:
         if not self.places:
@@ -71,4 +73,5 @@ class Windows:
             calm=self.calm[rows],
             fresh=self.fresh[rows],
             busy=None if self.busy is None else self.busy[rows],
+            instead={name: column[rows] for name, column in self.instead.items()},
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from detector.anomaly.baseline import Measure, blank_streams
+from detector.anomaly.baseline import Measure, blank_streams, measures_of
 from detector.anomaly.mean import advance_mean
 from detector.kernels import plain
 
@@ -17,21 +17,33 @@ class One:
     """One market's stream, window by window."""
 
     def __init__(self, measure: Measure = MEASURE, step: object = advance_mean) -> None:
-        self.stream = blank_streams(1, measure)
-        self.past = np.zeros((1, LENGTH)), np.zeros((1, LENGTH)), np.zeros((1, LENGTH), np.uint8)
+        self.streams = blank_streams(1, measure)[None, :]
+        self.stream = self.streams[0]
+        self.past = np.zeros((LENGTH, 1)), np.zeros((LENGTH, 1)), np.zeros((LENGTH, 1), np.uint8)
         self.at = 0
-        self.measure = measure
+        self.measures = measures_of([measure])
         self.step = step
 
     def after(self, windows: int, value: float, weight: float = 100.0, learn: bool = True) -> float:
-        scores = np.zeros(1)
+        scores, yes = np.zeros((1, 1)), np.ones(1, np.bool_)
         for _ in range(windows):
             self.at += 1
-            n, a = np.array([value * weight]), np.array([weight])
+            n, a = np.array([[value * weight]]), np.array([[weight]])
             self.step(  # type: ignore[operator]
-                self.stream, *self.past, self.at % LENGTH, self.measure, n, a, np.array([learn]), scores
+                0,
+                self.streams,
+                *self.past,
+                0,
+                LENGTH,
+                self.at % LENGTH,
+                self.measures,
+                n,
+                a,
+                yes,
+                np.array([learn]),
+                scores,
             )
-        return float(scores[0])
+        return float(scores[0, 0])
 
 
 def test_a_mean_at_its_usual_place_is_unremarkable_and_one_far_above_is_not() -> None:
