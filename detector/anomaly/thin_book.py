@@ -58,12 +58,12 @@ class ThinBook(StreamDetector):
             Stream(
                 "quotes_moved", "x", "how far from the middle makers place quotes, against their usual distance",
                 _outward, _placed,
-                Measure(float(params.outward_windows), 1.0, 1.0, 20.0, 20.0, 0.0225, memory, 1.0, 10.0, 2.3, 1.0),
+                Measure(float(params.outward_windows), 1.0, 1.0, 20.0, 20.0, 0.0225, memory, 1.0, 10.0, 2.3, 1.3),
             ),
             Stream(
                 "quotes_leapt", "1/min", "makers that moved quotes out by six times their usual distance, both sides",
                 _leapt, _requoted,
-                Measure(float(params.leapt_windows), 0.0, 1.0, 0.5, 10_000.0, 1.0, memory, 1.0 / 60.0, excess=1.2),
+                Measure(float(params.leapt_windows), 0.0, 1.0, 0.5, 10_000.0, 1.0, memory, 1.0 / 60.0, excess=1.3),
             ),
             Stream(
                 "taken", "% of depth", "what aggressors of one side took, against what rests within 10 bps",

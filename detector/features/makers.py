@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detector.features.base import Group, numbers
-from detector.features.quotes import forget_taken, requotes
+from detector.features.quotes import GAP_FIRST_NS, forget_taken, not_resting, requotes
 from detector.features.tables import HAS_ACCOUNTS, Tables
 from detector.kernels import inlined, kernel
 from detector.model.windows import Feature
@@ -24,9 +24,11 @@ KNOWN_SAMPLES = 300  # how regular it is takes longer to know
 LEARN_UP = 1.0 / 300.0  # per window: more quotes than usual are soon usual
 LEARN_DOWN = 1.0 / 14400.0  # fewer are not: winsorised downwards
 LEARN_SPREAD = 1.0 / 7200.0
+LEARN_MEAN = 1.0 / 1800.0
 LEARN_PULLED = 1.0 / 14400.0
 STRAY_MAX = 3.0  # deviations: a stray further off teaches no more than one this far
 STEADY = 0.4  # of its usual orders: who strays further than this is no measure of anything
+BY_CHANCE = 0.25  # x as many as there are, squared, from their mean: placed and taken back at random, it is once
 USUAL_MIN = 2.0  # orders
 ROUGHNESS2, ROUGHNESS_SHARE = 0.25, 0.03  # orders squared, and of the usual count: luck makes nobody quite regular
 FIRST_SPREAD2 = 4.0
@@ -103,11 +105,17 @@ def seat(tables: Any, market: Any, participant: Any) -> Any:
         tables.participants[makers[weakest]["participant"]]["seat"] = -1
     makers[weakest]["participant"] = participant
     makers[weakest]["usual"] = 0.0
+    makers[weakest]["mean"] = 0.0
+    makers[weakest]["spread2"] = 0.0
     makers[weakest]["missing"] = 0.0
     makers[weakest]["pulled_usual"] = 0.0
     makers[weakest]["pulled_spread2"] = FIRST_SPREAD2
     makers[weakest]["distance_bps"] = 0.0
+    makers[weakest]["gap_ns"] = GAP_FIRST_NS
     makers[weakest]["pending_ns"] = 0
+    makers[weakest]["cancel_ns"] = 0
+    makers[weakest]["placed_ns"] = 0
+    makers[weakest]["ahead"] = 0.5
     makers[weakest]["leapt"] = 0
     forget_taken(makers[weakest])
     for side in range(2):
@@ -115,7 +123,6 @@ def seat(tables: Any, market: Any, participant: Any) -> Any:
     makers[weakest]["samples"] = 0
     makers[weakest]["present"] = 0
     makers[weakest]["count"] = count
-    makers[weakest]["pending"] = 0
     makers[weakest]["pulled"] = 0
     makers[weakest]["filled"] = 0
     makers[weakest]["spare_ns"] = 0
@@ -149,14 +156,16 @@ def sample_makers(tables: Any, market: Any, slot: Any, learning: Any) -> Any:
         if maker["corrected"] != 0:
             _corrected(maker, count)
         short = max(0.0, maker["usual"] - count)
-        maker["pulled"] = min(maker["pulled"], np.int32(short + 0.999))  # who has them all again has pulled none
-        gone = min(float(maker["pulled"] + maker["pending"]), maker["usual"])
+        most = not_resting(maker, count)
+        maker["pulled"] = min(maker["pulled"], most)
+        gone = min(float(min(maker["pulled"] + maker["pending"][0] + maker["pending"][1], most)), maker["usual"])
         if maker["samples"] >= SETTLED_SAMPLES:
             maker["missing"] = short
             missing += short
             usual += maker["usual"]
         rough = maker["pulled_spread2"] + ROUGHNESS2
         steady = rough < (STEADY * maker["usual"]) * (STEADY * maker["usual"])
+        steady = steady and maker["spread2"] < BY_CHANCE * maker["usual"]
         known = maker["samples"] >= KNOWN_SAMPLES and requotes(maker)
         if known and maker["usual"] >= USUAL_MIN and steady:
             own = maker["usual"] / (rough + (ROUGHNESS_SHARE * maker["usual"]) * (ROUGHNESS_SHARE * maker["usual"]))
@@ -181,7 +190,6 @@ def _corrected(maker: Any, count: Any) -> None:
     maker["corrected"] = 0
     maker["usual"] = min(maker["usual"], count + maker["missing"])
     maker["count"] = np.int32(count)
-    maker["pending"] = 0
     forget_taken(maker)
     maker["pulled"] = 0
     maker["filled"] = 0
@@ -199,6 +207,14 @@ def _learn(maker: Any, count: Any, gone: Any) -> None:
     if count < maker["usual"] and settled:
         weight = LEARN_DOWN
     maker["usual"] += weight * (count - maker["usual"])
+    if settled:
+        since = 1.0 / (maker["samples"] - SETTLED_SAMPLES)
+        off = count - maker["mean"]
+        most2 = STRAY_MAX * STRAY_MAX * (maker["spread2"] + ROUGHNESS2)
+        maker["spread2"] += max(since, LEARN_SPREAD) * (min(off * off, most2) - maker["spread2"])
+        maker["mean"] += max(since, LEARN_MEAN) * off
+    else:
+        maker["mean"] = count
     stray = gone - maker["pulled_usual"]
     most = STRAY_MAX * np.sqrt(maker["pulled_spread2"] + ROUGHNESS2)
     stray = min(most, max(-most, stray))

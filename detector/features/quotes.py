@@ -3,6 +3,10 @@
 A maker who re-quotes takes an order back and places another at once, or the other way round; one whose order traded
 places a new one when it next looks; one who leaves takes orders back and places none. Only the last is a withdrawal: a
 book that was merely eaten does not look like one.
+
+How soon "at once" is, each maker's own habit says, a second at most: where quotes are renewed and traded many times a
+second, all that is taken back would soon be followed by some new quote or other. What was taken back last is replaced
+first, and what waits longer is pulled.
 """
 
 from __future__ import annotations
@@ -16,7 +20,12 @@ from detector.features.ledger import AMENDED, FILLED, LATE
 from detector.kernels import inlined
 from detector.model.events import Flag, StatusCode
 
-REPLACE_NS = 1_000_000_000  # a quote taken back and placed anew this soon was moved, not pulled
+REPLACE_NS = 1_000_000_000  # a quote taken back and placed anew this soon was moved, not pulled, if its maker is slow
+GAP_FIRST_NS = REPLACE_NS / 4.0  # a maker's gap at first
+GAP_TIMES = 4.0  # of its gap: what is placed so soon replaces what was taken back ...
+AT_ONCE_NS = 100_000_000.0  # ... at the least: a sweep over all quotes takes a while
+AHEAD_MIN, AHEAD_MEMORY = 0.25, 32.0  # who places first less often than that never does; moves that say so
+GAP_UP, GAP_DOWN = 1.07, 0.978  # a gap that is longer or shorter than three in four moves their quantile by so much
 MOVES_MIN, MOVES_TO_LEAVES = 4, 4  # moves seen, and moves for one quote that is taken back for good
 MOVES_MEMORY = 4000
 PLACED_FIRST = 100  # new quotes before a maker's distance is known
@@ -75,20 +84,69 @@ def _moved(maker: Any) -> None:
 
 
 @inlined
-def _left(maker: Any) -> None:
-    """What was taken back a while ago and has not been replaced."""
-    maker["pulled"] += maker["pending"]
-    maker["leaves"] += maker["pending"]
-    maker["pending"] = 0
-    forget_taken(maker)
+def _soon_ns(maker: Any) -> Any:
+    """What this maker places so soon after a cancel replaces it."""
+    return min(float(REPLACE_NS), max(AT_ONCE_NS, GAP_TIMES * maker["gap_ns"]))
+
+
+@inlined
+def _note_gap(maker: Any, gap_ns: Any) -> None:
+    """Their 75 % quantile, by steps; never so short that a slow one could not be seen any more."""
+    maker["gap_ns"] *= GAP_UP if gap_ns > maker["gap_ns"] else GAP_DOWN
+    maker["gap_ns"] = min(GAP_FIRST_NS, max(AT_ONCE_NS / GAP_TIMES, maker["gap_ns"]))
+
+
+@inlined
+def _note_order(maker: Any, now_ns: Any) -> None:
+    """A first cancel after a placement: of the ways from the cancel before to it, and on to here, the shorter
+    one is a move."""
+    if 0 < maker["cancel_ns"] <= maker["placed_ns"]:
+        first = 1.0 if now_ns - maker["placed_ns"] < maker["placed_ns"] - maker["cancel_ns"] else 0.0
+        maker["ahead"] += (first - maker["ahead"]) / AHEAD_MEMORY
+
+
+@inlined
+def not_resting(maker: Any, count: Any) -> Any:
+    """So many of its usual orders, int32, it has not resting: who has them all again has pulled none."""
+    return np.int32(max(0.0, maker["usual"] - count) + 0.999)
+
+
+@inlined
+def _pass(maker: Any, now_ns: Any) -> None:
+    """What was taken back longer ago than `_soon_ns`, and at most twice that, has not been replaced: it is pulled."""
+    soon_ns = _soon_ns(maker)
+    passed_ns = float(now_ns - maker["pending_ns"])
+    if passed_ns <= soon_ns:
+        return
+    maker["pulled"] += maker["pending"][1]
+    maker["leaves"] += maker["pending"][1]
+    _forget(maker, 1)
+    if passed_ns > 2.0 * soon_ns:
+        maker["pulled"] += maker["pending"][0]
+        maker["leaves"] += maker["pending"][0]
+    else:
+        maker["pending"][1] = maker["pending"][0]
+        for side in range(2):
+            maker["taken"][1][side] = maker["taken"][0][side]
+            maker["taken_bps"][1][side] = maker["taken_bps"][0][side]
+    _forget(maker, 0)
+    maker["pending_ns"] = now_ns
+    maker["pulled"] = min(maker["pulled"], not_resting(maker, maker["count"]))
+
+
+@inlined
+def _forget(maker: Any, age: Any) -> None:
+    maker["pending"][age] = 0
+    for side in range(2):
+        maker["taken"][age][side] = 0
+        maker["taken_bps"][age][side] = 0.0
 
 
 @inlined
 def forget_taken(maker: Any) -> None:
     """Nothing of what was taken back may be replaced any more."""
-    for side in range(2):
-        maker["taken"][side] = 0
-        maker["taken_bps"][side] = 0.0
+    _forget(maker, 0)
+    _forget(maker, 1)
 
 
 @inlined
@@ -119,26 +177,31 @@ def _gone(tables: Any, maker: Any, event: Any, market: Any, planned: Any) -> Non
     if event["effect"] == FILLED:
         maker["filled"] += 1
         return
-    if maker["spare"] > 0 and event["event_ns"] - maker["spare_ns"] <= REPLACE_NS:
+    since_ns = event["event_ns"] - maker["spare_ns"]
+    if since_ns >= 0:
+        _note_order(maker, event["event_ns"])
+    maker["cancel_ns"] = max(maker["cancel_ns"], event["event_ns"])
+    # who never places first did so all the same where the two came in the wrong order
+    replaced = maker["ahead"] >= AHEAD_MIN if since_ns >= 0 else -since_ns <= _soon_ns(maker)
+    if maker["spare"] > 0 and replaced and since_ns <= _soon_ns(maker):
         maker["spare"] -= 1  # the new one was placed first; or this is that very one, and nothing was moved
         if maker["lent"] > 0:
             maker["lent"] -= 1
             maker["filled"] += 1
         if event["age_ns"] > REPLACE_NS:
             _moved(maker)
+            _note_gap(maker, float(event["event_ns"] - maker["spare_ns"]))
             _requoted(tables, maker, event, market, event["previous"], maker["spare_bps"][side])
             maker["spare_bps"][side] = np.nan
         return
     if planned:  # as if it had traded: who clears the book for a halt has not left, and soon quotes again
         maker["filled"] += 1
         return
-    if event["event_ns"] - maker["pending_ns"] > REPLACE_NS:
-        _left(maker)
-    maker["pending"] += 1
+    _pass(maker, event["event_ns"])
+    maker["pending"][0] += 1
     if not np.isnan(event["previous"]):
-        maker["taken"][side] += 1
-        maker["taken_bps"][side] += event["previous"]
-    maker["pending_ns"] = event["event_ns"]
+        maker["taken"][0][side] += 1
+        maker["taken_bps"][0][side] += event["previous"]
 
 
 @inlined
@@ -147,25 +210,33 @@ def _came(maker: Any, event: Any, distance: Any) -> Any:
     replaces (NaN = not known): of several taken back on its side it is their mean, which over a sweep comes to the
     same."""
     side = 0 if event["side"] > 0 else 1
-    if maker["pending"] > 0 and event["event_ns"] - maker["pending_ns"] <= REPLACE_NS:
-        maker["pending"] -= 1
-        _moved(maker)
-        mean = np.nan
-        if maker["taken"][side] > 0:
-            mean = maker["taken_bps"][side] / maker["taken"][side]
-            maker["taken"][side] -= 1
-            maker["taken_bps"][side] -= mean
-        if maker["pending"] == 0:
-            forget_taken(maker)  # a quote that went to the other side has replaced one of this
-        return mean
-    _left(maker)
-    if event["event_ns"] - maker["spare_ns"] > REPLACE_NS:
+    late = event["event_ns"] < max(maker["placed_ns"], maker["cancel_ns"])
+    maker["placed_ns"] = max(maker["placed_ns"], event["event_ns"])
+    _pass(maker, event["event_ns"])
+    gap_ns = float(event["event_ns"] - maker["cancel_ns"])
+    for age in range(2):
+        if maker["pending"][age] > 0:
+            maker["pending"][age] -= 1
+            _moved(maker)
+            _note_gap(maker, gap_ns)
+            mean = np.nan
+            if maker["taken"][age][side] > 0:
+                mean = maker["taken_bps"][age][side] / maker["taken"][age][side]
+                maker["taken"][age][side] -= 1
+                maker["taken_bps"][age][side] -= mean
+            if maker["pending"][age] == 0:
+                _forget(maker, age)  # a quote that went to the other side has replaced one of this
+            return mean
+    if maker["filled"] == 0 and maker["pulled"] > 0 and gap_ns <= REPLACE_NS:
+        _note_gap(maker, gap_ns)  # it is slower than was thought
+    if event["event_ns"] - maker["spare_ns"] > _soon_ns(maker):
         maker["spare"] = 0
         maker["lent"] = 0
         maker["spare_bps"][0] = np.nan
         maker["spare_bps"][1] = np.nan
     owed = maker["filled"] + maker["pulled"] > 0
-    if maker["filled"] > 0:
+    # what comes late belongs to a cancel that has waited for it
+    if maker["filled"] > 0 and not (late and maker["pulled"] > 0):
         maker["filled"] -= 1
     elif maker["pulled"] > 0:
         maker["pulled"] -= 1
@@ -173,7 +244,7 @@ def _came(maker: Any, event: Any, distance: Any) -> Any:
         maker["spare"] += 1
         maker["lent"] += 1 if owed else 0
         maker["spare_bps"][side] = np.nan if owed else distance
-        maker["spare_ns"] = event["event_ns"]
+        maker["spare_ns"] = max(maker["spare_ns"], event["event_ns"])
     return np.nan
 
 

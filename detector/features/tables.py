@@ -79,21 +79,27 @@ SAMPLE = np.dtype(
 MAKER = np.dtype(
     [
         ("usual", "<f8"),  # resting orders it usually has
+        ("mean", "<f8"),  # resting orders, slow mean of the samples
+        ("spread2", "<f8"),  # mean square of how far they are from it
         ("missing", "<f8"),  # orders missing at the last sample
         ("pulled_usual", "<f8"),  # orders it usually has taken back and not replaced
         ("pulled_spread2", "<f8"),  # mean square of how far it strays from that
         ("distance_bps", "<f8"),  # of its new quotes from the middle, usually
-        ("taken_bps", "<f8", (2,)),  # bids, asks: distances of `taken`, summed, as they were when placed
+        ("taken_bps", "<f8", (2, 2)),  # bids, asks: distances of `taken`, summed, as they were when placed
+        ("gap_ns", "<f8"),  # three in four of its new quotes come this soon after the old one is taken back
         ("spare_bps", "<f8", (2,)),  # distance of the last of its `spare` orders that replaces nothing yet, NaN = none
-        ("pending_ns", "<i8"),  # its last cancel that may still be replaced
+        ("pending_ns", "<i8"),  # since when `pending` counts the newer ones
+        ("cancel_ns", "<i8"),  # its last cancel
+        ("placed_ns", "<i8"),  # its last new order
+        ("ahead", "<f8"),  # how often it places the new quote before it takes the old one back, lately
         ("spare_ns", "<i8"),  # the last of its `spare` orders
         ("leapt", "<i8"),  # the window in which it last moved a quote far out, plus 1
         ("samples", "<i8"),
         ("present", "<i8"),  # samples in which it quoted
         ("participant", "<i4"),  # -1 = free seat
         ("count", "<i4"),  # orders it has resting
-        ("pending", "<i4"),  # orders taken back that may still be replaced
-        ("taken", "<i4", (2,)),  # bids, asks: those of them whose distance is known
+        ("pending", "<i4", (2,)),  # orders taken back that may still be replaced: newer and older ones
+        ("taken", "<i4", (2, 2)),  # those of them whose distance is known, of bids and of asks
         ("pulled", "<i4"),  # orders taken back and not replaced
         ("filled", "<i4"),  # orders traded away and not replaced
         ("spare", "<i4"),  # orders placed lately for which others may soon be taken back ...

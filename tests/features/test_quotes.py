@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from random import Random
 from typing import Any
 
 import pytest
@@ -27,6 +29,7 @@ class Market:
         self.second = 0
         self.hole = 0
         self.middle = 10_000
+        self.arrival: Callable[[dict[str, Any]], float] = lambda message: message["ts"]
 
     def say(self, at_s: float, **fields: Any) -> None:
         self.messages.append({"ts": START_NS + int(at_s * 1e9), "market": MARKET, **fields})
@@ -60,13 +63,18 @@ class Market:
 
     def column(self, name: str) -> float:
         """Of the last whole window."""
+        return self.columns(name, 1)[0]
+
+    def columns(self, name: str, windows: int) -> list[float]:
+        """Of the last whole windows."""
         self.say(self.second + 2.0, type="mark", price=self.middle)
         engine = build_pipeline(of({}), pseudonym_key=b"k" * 32, format_name="native", keep_scored=True)
-        self.messages.sort(key=lambda message: message["ts"])
+        self.messages.sort(key=self.arrival)
         values = [json.dumps(message).encode() for message in self.messages]
         scored = engine.step([pack("t", 0, values, range(len(values)))]).scored
         by_close = {one.windows.close_ns: one.windows for one in scored}
-        return float(by_close[START_NS + self.second * 10**9].column(name)[0])
+        ends = range(self.second - windows + 1, self.second + 1)
+        return [float(by_close[START_NS + end * 10**9].column(name)[0]) for end in ends]
 
 
 def test_a_quote_that_is_moved_is_not_pulled() -> None:
@@ -108,6 +116,60 @@ def test_who_has_all_quotes_again_has_pulled_none() -> None:
     market.second += 3
     market.ordinary(15)
     assert market.column("quotes_pulled") == pytest.approx(0.0, abs=0.02)
+
+
+def test_where_quotes_are_renewed_and_traded_many_times_a_second_what_is_taken_back_still_counts() -> None:
+    """Whatever is taken back there is soon followed by a new quote: in the place of one that traded."""
+    market = Market()
+    gone: tuple[int, ...] = ()
+    for second in range(SETTLED_S + 20):
+        if second == SETTLED_S:
+            gone = (3, 4, 5)
+            for maker in range(5):
+                for number, level in enumerate(gone):
+                    market.cancel(market.second + 0.013 + 0.05 * number + 0.1 * maker, maker, level)
+        for tenth in range(1, 10):
+            for maker in range(5):
+                at_s = market.second + 0.1 * tenth + 0.01 * maker
+                level = (second * 9 + tenth + maker) % (2 * LEVELS)
+                if tenth % 3 == 0 and (maker, level) in market.live:
+                    market.fill(at_s, maker, level)  # and renewed at the next look, not at once
+                elif level not in gone:
+                    market.quote(at_s, maker, level)
+        market.second += 1
+    assert market.column("quotes_pulled") == pytest.approx(3 / 12, abs=0.08)
+
+
+def test_a_move_whose_cancel_comes_after_its_new_quote_pulls_nothing_while_traded_quotes_are_missing() -> None:
+    market = Market().ordinary(SETTLED_S)
+    began = START_NS + market.second * 10**9
+    for maker in range(5):
+        for level in (7, 8, 9):
+            market.fill(market.second - 0.05, maker, level)
+    market.ordinary(20, levels=LEVELS)  # the others are moved, with what was first arriving last
+    late = {"cancel": 3e8, "order": 0.0}
+    market.arrival = lambda message: message["ts"] + (late.get(message["type"], 0.0) if message["ts"] >= began else 0.0)
+    assert max(market.columns("quotes_missing", 10)) > 12.0
+    assert max(market.columns("quotes_pulled", 10)) == pytest.approx(0.0, abs=0.02)
+
+
+def test_an_account_whose_orders_come_and_go_at_random_is_no_measure() -> None:
+    """It acts so often that a cancel is soon followed by an order, as if it moved quotes."""
+    market, dice = Market(), Random(7)
+    for second in range(2 * SETTLED_S):
+        market.ordinary(1)
+        for _ in range(8):
+            at_s = market.second - dice.random()
+            own = [level for maker, level in market.live if maker == 9]
+            if own and dice.random() < len(own) / 20:
+                market.cancel(at_s, 9, dice.choice(own))
+            else:
+                market.quote(at_s, 9, 100 + second * 8 + len(market.messages))
+    own = [level for maker, level in market.live if maker == 9]
+    for number, level in enumerate(own):  # all of them, in a few seconds
+        market.cancel(market.second + 0.4 * number, 9, level)
+    market.ordinary(6)
+    assert market.column("quotes_pulled") == pytest.approx(0.0, abs=0.01)
 
 
 def test_an_account_that_never_replaces_what_it_takes_back_is_no_measure() -> None:
@@ -196,7 +258,7 @@ def test_what_went_to_the_other_side_is_not_what_the_next_quote_replaces() -> No
 
 def test_a_quote_that_is_placed_before_the_old_one_is_taken_back_is_moved() -> None:
     market = Market().ordinary(SETTLED_S)
-    for _ in range(10):
+    for _ in range(20):  # the habit is new: half of these until it is believed
         for maker in range(5):
             level = (market.second + maker) % (2 * LEVELS)
             old = market.live.pop((maker, level))
