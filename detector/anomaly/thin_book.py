@@ -48,7 +48,7 @@ class ThinBook(StreamDetector):
             Stream(
                 "quotes_pulled", "%", "of the makers' usual quotes, taken back and not replaced",
                 _pulled, _weight,
-                Measure(float(params.pulled_windows), 1.0, 100.0, 0.0, 1e6, 0.16, slow, 1.0, 1.0),
+                Measure(float(params.pulled_windows), 1.0, 100.0, 0.0, 1e6, 0.3, slow, 1.0, 1.0),
             ),
             Stream(
                 "quotes_missing", "orders", "orders that the market's makers usually have resting and have not",
