@@ -108,6 +108,35 @@ def _dispersion(stream: Any, mu: Any, measure: Any) -> Any:
 
 
 @kernel
+def take_in(
+    stream: Any, past_n: Any, past_a: Any, first: Any, length: Any, at: Any, scale: Any, market: Any, n: Any, a: Any
+) -> Any:
+    """A window's `n` and `a` of one market into its stream's ring and sums; shapes as in `advance`."""
+    past_n[first + at, market] = n
+    past_a[first + at, market] = a
+    stream["n_sum"] += n
+    stream["a_sum"] += a
+    if at == 0:  # sums are made anew once a round, or rounding would pile up
+        total_n = 0.0
+        total_a = 0.0
+        for back in range(scale):
+            total_n += past_n[first + (at - back) % length, market]
+            total_a += past_a[first + (at - back) % length, market]
+        stream["n_sum"] = total_n
+        stream["a_sum"] = total_a
+    stream["windows"] += 1.0
+
+
+@kernel
+def leave_out(stream: Any, past_n: Any, past_a: Any, past_ok: Any, here: Any, market: Any) -> Any:
+    """A window of which nothing can be said: nothing of it goes into the ring's row `here`."""
+    past_n[here, market] = 0.0
+    past_a[here, market] = 0.0
+    past_ok[here, market] = 0
+    stream["residual"] = np.nan
+
+
+@kernel
 def advance(
     s: Any, streams: Any, past_n: Any, past_a: Any, past_ok: Any, first: Any, length: Any, at: Any, measures: Any,
     counts: Any, activities: Any, due: Any, learn: Any, scores: Any,
@@ -135,27 +164,12 @@ def advance(
             stream["learned_n"] = stream["learned_n"] * keep + min(past_n[old, market], most)
             stream["learned_a"] = stream["learned_a"] * keep + past_a[old, market]
         if not due[market] or np.isnan(counts[s, market]):
-            past_n[here, market] = 0.0
-            past_a[here, market] = 0.0
-            past_ok[here, market] = 0
+            leave_out(stream, past_n, past_a, past_ok, here, market)
             scores[market, s] = np.nan
-            stream["residual"] = np.nan
             continue
         count = counts[s, market] / measure["unit"]
         activity = 1.0 if np.isnan(activities[s, market]) else activities[s, market]
-        past_n[here, market] = count
-        past_a[here, market] = activity
-        stream["n_sum"] += count
-        stream["a_sum"] += activity
-        if at == 0:  # sums are made anew once a round, or rounding would pile up
-            total_n = 0.0
-            total_a = 0.0
-            for back in range(scale):
-                total_n += past_n[first + (at - back) % length, market]
-                total_a += past_a[first + (at - back) % length, market]
-            stream["n_sum"] = total_n
-            stream["a_sum"] = total_a
-        stream["windows"] += 1.0
+        take_in(stream, past_n, past_a, first, length, at, scale, market, count, activity)
         spread_over = min(stream["windows"], measure["scale"])
         divide = spread_over if measure["average"] != 0.0 else 1.0
         observed = max(0.0, stream["n_sum"]) / divide

@@ -22,6 +22,8 @@ from detector.anomaly.baseline import (
     UNUSUAL,
     YOUNG_LAG,
     YOUNG_WINDOWS,
+    leave_out,
+    take_in,
 )
 from detector.anomaly.tail import LEARN_MAX, calibrate, learn_tail, normal_surprise
 from detector.kernels import kernel
@@ -66,25 +68,10 @@ def advance_mean(
             stream["learned_n"] = stream["learned_n"] * keep + value * past_a[old, market]
             stream["learned_a"] = stream["learned_a"] * keep + past_a[old, market]
         if not due[market] or np.isnan(counts[s, market]):
-            past_n[here, market] = 0.0
-            past_a[here, market] = 0.0
-            past_ok[here, market] = 0
+            leave_out(stream, past_n, past_a, past_ok, here, market)
             scores[market, s] = np.nan
-            stream["residual"] = np.nan
             continue
-        past_n[here, market] = counts[s, market]
-        past_a[here, market] = activities[s, market]
-        stream["n_sum"] += counts[s, market]
-        stream["a_sum"] += activities[s, market]
-        if at == 0:  # sums are made anew once a round, or rounding would pile up
-            total_n = 0.0
-            total_a = 0.0
-            for back in range(scale):
-                total_n += past_n[first + (at - back) % length, market]
-                total_a += past_a[first + (at - back) % length, market]
-            stream["n_sum"] = total_n
-            stream["a_sum"] = total_a
-        stream["windows"] += 1.0
+        take_in(stream, past_n, past_a, first, length, at, scale, market, counts[s, market], activities[s, market])
         weight = max(0.0, stream["a_sum"]) + measure["shrink"]
         observed = (stream["n_sum"] + measure["shrink"] * slow) / weight
         error2 = (observed - slow) * (observed - slow) * weight / measure["scale"]

@@ -224,7 +224,10 @@ class StreamDetector(Detector):
         twin = copy(self)
         twin._tables = np.ascontiguousarray(self._tables[:, rows])
         n, a, ok = self._past
-        twin._past = (n[:, rows], a[:, rows], ok[:, rows])
+        # laid out as they are here, or a look's first would wait for another compilation of the same loop
+        twin._past = (
+            np.ascontiguousarray(n[:, rows]), np.ascontiguousarray(a[:, rows]), np.ascontiguousarray(ok[:, rows]),
+        )  # fmt: skip
         twin._age, twin._peaks = self._age[rows], self._peaks[rows]
         twin._room = len(rows)
         return twin

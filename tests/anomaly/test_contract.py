@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from detector.anomaly.base import Detector
+from detector.anomaly.streams import StreamDetector
 from detector.model.score import Score
 from detector.model.windows import Windows
 from detector.wiring.build import build_groups, build_pipeline
@@ -118,3 +119,14 @@ def test_a_detector_says_what_it_is_for_and_when_it_is_wrong(name: str) -> None:
     found = next(detector for detector in detectors() if detector.name == name)
     text = type(found).__doc__ or ""
     assert "rong" in text, f"{name}: its docstring does not say when it is wrong"
+
+
+@pytest.mark.parametrize("name", [one.name for one in detectors() if isinstance(one, StreamDetector)])
+def test_a_part_is_laid_out_as_the_whole_or_its_first_score_would_wait_for_a_compiler(name: str) -> None:
+    whole = {one.name: one for one in detectors()}[name]
+    assert isinstance(whole, StreamDetector)
+    whole.score(windows(0, np.random.default_rng(1)), np.ones(MARKETS, np.bool_), ())
+    part = whole.part(np.array([1, 3]))
+    for ours, theirs in zip((part._tables, *part._past), (whole._tables, *whole._past), strict=True):
+        assert ours.flags.c_contiguous and ours.flags.c_contiguous == theirs.flags.c_contiguous
+        assert ours.dtype == theirs.dtype

@@ -34,24 +34,27 @@ def _both(number: Any) -> Any:
 
 
 PROGRAM = """
-from tests.kernels.test_linking import _both
+from tests.kernels.test_linking import _above, _both, _scaled
 print(_both(9), sum(_both.stats.cache_hits.values()), sum(_both.stats.cache_misses.values()))
+print(_both(1), *(len(loop.signatures) for loop in (_both, _scaled, _above)))
+print(*(len(loop.part.signatures) for loop in (_scaled, _above)))
 """
 
 
-def test_a_kernel_that_only_kernels_call_gets_no_machine_code() -> None:
-    both: Any = _both
-    assert (both(9), both(1)) == (18 + 27, 10 + 20)
-    assert both.signatures
-    for loop in (_scaled, _above):
-        part: Any = loop
-        assert part.part.signatures and not part.signatures
+def told(cache: Path) -> list[str]:
+    """What PROGRAM prints with this cache of compiled loops: a line each."""
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(cache)}
+    done = subprocess.run([sys.executable, "-c", PROGRAM], cwd=ROOT, capture_output=True, env=environment, check=True)
+    return done.stdout.decode().splitlines()
 
 
-def test_constants_do_not_make_a_part_of_their_own() -> None:
-    _both(9)
-    loop: Any = _above
-    assert len(loop.part.signatures) == 1
+def test_a_kernel_that_only_kernels_call_gets_no_machine_code(tmp_path: Path) -> None:
+    sums, machine_code, _ = told(tmp_path)
+    assert sums.split()[0] == str(18 + 27) and machine_code == f"{10 + 20} 1 0 0"
+
+
+def test_constants_do_not_make_a_part_of_their_own(tmp_path: Path) -> None:
+    assert told(tmp_path)[2] == "1 1"
 
 
 def test_python_may_call_what_kernels_call() -> None:
@@ -77,12 +80,5 @@ def test_compiling_leaves_the_collector_as_it_was() -> None:
 
 
 def test_what_was_put_together_is_kept_on_disk(tmp_path: Path) -> None:
-    def told() -> list[str]:
-        environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
-        done = subprocess.run(
-            [sys.executable, "-c", PROGRAM], cwd=ROOT, capture_output=True, env=environment, check=True
-        )
-        return done.stdout.decode().split()
-
-    assert told() == ["45", "0", "1"]
-    assert told() == ["45", "1", "0"]
+    assert told(tmp_path)[0] == "45 0 1"
+    assert told(tmp_path)[0] == "45 1 0"
