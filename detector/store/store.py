@@ -28,6 +28,7 @@ from detector.store.rows import (
 )
 
 FILE_NAME = "state.db"
+FOLD_PIECES = 2  # of a state: folded into the file so often, or one fold of all would hold up every commit's sync
 T = TypeVar("T")
 
 
@@ -87,6 +88,8 @@ class Store:
         for number, start in enumerate(range(0, len(state), tables.CHUNK_BYTES)):
             piece = state[start : start + tables.CHUNK_BYTES]
             await self._run(partial(tables.write_piece, generation=generation, number=number, piece=piece))
+            if number % FOLD_PIECES == FOLD_PIECES - 1:
+                await self._fold_in()
 
         def end(connection: sqlite3.Connection) -> int:
             tables.end_state(connection, generation, checkpoint)
@@ -96,8 +99,13 @@ class Store:
         with suppress(StoreError):  # what is left over goes with the next one
             while await self._run(tables.forget_piece):
                 pass
-            await asyncio.get_running_loop().run_in_executor(self._tidier, self._database.fold_in)
+        await self._fold_in()
         return added
+
+    async def _fold_in(self) -> None:
+        """Beside the writer's thread. Where it fails, the log waits for the next time."""
+        with suppress(StoreError):
+            await asyncio.get_running_loop().run_in_executor(self._tidier, self._database.fold_in)
 
     def _write(self, connection: sqlite3.Connection, checkpoint: Checkpoint) -> int:
         """Small rows."""

@@ -15,7 +15,7 @@ from detector.model.events import Reject
 from detector.store import tables
 from detector.store.rows import Checkpoint, IncidentRow, Letter, StoreError, StoreFull, StoreUnusable
 from detector.store.schema import VERSION
-from detector.store.store import FILE_NAME, Store, StoreSettings
+from detector.store.store import FILE_NAME, FOLD_PIECES, Store, StoreSettings
 
 SMALL = StoreSettings(ballast_bytes=0, dead_letters_max=10, incidents_max=5, outbox_max=6, finished_max=4)
 
@@ -65,6 +65,14 @@ async def test_an_alert_does_not_wait_for_a_checkpoint_that_is_being_written(sto
     await saving
     back = await store.load()
     assert back is not None and dict(back.positions) == {("orders", 0): 7}
+
+
+async def test_a_large_checkpoint_is_folded_in_as_it_is_written(store: Store, tmp_path: Path) -> None:
+    """A log as long as the state would be folded in at one go, and every commit's sync would wait for it."""
+    pieces = 24
+    await store.commit(Checkpoint(1.0, os.urandom(pieces * tables.CHUNK_BYTES), {("orders", 0): 7}))
+    log = tmp_path / "state" / (FILE_NAME + "-wal")
+    assert 0 < log.stat().st_size < 2 * FOLD_PIECES * tables.CHUNK_BYTES
 
 
 async def test_a_checkpoint_that_a_crash_left_half_written_is_never_read_and_goes(store: Store) -> None:
