@@ -111,7 +111,7 @@ class Drift(Detector):
         levels[0] = SHOWN_SCORE
 
         def explain(market: int) -> tuple[Evidence, ...]:
-            return self._evidence(windows.markets[market], self._told[market])
+            return self._evidence(windows.markets[market], self._told.get(market, ()))
 
         return Score(
             detector=self.name,

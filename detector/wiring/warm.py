@@ -47,14 +47,16 @@ def warm_engine(config: Configuration) -> None:
 
 
 def warm_detectors(config: Configuration) -> None:
-    """The detectors' loops alone, on windows that nobody folded."""
+    """The detectors' loops alone, on windows that nobody folded; and what an alert asks of them."""
     pipeline = build_pipeline(config, pseudonym_key=KEY, format_name="native")
     assert isinstance(pipeline.shard, Shard)
     features, width_ns, yes = pipeline.shard.features, pipeline.settings.width_ns, np.ones(1, np.bool_)
     for number in range(SECONDS):
         values = np.full((1, len(features)), 1.0 + number % 7)
         windows = Windows(START_NS + (number + 1) * width_ns, width_ns, ("WARM",), features, values, yes, yes)
-        score_all(pipeline.detectors, windows, yes)
+        scores = score_all(pipeline.detectors, windows, yes)
+    for score in scores:
+        score.explain(0)
 
 
 def warm(config: Configuration, *, opinion: bool = True) -> None:
@@ -69,6 +71,8 @@ def warm(config: Configuration, *, opinion: bool = True) -> None:
     pipeline.step([pack("warm", 0, messages[:half], range(half))])
     pipeline.step([pack("warm", 0, messages[half:], range(half, len(messages)))])
     pipeline.finish()
+    pipeline.shard.contributors(0, "cancel_burst", START_NS)  # or the first alert would wait
+    warm_detectors(config)
     state = pipeline.state()
     twin = build_pipeline(config, pseudonym_key=KEY, format_name="native")
     twin.restore(state)
