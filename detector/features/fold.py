@@ -72,6 +72,7 @@ def fold(tables: Any, events: Any, start: Any, stop: Any, market_of: Any, open_w
     width_ns = tables.span[1]
     window = np.int64(-1)
     begins_ns = np.int64(-1)  # of that window: most events are of the same one as the event before
+    slot, half = np.int64(0), np.int64(0)  # its places in rings of windows
     for i in range(start, stop):
         if i + AHEAD < stop:
             _fetch_ahead(tables, events[i + AHEAD], market_of)
@@ -89,6 +90,7 @@ def fold(tables: Any, events: Any, start: Any, stop: Any, market_of: Any, open_w
         if begins_ns < 0 or event["event_ns"] < begins_ns or event["event_ns"] - begins_ns >= width_ns:
             window = event["event_ns"] // width_ns
             begins_ns = window * width_ns
+            slot, half = window % ring, window % (2 * ring)
         place = tables.markets[market]
         if place["head"] < 0:
             place["first_window"] = max(window, open_window)
@@ -107,7 +109,7 @@ def fold(tables: Any, events: Any, start: Any, stop: Any, market_of: Any, open_w
             event["window"] = LATE
             tables.counts[_LATE] += 1
         else:
-            event["window"] = window % ring
+            event["window"] = slot
         owner = apply(tables, event, market)
         if event["participant"] >= 0 and event["window"] != LATE and event["effect"] != STALE:
             if (event["flags"] & _SNAPSHOT) == 0:
@@ -118,7 +120,7 @@ def fold(tables: Any, events: Any, start: Any, stop: Any, market_of: Any, open_w
             if place >= 0:
                 if is_maker(tables.makers[market, place]):
                     event["flags"] |= _BY_MAKER
-                note_quote(tables, event, market, owner, tables.frozen[window % (2 * ring), market] == 0)
+                note_quote(tables, event, market, owner, tables.frozen[half, market] == 0)
             elif event["effect"] == _PLACED and wants_seat(tables, owner):
                 seat(tables, market, owner)
         if tables.need[0] == NEED_COUNT:
