@@ -15,7 +15,7 @@ Scores = npt.NDArray[np.float64]  # (samples, M), NaN = cannot say
 
 LEARN_SAMPLES = 720  # the first two hours: nothing is planted there
 HALF_LIFE_SAMPLES = 2160.0  # six hours
-COUNTS = ("cancels", "fleeting_cancels", "new_cancellers", "orders", "trades", "raises", "raise_surprise")
+COUNTS = ("cancels", "fleeting_cancels", "new_cancellers", "orders", "trades", "raises", "raised_far", "raise_surprise")
 CHIEF = (
     *COUNTS,
     "quotes_missing",

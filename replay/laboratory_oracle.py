@@ -32,6 +32,7 @@ SCALES = {  # windows summed, by statistic
     "fleeting_cancels": (1, 2, 5, 10, 30),
     "new_cancellers": (1, 2, 5, 10, 20),
     "raises": (60, 180, 300, 600, 1800, 5400),
+    "raised_far": (60, 180, 300, 600, 1800, 5400),
     "raise_surprise": (10, 180, 600, 900),
     "quotes_missing": (1, 5, 20, 60, 300, 1800),
     "quotes_pulled": (1, 5, 10, 20, 60, 300, 1800),
@@ -51,6 +52,7 @@ CONDITIONED = (
     "fleeting_cancels",
     "new_cancellers",
     "raises",
+    "raised_far",
 )  # tried per acting account too
 BOOK = {
     "few levels": ("levels",),

@@ -12,6 +12,7 @@ from detector.anomaly.streams import Column, Stream, StreamDetector, uncondition
 from detector.model.windows import Windows
 
 NET = 0.005  # part of the budget of what is eaten and not refilled (docs/adr/0020)
+MOVED = 0.03  # and of quotes placed further out: what of it is no leap is mostly a volatile hour (docs/adr/0025)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +29,9 @@ class Params:
 
 
 class ThinBook(StreamDetector):
-    """Quotes of the market's makers, each maker against its own habit: taken back and not replaced, placed further out
-    than usual, moved far out all at once; with a small part of the budget, missing for whatever reason. On feeds that
-    name nobody: what aggressors take in a moment against what rests within 10 bps.
+    """Quotes of the market's makers, each maker against its own habit: taken back and not replaced, moved far out all
+    at once; with a small part of the budget, placed further out or missing for whatever reason. On feeds that name
+    nobody: what aggressors take in a moment against what rests within 10 bps.
 
     Wrong when makers re-quote in one big sweep of many seconds. Depth, spread and holes alone page hardly anybody
     (detection.md 3.4); they are evidence elsewhere.
@@ -59,11 +60,12 @@ class ThinBook(StreamDetector):
                 "quotes_moved", "x", "how far from the middle makers place quotes, against their usual distance",
                 _outward, _placed,
                 Measure(float(params.outward_windows), 1.0, 1.0, 20.0, 20.0, 0.0225, memory, 1.0, 10.0, 2.3, 1.3),
+                MOVED,
             ),
             Stream(
-                "quotes_leapt", "1/min", "makers that moved quotes out by six times their usual distance, both sides",
+                "quotes_leapt", "1/min", "makers that moved quotes out by nine times their usual distance, both sides",
                 _leapt, _requoted,
-                Measure(float(params.leapt_windows), 0.0, 1.0, 0.5, 10_000.0, 1.0, memory, 1.0 / 60.0, excess=1.3),
+                Measure(float(params.leapt_windows), 0.0, 1.0, 0.15, 10_000.0, 1.0, memory, 1.0 / 60.0, excess=0.6),
             ),
             Stream(
                 "taken", "% of depth", "what aggressors of one side took, against what rests within 10 bps",

@@ -102,6 +102,6 @@ WATCHES = (
     Watch("depth", "quote", "value resting within 25 bps", _depth, 0.5, 7.0),
     Watch(
         "leverage_raises", "1/min", "accounts raising their leverage", _raises, 0.1, 5.8, shown=expm1, counted=True,
-        relearn=("leverage_spike.raises", "leverage_spike.raises_long"),
+        relearn=("leverage_spike.raised_far", "leverage_spike.raises"),
     ),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Leverage: accounts raising and cutting it, and how surprising the size at stake is."""
+"""Leverage: accounts raising and cutting it, how surprising the size at stake is, and how far it is raised."""
 
 from __future__ import annotations
 
@@ -21,10 +21,13 @@ from detector.model.windows import Feature
 RECENT_NS = 300e9  # decay of an account's own raises, for naming contributors
 SURPRISE_FREE = 2.0  # -ln p that every size may have before it adds to the surprise (detection.md 3.4)
 SURPRISE_MAX = 40.0
-SIZES_MEMORY = 2000.0  # raises after which the size distribution has half forgotten
-PRIOR_SIZES = 5.0  # the first sizes of a market are held against this many imagined ones, wide apart
-PRIOR_SPREAD = 2.0  # of ln(notional)
-STEP_MAX = 3.0  # spreads: a size further out teaches no more than one this far (winsorised)
+LAW_MEMORY = 2000.0  # raises after which a market's law has half forgotten
+LAW_PRIOR = 5.0  # the first raises of a market are held against this many imagined ones, wide apart
+SIZE_SPREAD = 2.0  # of those: of ln(notional), about the first one ...
+STEP_MEAN, STEP_SPREAD = 0.6, 0.4  # ... and of ln(new / old leverage)
+OUTLIER = 3.0  # spreads: a raise further out teaches no more than one this far (winsorised)
+P_MIN = 1e-18
+FAR_MAX = 8.0  # a raise weighs no more than so many ordinary ones, however far it goes: one account is no crowd
 _LEVERAGE = int(Kind.LEVERAGE)
 
 BINS = 8  # of leverage: below 2, 4, 8, ... 128 x, and above
@@ -41,24 +44,28 @@ TAKEN = np.dtype(
     ],
     align=True,
 )
-SIZES = np.dtype([("count", "<f8"), ("mean", "<f8"), ("spread2", "<f8"), ("level", "<f8")], align=True)
+LAW = np.dtype([("count", "<f8"), ("mean", "<f8"), ("spread2", "<f8")], align=True)  # normal, of a logarithm
+USUAL = np.dtype([("size", LAW), ("step", LAW), ("level", "<f8")], align=True)  # of a market's raises
 
 
 class Leverage(Group):
     """Leverage-change events. A raise whose size is far above the market's usual adds its own surprise,
-    max(0, -ln p(size) - 2): two whales weigh what a crowd weighs.
+    max(0, -ln p(size) - 2): two whales weigh what a crowd weighs. How far leverage is raised, ln(new / old), has a law
+    of its own, and a raise weighs -ln p(step) by it, 1 on average: a crowd in a hurry takes larger steps than anybody
+    does who adjusts a position.
 
     Where `previous` is not said it is what the account had last; a first change of an unknown account counts as a raise
     when it is above the market's usual leverage.
     """
 
     COUNTS = True
-    GROWS: ClassVar[Mapping[str, str]] = {"raises": "raises"}
+    GROWS: ClassVar[Mapping[str, str]] = {"raises": "raises", "raised_far": "far"}
     STATE = np.dtype(
         [
             ("raises", "<f8"),
             ("cuts", "<f8"),
             ("surprise", "<f8"),
+            ("far", "<f8"),
             ("notional", "<f8"),
             ("raisers", "<f8"),
             ("weight", "<f8"),
@@ -73,6 +80,7 @@ class Leverage(Group):
         Feature("raises", "per window", "accounts raising their leverage"),
         Feature("cuts", "per window", "accounts lowering their leverage"),
         Feature("raise_surprise", "nats", "how improbably large the positions of raising accounts are"),
+        Feature("raised_far", "nats", "raises, each weighed by how improbably far it goes"),
         Feature("raised_notional", "quote", "position value of accounts that raised their leverage"),
         Feature("raisers", "accounts", "accounts that raise their leverage for the first time in 60 s"),
         Feature("changed_notional", "quote", "position value of accounts that changed their leverage"),
@@ -85,19 +93,19 @@ class Leverage(Group):
 
     def __init__(self, ring: int) -> None:
         super().__init__(ring)
-        self.sizes: Any = np.zeros(16, SIZES)
+        self.usual: Any = np.zeros(16, USUAL)
         self.taken: Any = np.zeros(16, TAKEN)
 
     def make_room(self, markets: int) -> None:
         """See Group.make_room."""
         super().make_room(markets)
-        if self.counts.shape[1] > len(self.sizes):
-            self.sizes = widen(self.sizes, 0, self.counts.shape[1])
+        if self.counts.shape[1] > len(self.usual):
+            self.usual = widen(self.usual, 0, self.counts.shape[1])
             self.taken = widen(self.taken, 0, self.counts.shape[1])
 
     def fold(self, tables: Tables, events: Any, start: int, stop: int) -> None:
-        """See Group.fold; also learns each market's distribution of sizes."""
-        fold_leverage(tables.participants, self.sizes, self.taken, self.counts, events, start, stop)
+        """See Group.fold; also learns each market's laws."""
+        fold_leverage(tables.participants, self.usual, self.taken, self.counts, events, start, stop)
 
     def read(self, tables: Tables, slot: int, markets: int) -> npt.NDArray[np.float64]:
         """See Group.read."""
@@ -108,12 +116,12 @@ class Leverage(Group):
 
     def state(self) -> State:
         """See Group.state."""
-        return {**super().state(), "sizes": self.sizes, "taken": self.taken}
+        return {**super().state(), "usual": self.usual, "taken": self.taken}
 
     def restore(self, state: State) -> None:
         """See Group.restore."""
         super().restore(state)
-        self.sizes = np.array(state["sizes"])
+        self.usual = np.array(state["usual"])
         self.taken = np.array(state["taken"])
 
 
@@ -138,26 +146,25 @@ def shift_all(taken: Any) -> Any:
 
 
 @kernel
-def size_surprise(sizes: Any, size: Any) -> Any:
-    """max(0, -ln P(a normal size is at least this) - 2) under the log-normal learned so far; then learn from it."""
-    if not size > 0.0:
-        return 0.0
-    value = log(size)
-    count = sizes["count"]
+def unlikely(law: Any, value: Any, prior_mean: Any, prior_spread: Any) -> Any:
+    """-ln P(a normal raise is at least this) under the law learned so far, at most SURPRISE_MAX; then learn from it.
+    prior_mean: NaN = as the first one."""
+    count = law["count"]
     if count == 0.0:
-        sizes["mean"] = value
-        sizes["spread2"] = PRIOR_SPREAD * PRIOR_SPREAD
-    weight = count / (count + PRIOR_SIZES)
-    spread = sqrt(weight * sizes["spread2"] + (1.0 - weight) * PRIOR_SPREAD * PRIOR_SPREAD)
-    z = (value - sizes["mean"]) / spread
+        law["mean"] = value if np.isnan(prior_mean) else prior_mean
+        law["spread2"] = prior_spread * prior_spread
+    weight = count / (count + LAW_PRIOR)
+    mean = law["mean"] if np.isnan(prior_mean) else weight * law["mean"] + (1.0 - weight) * prior_mean
+    spread = sqrt(weight * law["spread2"] + (1.0 - weight) * prior_spread * prior_spread)
+    z = (value - mean) / spread
     p = 0.5 * erfc(z / sqrt(2.0))
-    surprise = min(SURPRISE_MAX, -log(p) - SURPRISE_FREE) if p > 1e-18 else SURPRISE_MAX
-    z = min(STEP_MAX, max(-STEP_MAX, z))
-    rate = 1.0 / min(count + 1.0, SIZES_MEMORY)
-    sizes["mean"] += rate * z * spread
-    sizes["spread2"] += rate * (z * z * spread * spread - sizes["spread2"])
-    sizes["count"] = min(count + 1.0, SIZES_MEMORY)
-    return max(0.0, surprise)
+    surprise = min(SURPRISE_MAX, -log(p)) if p > P_MIN else SURPRISE_MAX
+    z = min(OUTLIER, max(-OUTLIER, z))
+    rate = 1.0 / min(count + 1.0, LAW_MEMORY)
+    law["mean"] += rate * (mean + z * spread - law["mean"])
+    law["spread2"] += rate * (z * z * spread * spread - law["spread2"])
+    law["count"] = min(count + 1.0, LAW_MEMORY)
+    return surprise
 
 
 @kernel
@@ -180,7 +187,7 @@ def note_taken(taken: Any, leverage: Any, event_ns: Any) -> Any:
 
 
 @kernel
-def fold_leverage(participants: Any, sizes: Any, taken: Any, counts: Any, events: Any, start: Any, stop: Any) -> Any:
+def fold_leverage(participants: Any, usual: Any, taken: Any, counts: Any, events: Any, start: Any, stop: Any) -> Any:
     """One loop over applied events; see Leverage."""
     for i in range(start, stop):
         event = events[i]
@@ -189,10 +196,10 @@ def fold_leverage(participants: Any, sizes: Any, taken: Any, counts: Any, events
         now = event["leverage"]
         if not now > 0.0:
             continue
-        size = sizes[event["market"]]
+        mine = usual[event["market"]]
         before = event["previous"]
         if not before > 0.0:
-            before = size["level"] if size["level"] > 0.0 else now
+            before = mine["level"] if mine["level"] > 0.0 else now
         count = counts[event["window"], event["market"]]
         note_taken(taken[event["market"]], now, event["event_ns"])
         if event["notional"] > 0.0:
@@ -203,9 +210,11 @@ def fold_leverage(participants: Any, sizes: Any, taken: Any, counts: Any, events
             count["above_50"] += event["notional"] if now >= 50.0 else 0.0
         if now > before:
             count["raises"] += 1.0
+            count["far"] += min(FAR_MAX, unlikely(mine["step"], log(now / before), STEP_MEAN, STEP_SPREAD))
             if event["notional"] > 0.0:
                 count["notional"] += event["notional"]
-            count["surprise"] += size_surprise(size, event["notional"])
+                unusual = unlikely(mine["size"], log(event["notional"]), np.nan, SIZE_SPREAD)
+                count["surprise"] += max(0.0, unusual - SURPRISE_FREE)
             if event["participant"] >= 0:
                 who = participants[event["participant"]]
                 if event["event_ns"] - who["raised_ns"] >= FIRST_TIME_NS:
@@ -216,4 +225,4 @@ def fold_leverage(participants: Any, sizes: Any, taken: Any, counts: Any, events
                 who["raised_ns"] = event["event_ns"]
         elif now < before:
             count["cuts"] += 1.0
-        size["level"] = now if size["level"] <= 0.0 else size["level"] + 0.01 * (now - size["level"])
+        mine["level"] = now if mine["level"] <= 0.0 else mine["level"] + 0.01 * (now - mine["level"])

@@ -39,7 +39,7 @@ PHRASES: dict[str, Phrase] = {
     "orders": Phrase("new orders", "new orders run at"),
     "raises": Phrase("leverage raises", "leverage raises run at"),
     "cuts": Phrase("leverage cuts", "leverage cuts run at"),
-    "raises_long": Phrase("leverage raises over an hour", "leverage raises over an hour run at"),
+    "raised_far": Phrase("leverage raises", "", counted=False),
     "raise_surprise": Phrase("leverage raises by large positions", "", counted=False),
     "raised_notional": Phrase("value on raised leverage", "the value on raised leverage stands at", plural=False),
     "quotes_missing": Phrase("missing quotes of makers", "quotes of its makers are missing:"),

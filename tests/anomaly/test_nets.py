@@ -16,8 +16,8 @@ START_NS = 1_767_225_600_000_000_000
 WARNING = 1
 QUIET = {
     "cancels": 5.0, "cancels_by_others": 0.7, "acting_accounts": 5.0, "orders": 5.0, "trades": 0.5, "raises": 0.01,
-    "raise_surprise": 0.01, "quotes_pulled": 0.0, "quotes_weight": 100.0, "quotes_missing": 6.0, "quotes_usual": 100.0,
-    "quotes_outward": 4.0, "quotes_placed": 4.0, "quotes_requoted": 4.0, "quotes_leapt": 0.0,
+    "raised_far": 0.01, "raise_surprise": 0.01, "quotes_pulled": 0.0, "quotes_weight": 100.0, "quotes_missing": 6.0,
+    "quotes_usual": 100.0, "quotes_outward": 4.0, "quotes_placed": 4.0, "quotes_requoted": 4.0, "quotes_leapt": 0.0,
 }  # fmt: skip
 FEATURES = tuple(Feature(name, "", "") for name in (*QUIET, "taken_by_sellers", "taken_by_buyers", "bid_depth_10_bps",
                                                     "ask_depth_10_bps"))  # fmt: skip
@@ -36,7 +36,9 @@ class Market:
         for _ in range(seconds):
             self.second += 1
             row = QUIET | unlike
-            counts = {name: self.dice.poisson(row[name]) for name in ("cancels", "cancels_by_others", "raises")}
+            counts = {
+                name: self.dice.poisson(row[name]) for name in ("cancels", "cancels_by_others", "raises", "raised_far")
+            }
             told = row | counts
             values = np.array([[told.get(feature.name, np.nan) for feature in FEATURES]], np.float64)
             close_ns = START_NS + self.second * 10**9
@@ -73,8 +75,8 @@ def test_a_net_alone_needs_a_rarer_reading_than_the_streams_beside_it(case: str)
 def test_what_is_evidence_raises_no_score_and_has_no_share() -> None:
     market = Market("leverage_spike")
     market.run(3600)
-    score = market.run(3600, raises=0.09)
+    score = market.run(3600, raises=0.09, raised_far=0.09)
     rows = {row.feature: row for row in score.explain(0)}
-    assert rows["raises_long"].observed > rows["raises_long"].high
-    assert rows["raises_long"].share == 0.0
-    assert rows["raises_long"].without == pytest.approx(float(score.values[0]))
+    assert rows["raises"].observed > rows["raises"].high
+    assert rows["raises"].share == 0.0
+    assert rows["raises"].without == pytest.approx(float(score.values[0]))

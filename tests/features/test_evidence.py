@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from detector.features.leverage import FAR_MAX
 from detector.features.shape import EVERY_WINDOWS, SETTLED_SAMPLES
 from detector.model.events import Flag, Kind
 from tests.features.test_books import START_NS, Story, shard
@@ -123,6 +124,43 @@ def test_leverage_changes_are_weighed_by_the_position_at_stake(seed: int) -> Non
     assert found["above_20x"] == pytest.approx(sum(row[4] for row in rows if row[3] >= 20))
     assert found["above_50x"] == pytest.approx(sum(row[4] for row in rows if row[3] >= 50))
     assert found["raisers"] == len({row[1] for row in rows if row[3] > row[2]})
+
+
+def settled(dice: Random, usual: tuple[float, ...]) -> Told:
+    """A market of which it is known by how many times leverage is raised: anything from `usual`, with some noise."""
+    story = Told(1, 2)
+    for i in range(600):
+        raised(story, i * 0.001, 1 + i % 9, 10.0, 10.0 * dice.choice(usual) * math.exp(dice.gauss(0.0, 0.05)), 100.0)
+        story.rows[-1]["event_ns"] -= 1800 * SECOND_NS
+    return story
+
+
+@pytest.mark.parametrize("usual", [(1.25, 1.5, 2.0), (2.0, 5.0, 10.0)])
+def test_a_raise_weighs_one_where_it_goes_as_far_as_raises_go_there(usual: tuple[float, ...]) -> None:
+    """Whether a venue's usual steps are small or large."""
+    dice = Random(5)
+    story = settled(dice, usual)
+    for i in range(200):
+        raised(story, 0.1 + i * 0.001, i, 10.0, 10.0 * dice.choice(usual), 100.0)
+    found = story.window()
+    assert found["raises"] == 200
+    assert found["raised_far"] / 200 == pytest.approx(1.0, abs=0.2)
+
+
+def test_a_raise_that_goes_further_than_any_weighs_more_but_not_without_end() -> None:
+    further, furthest = settled(Random(5), (1.25, 1.5, 2.0)), settled(Random(5), (1.25, 1.5, 2.0))
+    raised(further, 0.1, 3, 10.0, 25.0, 100.0)
+    raised(furthest, 0.1, 3, 1.0, 125.0, 100.0)
+    assert 3.0 < further.window()["raised_far"] < FAR_MAX
+    assert furthest.window()["raised_far"] == FAR_MAX
+
+
+@pytest.mark.parametrize("before", [1.0, 10.0, 50.0])
+def test_a_market_s_first_raise_to_twice_as_much_weighs_about_one(before: float) -> None:
+    """Before anything is known of how far raises go there."""
+    story = Told(1, 2)
+    raised(story, 0.1, 3, before, 2.0 * before, 100.0)
+    assert story.window()["raised_far"] == pytest.approx(1.0, abs=0.2)
 
 
 def test_leverages_like_those_of_the_day_have_no_shift_and_others_do() -> None:

@@ -249,7 +249,7 @@ def test_what_went_to_the_other_side_is_not_what_the_next_quote_replaces() -> No
         market.hole = 0
         market.cancel(at_s, maker, LEVELS - 1)  # the bid furthest out comes back as an ask
         market.quote(at_s + 0.001, maker, 3 * LEVELS - 1)
-        market.hole = 23  # a leap from where the nearest was, and none from between it and the furthest
+        market.hole = 33  # a leap from where the nearest was, and none from between it and the furthest
         for level in (0, LEVELS):
             market.quote(at_s + 0.02, maker, level)
     market.second += 1

@@ -45,14 +45,14 @@ def _surprises(seed: int) -> dict[str, np.ndarray]:
 def test_what_one_stream_alone_sees_is_what_it_adds() -> None:
     clean, planted = _surprises(1), _surprises(2)
     planted["cancel_burst"][4001:4008, 0, 1] = 40.0  # cancels_by_others
-    planted["leverage_spike"][7100:7200, 1, ::2] = 40.0  # raises and raise_surprise, either is enough
+    planted["leverage_spike"][7100:7200, 1, ::2] = 40.0  # raised_far and raise_surprise, either is enough
     rows = ablation_rows(Kept(_recording([]), clean), Kept(_recording(Exchange(SCENARIO, 1).labels()), planted))
     by_name = {row["stream"]: row for row in rows}
     assert by_name["all of them"]["early"] == 1.0
     assert by_name["cancel_burst.cancels_by_others"]["adds"] == 0.5
     assert by_name["cancel_burst.cancels_by_others"]["most in"] == "cancel_burst 1.00"
-    assert by_name["leverage_spike.raises"]["adds"] == 0.0
-    assert by_name["leverage_spike.raises"]["alone in"] == "crowd 1.00"
+    assert by_name["leverage_spike.raised_far"]["adds"] == 0.0
+    assert by_name["leverage_spike.raised_far"]["alone in"] == "crowd 1.00"
     assert by_name["thin_book.quotes_leapt"]["adds"] == 0.0 == by_name["thin_book.quotes_leapt"]["alone"]
 
 
