@@ -25,6 +25,7 @@ LAW_MEMORY = 2000.0  # raises after which a market's law has half forgotten
 LAW_PRIOR = 5.0  # the first raises of a market are held against this many imagined ones, wide apart
 SIZE_SPREAD = 2.0  # of those: of ln(notional), about the first one ...
 STEP_MEAN, STEP_SPREAD = 0.6, 0.4  # ... and of ln(new / old leverage)
+SPREAD_MIN = 0.15  # of either: where all take the very same step, one that is a little longer is not improbable
 OUTLIER = 3.0  # spreads: a raise further out teaches no more than one this far (winsorised)
 P_MIN = 1e-18
 FAR_MAX = 8.0  # a raise weighs no more than so many ordinary ones, however far it goes: one account is no crowd
@@ -155,7 +156,7 @@ def unlikely(law: Any, value: Any, prior_mean: Any, prior_spread: Any) -> Any:
         law["spread2"] = prior_spread * prior_spread
     weight = count / (count + LAW_PRIOR)
     mean = law["mean"] if np.isnan(prior_mean) else weight * law["mean"] + (1.0 - weight) * prior_mean
-    spread = sqrt(weight * law["spread2"] + (1.0 - weight) * prior_spread * prior_spread)
+    spread = max(SPREAD_MIN, sqrt(weight * law["spread2"] + (1.0 - weight) * prior_spread * prior_spread))
     z = (value - mean) / spread
     p = 0.5 * erfc(z / sqrt(2.0))
     surprise = min(SURPRISE_MAX, -log(p)) if p > P_MIN else SURPRISE_MAX

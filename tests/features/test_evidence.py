@@ -155,6 +155,15 @@ def test_a_raise_that_goes_further_than_any_weighs_more_but_not_without_end() ->
     assert furthest.window()["raised_far"] == FAR_MAX
 
 
+def test_where_all_take_the_same_step_one_a_little_longer_is_nothing_special() -> None:
+    story = Told(1, 2)
+    for i in range(600):
+        raised(story, i * 0.001, 1 + i % 9, 10.0, 20.0, 100.0)
+        story.rows[-1]["event_ns"] -= 1800 * SECOND_NS
+    raised(story, 0.1, 3, 10.0, 21.0, 100.0)
+    assert story.window()["raised_far"] < 1.5
+
+
 @pytest.mark.parametrize("before", [1.0, 10.0, 50.0])
 def test_a_market_s_first_raise_to_twice_as_much_weighs_about_one(before: float) -> None:
     """Before anything is known of how far raises go there."""
