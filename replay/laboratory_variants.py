@@ -30,7 +30,7 @@ from detector.anomaly.streams import StreamDetector
 from detector.wiring.build import build_detectors
 from detector.wiring.config import of
 from replay.balanced import THIRDS
-from replay.laboratory import HELD_OUT, SIZES, Job
+from replay.laboratory import HELD_OUT, KINDS, SIZES, Job
 from replay.laboratory_report import table
 from replay.laboratory_windows import Recording, each, recorded
 
@@ -51,7 +51,7 @@ class Found:
 
 
 def load(name: str) -> dict[str, StreamDetector]:
-    """The variants that a file makes, or the shipped detector of that name. ValueError where there is neither."""
+    """The variants that a file makes, or the shipped detector of that name. ValueError where there is none."""
     if not name.endswith(".py"):
         shipped = {one.name: one for one in build_detectors(of({})) if isinstance(one, StreamDetector)}
         if name not in shipped:
@@ -62,7 +62,10 @@ def load(name: str) -> dict[str, StreamDetector]:
         raise ValueError(f"{name} cannot be read as Python")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return dict(module.variants())
+    made = dict(module.variants())
+    if not made:
+        raise ValueError(f"{name}: variants() returns none")
+    return made
 
 
 def try_all(recording: Recording, variants: Mapping[str, StreamDetector]) -> dict[str, Found]:
@@ -112,17 +115,16 @@ def row(name: str, found: Sequence[tuple[Recording, Found]]) -> dict[str, Any]:
     return {
         "variant": name,
         **{kind: " ".join(f"{early[kind, third]}/{planted[kind, third]}" for third in THIRDS) for kind in classes},
-        "false a week": round(sum(false.values()) / weeks, 2),
+        "false a week": round(sum(false.values()) / weeks, 2) if weeks > 0.0 else float("nan"),
         "by stream": ", ".join(f"{stream} {count}" for stream, count in false.most_common()),
         "peak 50 %": _quantile(peaks, 0.5),
         "peak 80 %": _quantile(peaks, 0.8),
     }
 
 
-def tried(job: Job, name: str) -> tuple[Recording, dict[str, Found]]:
-    """A job's recording, made if need be, and what the variants of file or detector `name` find in it."""
-    recording = recorded(job)
-    return recording, try_all(recording, load(name))
+def tried(job: Job, name: str) -> dict[str, Found]:
+    """What the variants of file or detector `name` find in a job's recording, which is made if need be."""
+    return try_all(recorded(job), load(name))
 
 
 def _strongest(detector: StreamDetector, surprises: npt.NDArray[np.float64]) -> str:
@@ -142,8 +144,9 @@ def _quantile(values: Sequence[float], at: float) -> float:
 
 def _job(told: str, size: str) -> Job:
     kind, _, seed = told.partition(":")
-    if not seed.isdigit() or int(seed) >= HELD_OUT:
-        raise ValueError(f"{told}: a kind and the seed of a tuning stream, below {HELD_OUT}, as planted:3")
+    if kind not in KINDS or not seed.isdigit() or int(seed) >= HELD_OUT:
+        kinds = ", ".join(KINDS)
+        raise ValueError(f"{told}: a kind ({kinds}) and the seed of a tuning stream, below {HELD_OUT}, as planted:3")
     return Job(kind, int(seed), SIZES[size], False)
 
 
@@ -155,9 +158,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", action="append", help=f"kind:seed (default: {' '.join(SEEDS)})")
     parser.add_argument("--processes", type=int, default=2)
     chosen = parser.parse_args(arguments)
-    todo = [_job(told, chosen.size) for told in chosen.seed or SEEDS]
+    try:
+        todo = [_job(told, chosen.size) for told in chosen.seed or SEEDS]
+        names = [*load(chosen.variants)]
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
     done = each(todo, partial(tried, name=chosen.variants), chosen.processes)
-    rows = [row(name, [(recording, found[name]) for recording, found in done]) for name in done[0][1]]
+    recordings = [recorded(job) for job in todo]  # read here, on disk: a recording is too large to be handed over
+    rows = [row(name, [(one, found[name]) for one, found in zip(recordings, done, strict=True)]) for name in names]
     sys.stdout.write("\n".join(table([*rows[0]], rows)) + "\n")
 
 

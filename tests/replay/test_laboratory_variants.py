@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ from detector.model.windows import Feature
 from replay.balanced import markets
 from replay.exchange import Exchange
 from replay.laboratory import Job, Size
-from replay.laboratory_variants import load, main, row, try_all
+from replay.laboratory_variants import Found, load, main, row, try_all
 from replay.laboratory_windows import Recording
 from replay.scenario import Planted, Scenario
 
@@ -66,10 +68,23 @@ def test_what_is_told_after_the_climax_is_neither() -> None:
     assert not any(part.startswith("1/") for part in told["crowd"].split()) and told["by stream"] == ""
 
 
-def test_a_detector_of_no_streams_and_a_held_out_seed_are_refused() -> None:
-    with pytest.raises(ValueError, match="no detector of streams"):
-        load("drift")
-    with pytest.raises(ValueError, match="tuning"):
-        main(["thin_book", "--seed", "planted:1002"])
-    with pytest.raises(ValueError, match="tuning"):
-        main(["thin_book", "--seed", "planted"])
+def test_a_recording_of_no_windows_says_nothing() -> None:
+    stream = recording("clean", ())
+    empty = replace(stream, close_ns=stream.close_ns[:0])
+    told = row("thin_book", [(empty, Found())])
+    assert told["by stream"] == "" and math.isnan(told["false a week"]) and math.isnan(told["peak 80 %"])
+
+
+def test_what_cannot_be_tried_is_refused_with_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "none.py").write_text("def variants():\n    return {}\n")
+    for arguments, sentence in (
+        (["drift"], "no detector of streams"),
+        ([str(tmp_path / "none.py")], "returns none"),
+        ([str(tmp_path / "missing.py")], "No such file"),
+        (["thin_book", "--seed", "planted:1002"], "tuning"),
+        (["thin_book", "--seed", "planted"], "tuning"),
+        (["thin_book", "--seed", "planned:3"], "clean, dirty, planted"),
+    ):
+        with pytest.raises(SystemExit) as stopped:
+            main(arguments)
+        assert stopped.value.code == 2 and sentence in capsys.readouterr().err
