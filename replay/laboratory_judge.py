@@ -63,6 +63,7 @@ def recall_row(found: Sequence[Verdict], **names: Any) -> dict[str, Any]:
         "delay_median_s": _quantile(delays, 0.5),
         "delay_p90_s": _quantile(delays, 0.9),
         "hit_1": _share([one.hit for one in caught]),
+        "hit_page": _share([one.hit_page for one in caught]),
         "account_1": _mean([one.first_named for one in caught]),
         "accounts": _mean([one.named for one in caught]),
     }

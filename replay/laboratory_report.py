@@ -14,6 +14,7 @@ RECALL = {
     "delay_median_s": "after onset, median (s)",
     "delay_p90_s": "after onset, p90 (s)",
     "hit_1": "hit@1",
+    "hit_page": "of the page",
     "account_1": "account@1",
     "accounts": "accounts planted",
 }
@@ -43,8 +44,9 @@ levels from the promised budget; none was set on these streams. The subtle third
 of amplitudes, on a log scale;
 `python -m replay.laboratory_physics` prints what each class and third comes to in events.
 
-hit@1: the first row of the evidence belongs to the class. account@1: the largest contributor was planted; accounts
-planted: the share of those named that were (where accounts were planted).
+hit@1: the first row of the evidence about its market belongs to the class; of the page: the first row of all, which in
+an incident over several markets may be about another market, where something else was planted. account@1: the largest
+contributor was planted; accounts planted: the share of those named that were (where accounts were planted).
 """
 
 
@@ -260,7 +262,8 @@ def goals(told: Mapping[str, Any]) -> list[dict[str, Any]]:
     delay = ramps.get("sudden", {}).get("delay_median_s")
     rows.append(("median lead on ramps of 5 to 15 min", ">= 240 s", f"{_cell(lead)} s"))
     rows.append(("median time to a sudden burst's page", "<= 3 s", f"{_cell(delay)} s"))
-    rows.append(("hit@1", ">= 0.97", _cell(told["recall"]["hit_1"])))
+    hit, page = told["recall"]["hit_1"], told["recall"]["hit_page"]
+    rows.append(("hit@1", ">= 0.97", f"{hit:.3f} ({page:.3f} by the first row of all)"))
     bursts = [row for row in told["cold"] if row["class"] == "cancel_burst"]
     if bursts:
         caught = ", ".join(f"{row['third']} {row['caught']:.2f}" for row in bursts)

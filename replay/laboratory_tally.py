@@ -27,8 +27,9 @@ WIDTH_NS, LATENESS_NS = 1_000_000_000, 500_000_000  # windows.width and input.la
 class Call:
     """Somebody is called: an incident that opened at warning or above, or rose, or an update that names more markets.
 
-    page: for the first time since it opened; feature: the first row of its evidence; accounts: digests of its
-    contributors, the largest first; led_by: the market that moved first, where one did; joined: an update, not graver
+    page: for the first time since it opened; feature: the first row of its evidence, and of_market: the first about
+    each market; accounts: digests of its contributors, the largest first; led_by: the market that moved first, where
+    one did; joined: an update, not graver
     """
 
     at_ns: int
@@ -41,6 +42,7 @@ class Call:
     accounts: tuple[int, ...] = ()
     led_by: str = ""
     joined: bool = False
+    of_market: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(slots=True)
@@ -100,6 +102,7 @@ class Callers:
 
     def _call(self, incident: Incident) -> Call:
         first = incident.evidence[0].feature if incident.evidence else ""
+        about = {row.market: row.feature for row in reversed(incident.evidence)}
         return Call(
             _told_ns(incident.updated_ns),
             incident.incident_id,
@@ -111,6 +114,7 @@ class Callers:
             tuple(who.account for who in incident.contributors),
             incident.led_by.market if incident.led_by is not None else "",
             incident.reason is Reason.UPDATED,
+            tuple((market, feature.rpartition(".")[2]) for market, feature in sorted(about.items())),
         )
 
 

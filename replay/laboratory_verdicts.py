@@ -39,7 +39,8 @@ class Verdict:
 
     setting: alone, together (several markets), inside (a benign rush was on), cold (the stream is young)
     early: called at or before the climax; caught: at all; lead_s: of the first call to the climax; delay_s: from the
-    onset; hit: the first row of its evidence belongs to the class; feature: that row
+    onset; feature: the first row of its evidence about the label's markets; hit: that row belongs to the class;
+    hit_page: the first row of all does, whatever market it is about
     named: share of the first call's contributors that were planted, NaN where no account was or none was told;
     first_named: the largest contributor was planted; pages: incidents that called about it
     """
@@ -60,6 +61,7 @@ class Verdict:
     lead_s: float
     delay_s: float
     hit: bool
+    hit_page: bool
     feature: str
     named: float
     first_named: float
@@ -89,6 +91,7 @@ def verdicts_of(run: Run, calls: Sequence[Call]) -> list[Verdict]:
         first = min(answers, key=lambda call: (call.at_ns, call.incident_id)) if answers else None
         spec = specs[row["markets"][0]]
         planted = digests_of(row["accounts"]) if first is not None and first.accounts else frozenset()
+        feature = _about(first, row["markets"]) if first is not None else ""
         found.append(
             Verdict(
                 name=row["class"],
@@ -106,14 +109,21 @@ def verdicts_of(run: Run, calls: Sequence[Call]) -> list[Verdict]:
                 caught=first is not None,
                 lead_s=(row["climax"] - first.at_ns) / SECOND_NS if first else float("nan"),
                 delay_s=(first.at_ns - row["start"]) / SECOND_NS if first else float("nan"),
-                hit=first is not None and family(first.feature) in CAUSES[row["class"]],
-                feature=first.feature if first else "",
+                hit=family(feature) in CAUSES[row["class"]],
+                hit_page=first is not None and family(first.feature) in CAUSES[row["class"]],
+                feature=feature,
                 named=float(np.mean([who in planted for who in first.accounts])) if first and planted else float("nan"),
                 first_named=float(first.accounts[0] in planted) if first and planted else float("nan"),
                 pages=len({call.incident_id for call in answers}),
             )
         )
     return found
+
+
+def _about(call: Call, markets: Sequence[str]) -> str:
+    """The first row of evidence about the first of these markets that has one; of a call that has none, its first."""
+    about = dict(call.of_market)
+    return next((about[market] for market in markets if market in about), call.feature)
 
 
 def family(feature: str) -> str:

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import struct
+import threading
 import zlib
 
 import cramjam
 import numpy as np
 import numpy.typing as npt
+import zstandard
 
 GZIP, SNAPPY, LZ4, ZSTD = 1, 2, 3, 4
 CODECS = {0: "none", GZIP: "gzip", SNAPPY: "snappy", LZ4: "lz4", ZSTD: "zstd"}
 
+# what unpacking raises where a batch is damaged or does not fit
+DAMAGE = (zstandard.ZstdError, cramjam.DecompressionError, zlib.error, struct.error, ValueError, OverflowError)
+
 _XERIAL_MAGIC = b"\x82SNAPPY\x00"  # Java's clients frame snappy in blocks; others send one bare block
 _XERIAL_HEADER_BYTES = 16
+_BLOCK_HEADER_BYTES, _CHECKSUM_BYTES = 3, 4
+_RLE = 1  # a block of one byte, many times
 
 
 class NotInflated(Exception):
@@ -38,10 +45,46 @@ def inflate(codec: int, packed: memoryview, room: npt.NDArray[np.uint8]) -> int:
         if codec == LZ4:
             return int(cramjam.lz4.decompress_into(packed, room.data))
         if codec == ZSTD:
-            return int(cramjam.zstd.decompress_into(packed, room.data))
-    except (cramjam.DecompressionError, zlib.error, struct.error, ValueError, OverflowError) as error:
+            return _zstd(packed, room)
+    except DAMAGE as error:
         raise NotInflated(f"{CODECS[codec]}: {error}") from None
     raise NotInflated(f"codec {codec} is unknown")
+
+
+class _Unpacker(threading.local):
+    """A thread's own context: making one anew takes longer than a batch of 16 KiB does to unpack."""
+
+    def __init__(self) -> None:
+        self.zstd = zstandard.ZstdDecompressor()
+
+
+_unpacker = _Unpacker()
+
+
+def _zstd(packed: memoryview, room: npt.NDArray[np.uint8]) -> int:
+    if not _one_whole_frame(packed):  # the stream reader would end there without a word
+        return int(cramjam.zstd.decompress_into(packed, room.data))
+    with _unpacker.zstd.stream_reader(packed) as reader:
+        used = int(reader.readinto(room.data))
+        if used == len(room) and reader.read(1):
+            raise ValueError("more than the limit")
+    return used
+
+
+def _one_whole_frame(packed: memoryview) -> bool:
+    """One zstd frame to its end, and nothing after it (RFC 8878, 3.1.1): nearly every batch is."""
+    try:
+        parameters = zstandard.get_frame_parameters(packed)
+        at = zstandard.frame_header_size(packed)
+    except zstandard.ZstdError:
+        return False
+    while at + _BLOCK_HEADER_BYTES <= len(packed):
+        header = int.from_bytes(packed[at : at + _BLOCK_HEADER_BYTES], "little")
+        kind, size = (header >> 1) & 3, header >> 3
+        at += _BLOCK_HEADER_BYTES + (1 if kind == _RLE else size)
+        if header & 1:
+            return at + (_CHECKSUM_BYTES if parameters.has_checksum else 0) == len(packed)
+    return False
 
 
 def _gzip(packed: memoryview, room: npt.NDArray[np.uint8]) -> int:

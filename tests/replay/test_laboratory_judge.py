@@ -98,6 +98,16 @@ def test_the_accounts_that_a_page_names_are_held_against_those_planted() -> None
     assert (other.first_named, other.named, other.hit) == (0.0, 0.5, False)
 
 
+def test_what_is_said_first_is_said_of_the_market_where_it_was_planted() -> None:
+    run = _run(_burst(20_000.0, BTC))
+    both = Call(20_005 * S, "inc_1", True, 2, "correlated", (ETH, BTC), "raises")
+    for about, hit in ((((BTC, "cancels"), (ETH, "raises")), True), (((BTC, "raises"), (ETH, "cancels")), False)):
+        (found,) = verdicts_of(run, [replace(both, of_market=about)])
+        assert (found.hit, found.hit_page) == (hit, False)
+    (unsaid,) = verdicts_of(run, [replace(both, of_market=((ETH, "cancels"),))])
+    assert (unsaid.hit, unsaid.feature) == (False, "raises")
+
+
 def test_an_update_that_names_a_further_market_tells_of_it_and_makes_no_page_true() -> None:
     run = _run(_burst(20_000.0, ETH))
     false = Call(19_990 * S, "inc_1", True, 2, "cancel_burst", (BTC,), "cancels")
