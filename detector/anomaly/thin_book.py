@@ -39,7 +39,7 @@ class ThinBook(StreamDetector):
 
     name = "thin_book"
     Params = Params
-    PEAK_PRIOR = (0.9, 1.37)
+    PEAK_PRIOR = (0.8, 1.22)
 
     @staticmethod
     def make(params: Any) -> tuple[Stream, ...]:

@@ -32,6 +32,7 @@ PLACED_FIRST = 100  # new quotes before a maker's distance is known
 PLACED_MEMORY = 2000
 DISTANCE_MAX = 4.0  # x usual: a quote further out teaches no more than one this far (winsorised)
 BOTH_NS = 15_000_000_000  # quotes leap when bids and asks do, this close to each other
+LEAPT_NS = 30_000_000_000  # a maker that leapt does not leap again so soon: it takes several to regroup a book
 LEAP = 9.0  # x usual: a quote moved out further than this has left its place (docs/adr/0025)
 OUTWARD_MAX = 16.0  # x usual: a quote further out counts no more than one this far
 _DISTANCE_MIN_BPS = 0.05
@@ -157,16 +158,17 @@ def _requoted(tables: Any, maker: Any, event: Any, market: Any, old_bps: Any, ne
         return
     out = tables.outward[event["window"], market]
     out[2] += 1.0
-    if new_bps - old_bps <= LEAP * maker["distance_bps"]:
+    # what was placed ahead of a mid that lags a jump, and now is at the touch, has not moved out
+    if new_bps - max(0.0, old_bps) <= LEAP * maker["distance_bps"]:
         return
     place = tables.markets[market]
     side = 0 if event["side"] > 0 else 1
     place["leapt_ns"][side] = event["event_ns"]
     # a price that jumps makes the quotes of one side look far out, until mid and mark have followed
     both = abs(event["event_ns"] - place["leapt_ns"][1 - side]) <= BOTH_NS
-    # once a maker and window: what one maker renews in one go is moved by one decision
+    # once a maker and a while: what one maker goes on to renew far out is moved by one decision
     window = event["event_ns"] // tables.span[1] + 1
-    if both and maker["leapt"] != window:
+    if both and (maker["leapt"] == 0 or window - maker["leapt"] >= max(1, LEAPT_NS // tables.span[1])):
         maker["leapt"] = window
         out[3] += 1.0
 

@@ -204,8 +204,8 @@ def test_quotes_moved_behind_a_hole_on_both_sides_leap_once() -> None:
     assert leapt(market) == (0.0, 5.0)
     market.hole = 40
     assert leapt(market.ordinary(1)) == (0.0, 5.0)  # bids alone, as yet
-    assert leapt(market.ordinary(3)) == (5.0, 5.0)
-    assert leapt(market.ordinary(2 * LEVELS)) == (0.0, 5.0)
+    assert sum(market.ordinary(3).columns("quotes_leapt", 3)) == 5.0
+    assert sum(market.ordinary(2 * LEVELS).columns("quotes_leapt", 2 * LEVELS)) == 0.0
 
 
 def test_a_price_that_moves_away_lets_no_quote_leap() -> None:
@@ -214,6 +214,29 @@ def test_a_price_that_moves_away_lets_no_quote_leap() -> None:
         market.middle += 4
         market.ordinary(1)
         assert market.column("quotes_leapt") == 0.0
+
+
+def test_a_maker_that_goes_on_to_leap_has_leapt_once() -> None:
+    market = Market().ordinary(SETTLED_S)
+    for second in range(28):
+        market.hole = 40 if second % 4 < 2 else 0
+        market.ordinary(1)
+    assert sum(market.columns("quotes_leapt", 28)) == 5.0
+
+
+def test_a_maker_leaps_anew_when_it_had_come_back_a_while_ago() -> None:
+    market = Market().ordinary(SETTLED_S)
+    for market.hole, seconds in ((40, 2 * LEVELS), (0, 30), (120, 2 * LEVELS)):
+        market.ordinary(seconds)
+    assert sum(market.columns("quotes_leapt", 30 + 4 * LEVELS)) == 10.0
+
+
+@pytest.mark.parametrize("jump", [100, -100])
+def test_a_jump_lets_no_quote_leap_while_the_mid_lags_or_when_it_has_followed(jump: int) -> None:
+    market = Market().ordinary(SETTLED_S)
+    market.middle += jump
+    market.ordinary(4 * LEVELS)
+    assert market.columns("quotes_leapt", 4 * LEVELS) == [0.0] * 4 * LEVELS
 
 
 def test_in_a_sweep_quotes_are_held_against_the_mean_of_those_taken_back() -> None:
