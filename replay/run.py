@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -101,6 +102,7 @@ class Tally:
     rejects      records nobody could read, by reason; `samples` are the first SAMPLES_MAX of them
     observed_ns  per market, from its first event to the end of what was replayed
     first_ns     times of the first FIRST_EVENTS events per (market, topic, partition)
+    heard        per (topic, partition), the markets of each of which so many are known: there is no need to look again
     damage       inputs that broke off, a sentence each
     """
 
@@ -109,6 +111,7 @@ class Tally:
     samples: list[Reject] = field(default_factory=list)
     observed_ns: dict[str, tuple[int, int]] = field(default_factory=dict)
     first_ns: dict[tuple[str, str, int], list[int]] = field(default_factory=dict)
+    heard: dict[tuple[str, int], tuple[str, ...]] = field(default_factory=dict)
     damage: list[str] = field(default_factory=list)
     alerts: int = 0
     watermark_ns: int = 0
@@ -132,13 +135,20 @@ class Tally:
 
     def see(self, batch: EventBatch) -> None:
         """Remember when each market was first heard of."""
-        if not len(batch.events):
+        place = (batch.topic, batch.partition)
+        if not len(batch.events) or self.heard.get(place) == batch.markets:
             return
-        markets, times = batch.events["market"], batch.events["event_ns"]
-        for index in np.flatnonzero(np.bincount(markets, minlength=len(batch.markets))).tolist():
-            first = self.first_ns.setdefault((batch.markets[index], batch.topic, batch.partition), [])
-            if len(first) < FIRST_EVENTS:
-                first += times[markets == index][: FIRST_EVENTS - len(first)].tolist()
+        markets = batch.events["market"].copy()
+        order = np.argsort(markets, kind="stable")
+        bounds = np.searchsorted(markets[order], np.arange(len(batch.markets) + 1)).tolist()
+        for index, (begin, end) in enumerate(pairwise(bounds)):
+            if begin == end:
+                continue
+            first = self.first_ns.setdefault((batch.markets[index], *place), [])
+            rows = order[begin : min(end, begin + FIRST_EVENTS - len(first))]
+            first += batch.events["event_ns"][rows].tolist()
+        if all(len(self.first_ns.get((name, *place), ())) >= FIRST_EVENTS for name in batch.markets):
+            self.heard[place] = batch.markets
 
     def end(self, end_ns: int) -> None:
         """The replay reached to `end_ns`: so long was every market observed. Of the first few events the median counts,

@@ -5,14 +5,65 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from detector.kernels import kernel
+from detector.kernels.bits import trailing_zeros
 
 # A recorder writes its receive time in front: "1723161255030314667 {...}" (an integer; its length tells the unit) or
 # "1649023809.313331: {...}" (seconds). Anything else has no receive time.
 _SECONDS_DIGITS = 10
 _NANO_DIGITS = 19
 _SPACE, _DOT, _COLON, _ZERO, _NINE, _RETURN = 32, 46, 58, 48, 57, 13
+
+_NEWLINE = 10
+_NEWLINES, _LOW_BITS = np.uint64(0x0A0A0A0A0A0A0A0A), np.uint64(0x7F7F7F7F7F7F7F7F)
+_ONE, _BYTE_BITS = np.uint64(1), np.uint64(3)
+_WORD, _WORD_BITS = 8, 3
+_LINE_BYTES = 24  # room for as many lines as are no shorter; of shorter ones numpy finds the ends
+
+
+def line_ends(payload: npt.NDArray[np.uint8], start: int, stop: int) -> npt.NDArray[np.int64]:
+    """int64: where the newlines in payload[start:stop] (uint8) are."""
+    room = np.empty((stop - start) // _LINE_BYTES + _WORD, np.int64)
+    words = payload[: len(payload) >> _WORD_BITS << _WORD_BITS].view(np.uint64)
+    found = int(find_ends(payload, words, start, stop, room))
+    if found < 0:
+        return np.flatnonzero(payload[start:stop] == _NEWLINE) + start
+    return room[:found]
+
+
+@kernel
+def find_ends(payload: Any, words: Any, start: Any, stop: Any, ends: Any) -> Any:
+    """Write where the newlines of payload[start:stop] are into `ends` int64; how many, -1 when it has not room for
+    them. words: the payload as uint64, least significant byte first.
+
+    A byte of a word is a newline where the exclusive or with newlines is 0 (Warren, Hacker's Delight, 6-1).
+    """
+    count = 0
+    most = len(ends) - _WORD  # a word may hold so many
+    first = min(stop, (start + _WORD - 1) >> _WORD_BITS << _WORD_BITS)
+    last = max(first, stop >> _WORD_BITS << _WORD_BITS)
+    for at in range(start, first):
+        if payload[at] == _NEWLINE:
+            ends[count] = at
+            count += 1
+    for place in range(first >> _WORD_BITS, last >> _WORD_BITS):
+        word = words[place] ^ _NEWLINES
+        found = ~(((word & _LOW_BITS) + _LOW_BITS) | word | _LOW_BITS)
+        if found and count > most:
+            return -1
+        while found:
+            ends[count] = (place << _WORD_BITS) + np.int64(trailing_zeros(found) >> _BYTE_BITS)
+            count += 1
+            found &= found - _ONE
+    if count > most:
+        return -1
+    for at in range(last, stop):
+        if payload[at] == _NEWLINE:
+            ends[count] = at
+            count += 1
+    return count
 
 
 @kernel

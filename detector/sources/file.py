@@ -9,14 +9,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from detector.kernels.lines import lay_lines
+from detector.kernels.lines import lay_lines, line_ends
 from detector.model.records import PADDING, RecordBatch
 from detector.sources.base import Partition, Source
 from detector.sources.packed import DAMAGE, FileUnreadable, Unpacked, open_raw
 
-BATCH_BYTES_MAX = 8 << 20
+BATCH_BYTES_MAX = 2 << 20  # more than this falls out of the cache before it is decoded
 BATCH_MAX = 65_536
 LINE_BYTES_MAX = 8 << 20
+SPARSE = 4  # a block is copied to its own size where it fills less than this part of its room
 
 _NEWLINE = 10
 
@@ -101,12 +102,13 @@ class FileReader:
 
     def _next_block(self) -> None:
         """Read on until there is at least one whole line (or the end), and lay out the lines."""
-        piece = self._read_piece()
         carried = len(self._carry)
-        used = carried + len(piece)
-        payload = np.empty(used + 1 + PADDING, np.uint8)
+        payload = np.empty(carried + self._batch_bytes_max + 1 + PADDING, np.uint8)
         payload[:carried] = np.frombuffer(self._carry, np.uint8)
-        payload[carried:used] = np.frombuffer(piece, np.uint8)
+        piece = self._read_piece(payload[carried : carried + self._batch_bytes_max])
+        used = carried + piece
+        if used < len(payload) // SPARSE:  # who keeps a few lines of a pipe shall not keep all the room
+            payload = payload[: used + 1 + PADDING].copy()
         payload[used:] = 0
         if not piece:
             self._ended = True
@@ -115,27 +117,30 @@ class FileReader:
                 return
             payload[used] = _NEWLINE  # the last line may do without
             used += 1
-        ends = np.flatnonzero(payload[carried:used] == _NEWLINE) + carried
+        ends = line_ends(payload, carried, used)
         rest = int(ends[-1]) + 1 if len(ends) else 0
         self._keep(payload[rest:used])
         self._block = _Block.of(payload, ends, self._line, self._line_bytes_max, self._first_offset)
         self._taken = 0
         self._line += len(ends)
 
-    def _read_piece(self) -> bytes:
-        """The next bytes to look at; b"" at the end. Of a line that is too long already, nothing before its newline."""
+    def _read_piece(self, room: npt.NDArray[np.uint8]) -> int:
+        """The next bytes to look at, into the front of `room`; how many, 0 at the end. Of a line that is too long
+        already, nothing before its newline."""
         while True:
             try:
-                piece = self._stream.read(self._batch_bytes_max)
+                size = self._stream.read_into(room.data)
             except DAMAGE as error:
                 self.damage = f"{self.path}: line {self._line + 1}: {error}"
-                return b""
-            if not piece or not self._long:
-                return piece
-            newline = piece.find(b"\n")
-            if newline >= 0:
+                return 0
+            if not size or not self._long:
+                return size
+            newlines = np.flatnonzero(room[:size] == _NEWLINE)
+            if len(newlines):
                 self._long = False
-                return piece[newline:]
+                rest = room[newlines[0] : size].copy()
+                room[: len(rest)] = rest
+                return len(rest)
 
     def _keep(self, rest: npt.NDArray[np.uint8]) -> None:
         """Carry the unfinished last line over, but no more of it than tells that it is too long: five bytes past the

@@ -29,8 +29,9 @@ class FileUnreadable(Exception):
 class Stream(Protocol):
     """Bytes from the front."""
 
-    def read(self, size: int) -> bytes:
-        """The next bytes, at most `size`, perhaps fewer; b"" at the end. Raises one of DAMAGE."""
+    def read_into(self, room: memoryview) -> int:
+        """The next bytes into the front of `room`, perhaps fewer than fit; how many, 0 at the end. Raises one of
+        DAMAGE."""
 
 
 class RawFile:
@@ -43,20 +44,20 @@ class RawFile:
         self.bytes_total = bytes_total
         self.bytes_done = 0
 
-    def read(self, size: int) -> bytes:
-        """The next bytes; b"" at the end and after `close`. Raises OSError."""
+    def read_into(self, room: memoryview) -> int:
+        """See Stream.read_into; 0 after `close`, too. Raises OSError."""
         if self._closed:
-            return b""
-        data = os.read(self._descriptor, size)
+            return 0
+        size = os.readv(self._descriptor, [room])
         if self.bytes_total is None:
             # a pipe gives a few pages at a time: take what lies ready, but never wait for more
-            while data and len(data) < size and select.select([self._descriptor], [], [], 0)[0]:
-                more = os.read(self._descriptor, size - len(data))
+            while 0 < size < len(room) and select.select([self._descriptor], [], [], 0)[0]:
+                more = os.readv(self._descriptor, [room[size:]])
                 if not more:
                     break
-                data += more
-        self.bytes_done += len(data)
-        return data
+                size += more
+        self.bytes_done += size
+        return size
 
     def close(self) -> None:
         """Give the descriptor back, unless it is standard input's."""
@@ -72,17 +73,23 @@ class Unpacked:
         self._raw = raw
         self._stream: Stream | None = None
 
-    def read(self, size: int) -> bytes:
-        """The next bytes, at most `size`, perhaps fewer; b"" at the end. Raises one of DAMAGE."""
+    def read_into(self, room: memoryview) -> int:
+        """See Stream.read_into."""
         if self._stream is None:
             head = b""
-            while len(head) < MAGIC_BYTES and (more := self._raw.read(MAGIC_BYTES - len(head))):
+            while len(head) < MAGIC_BYTES and (more := _some(self._raw, MAGIC_BYTES - len(head))):
                 head += more
             self._stream = _Headed(head, self._raw)
             for codec in _CODECS:
                 if head.startswith(codec.magic):
                     self._stream = _Packed(self._stream, codec)
-        return self._stream.read(size)
+        return self._stream.read_into(room)
+
+
+def _some(stream: Stream, size: int) -> bytes:
+    """The next bytes, at most `size`, perhaps fewer; b"" at the end."""
+    room = memoryview(bytearray(size))
+    return bytes(room[: stream.read_into(room)])
 
 
 class _Headed:
@@ -92,11 +99,12 @@ class _Headed:
         self._head = head
         self._rest = rest
 
-    def read(self, size: int) -> bytes:
-        if self._head:
-            head, self._head = self._head[:size], self._head[size:]
-            return head
-        return self._rest.read(size)
+    def read_into(self, room: memoryview) -> int:
+        if not self._head:
+            return self._rest.read_into(room)
+        size = min(len(self._head), len(room))
+        room[:size], self._head = self._head[:size], self._head[size:]
+        return size
 
 
 class _Unpacker(Protocol):
@@ -123,9 +131,9 @@ class _Packed:
         self._ready = bytearray()
         self._error: Exception | None = None
 
-    def read(self, size: int) -> bytes:
+    def read_into(self, room: memoryview) -> int:
         # What could be unpacked before an error is handed over first: half an archive is better than none.
-        while len(self._ready) < size and self._error is None:
+        while len(self._ready) < len(room) and self._error is None:
             try:
                 if not self._unpack():
                     break
@@ -133,19 +141,21 @@ class _Packed:
                 self._error = error
         if not self._ready and self._error is not None:
             raise self._error
-        data = bytes(self._ready[:size])
+        size = min(len(self._ready), len(room))
+        with memoryview(self._ready) as ready:
+            room[:size] = ready[:size]
         del self._ready[:size]
-        return data
+        return size
 
     def _unpack(self) -> bool:
         """Unpack one piece more; False at the end. The piece is small: that is all a bomb has to go off with."""
-        piece = self._left or self._packed.read(self._codec.piece_bytes)
+        piece = self._left or _some(self._packed, self._codec.piece_bytes)
         self._left = b""
         if self._member is None:
             piece = piece.lstrip(b"\0")  # members may be padded
             if not piece:
                 # a piece of nothing but padding is not the end
-                self._left = self._packed.read(self._codec.piece_bytes)
+                self._left = _some(self._packed, self._codec.piece_bytes)
                 return bool(self._left)
             self._member = self._codec.make()
         elif not piece:

@@ -8,17 +8,19 @@ import json
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector.engine.step import Step
+from detector.model.events import EventBatch, empty_events
 from detector.sources.file import open_files
 from replay.instant import SECOND_NS
 from replay.outputs import AlertLines, OutputError, ScoredWindows
 from replay.reading import ROUNDS
-from replay.run import Pace, Selection, Tally, replay
+from replay.run import FIRST_EVENTS, Pace, Selection, Tally, replay
 from tests.replay.counting import CountingEngine
 
 Row = tuple[int, str]  # (second, market)
@@ -60,6 +62,20 @@ def run(paths: list[str], selection: Selection | None = None, batch_max: int = 3
     tally = replay(engine, open_files(paths, batch_max=batch_max), selection=selection, listeners=[told])
     assert told.closed == 1
     return told, tally, engine
+
+
+@given(st.lists(st.lists(st.integers(0, 3), max_size=40), max_size=5))
+def test_the_first_events_of_each_market_are_remembered(steps: list[list[int]]) -> None:
+    tally, wanted, at_ns = Tally(), dict[tuple[str, str, int], list[int]](), 0
+    for markets in steps:
+        events = empty_events(len(markets))
+        events["market"], events["event_ns"] = markets, at_ns + np.arange(len(markets))
+        tally.see(EventBatch("t", 0, 0, 0, ("A", "B", "C", "D"), events))
+        for offset, market in enumerate(markets):
+            first = wanted.setdefault(("ABCD"[market], "t", 0), [])
+            first += [at_ns + offset] * (len(first) < FIRST_EVENTS)
+        at_ns += len(markets)
+    assert tally.first_ns == wanted
 
 
 def test_files_are_merged_by_event_time_and_the_end_is_told_too(tmp_path: Path) -> None:
