@@ -103,7 +103,7 @@ def replayed(path: Path, workers: int) -> None:
     together = threads.together if threads is not None else None
     engine = build_pipeline(config, pseudonym_key=b"bench", workers=workers, together=together)
     with threads or nullcontext():
-        inputs = open_inputs([str(path)], config, engine.decoder, Selection(), paced=False)
+        inputs = open_inputs([str(path)], config, engine.decoder, Selection(), paced=False, workers=workers)
         replay(engine, inputs, ahead=threads.ahead if threads is not None else later)
 
 

@@ -25,7 +25,8 @@ from detector.engine.step import Step
 from detector.formats.base import Format
 from detector.formats.columnar import ColumnarRows
 from detector.model.incident import Severity
-from detector.sources.file import open_files
+from detector.sources.file import BATCH_BYTES_MAX, open_files
+from detector.sources.file import BATCH_MAX as LINES_MAX
 from detector.sources.packed import FileUnreadable, begins_as_parquet
 from detector.wiring import plugins
 from detector.wiring.build import build_pipeline
@@ -49,6 +50,7 @@ app = command_line(no_args_is_help=True)
 PSEUDONYM_KEY = b"foreshock replay"
 CLOCKS_APART_NS = 3600 * SECOND_NS  # the broker's clock and the events' are taken to differ by less
 WORKERS_MAX = 64
+SHARED_BYTES_MAX = 4 << 20  # of lines, where several threads share a piece
 PACED_BATCH_MAX = 64  # records: at a chosen speed events should not come in lumps
 
 
@@ -106,15 +108,16 @@ def command(
         raise Refusal(Exit.USAGE, f"--format {language}: there is {', '.join(plugins.names('formats'))}")
     key = secret(None, configuration.settings.privacy.key_file).encode() or PSEUDONYM_KEY
     threads = _threads(workers)
+    count = threads.count if threads is not None else 1
     engine = build_pipeline(
         configuration,
         pseudonym_key=key,
         format_name=language,
         keep_scored=windows is not None,
-        workers=threads.count if threads is not None else 1,
+        workers=count,
         together=threads.together if threads is not None else None,
     )
-    inputs = open_inputs(paths, configuration, engine.decoder, selection, paced=pace is not None)
+    inputs = open_inputs(paths, configuration, engine.decoder, selection, paced=pace is not None, workers=count)
     collector = Collector()
     screen = Console(stderr=alerts == "-" or windows == "-", highlight=False, quiet=as_json)
     bar = ProgressBar() if (sys.stderr.isatty() if progress is None else progress) else None
@@ -183,10 +186,17 @@ def _exit(tally: Tally, threshold: Severity | None, worst: Severity | None) -> E
 
 
 def open_inputs(
-    paths: Sequence[str], configuration: Configuration, decoder: Format, selection: Selection, *, paced: bool
+    paths: Sequence[str],
+    configuration: Configuration,
+    decoder: Format,
+    selection: Selection,
+    *,
+    paced: bool,
+    workers: int = 1,
 ) -> list[Input]:
     """An input for every file, for every source of a columnar one, and for every partition of a topic. decoder: whose
-    key and limit of markets columnar files are read with. Raises Refusal with all of them closed."""
+    key and limit of markets columnar files are read with. workers: threads that share the work, and that wait for each
+    other less often over larger pieces. Raises Refusal with all of them closed."""
     if paths.count("-") > 1:
         raise Refusal(Exit.USAGE, "standard input (-) can be read once only")
     urls = [path for path in paths if path.startswith(SCHEME)]
@@ -195,7 +205,11 @@ def open_inputs(
         files = [path for path in paths if not path.startswith(SCHEME)]
         columnar = [path for path in files if path != "-" and begins_as_parquet(path)]
         lines = [path for path in files if path not in columnar]
-        inputs += open_files(lines, batch_max=PACED_BATCH_MAX) if paced else open_files(lines)
+        inputs += open_files(
+            lines,
+            batch_max=PACED_BATCH_MAX if paced else LINES_MAX,
+            batch_bytes_max=SHARED_BYTES_MAX if workers > 1 else BATCH_BYTES_MAX,
+        )
         if columnar:
             inputs += _columnar(columnar, decoder, inputs)
         for url in (_narrowed(parse_url(url), selection) for url in urls):
