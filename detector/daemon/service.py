@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 import structlog
@@ -21,13 +22,14 @@ from detector.daemon.ledger import Ledger
 from detector.daemon.telemetry import Telemetry
 from detector.daemon.watch import Watch, WatchSettings
 from detector.engine.step import Step
-from detector.model.records import RecordBatch
+from detector.model.records import RecordBatch, portions
 from detector.model.state import State
 from detector.sinks.base import Parcel
 from detector.sources.base import Partition, Source
 from detector.store import snapshot
 from detector.store.store import Store
 
+STEP_RECORDS = 65_536  # the engine is handed about so many at once: more fall out of the cache, and hold up what is due
 BROKEN_EVERY_S = 1.0  # how often a disk that takes nothing is asked again
 SNAPSHOT_PATIENCE = 12  # a checkpoint that fails is tried again after up to this many times `snapshot_every_s`
 
@@ -233,9 +235,10 @@ class Service:
                 self.telemetry.records(batch.topic, len(batch))
             if self.settings.read_ahead:
                 self._reading = asyncio.create_task(self._poll(), name="read-ahead")
-            with self.telemetry.step.time():
-                step = await self._in_engine(lambda: engine.step(batches))
-            self.ledger.take(step)
+            for portion in portions(batches, STEP_RECORDS):
+                with self.telemetry.step.time():
+                    step = await self._in_engine(partial(engine.step, portion))
+                self.ledger.take(step)
             self.watch.heard()
             ahead = engine.ahead()
             self.source.pause(ahead)

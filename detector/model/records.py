@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +42,46 @@ class RecordBatch:
         """The bytes of record `index` (0 <= index < len)."""
         start, end = self.bounds[index]
         return self.payload[start:end].tobytes()
+
+    def part(self, first: int, last: int) -> RecordBatch:
+        """Records `first` to `last` (0 <= first < last <= len), over the same payload; ends where the next begins."""
+        whole = last == len(self)
+        return replace(
+            self,
+            first_offset=self.first_offset if first == 0 else int(self.offsets[first - 1]) + 1,
+            next_offset=self.next_offset if whole else int(self.offsets[last - 1]) + 1,
+            bounds=self.bounds[first:last],
+            offsets=self.offsets[first:last],
+            broker_ns=self.broker_ns[first:last],
+            idle_ns=self.idle_ns if whole else 0,
+        )
+
+
+def portions(batches: Sequence[RecordBatch], most: int) -> Iterator[Sequence[RecordBatch]]:
+    """The same records in portions of about `most`: each has the same share of every partition's, in their order, so
+    that partitions advance together. Batches without records come where they stood among their partition's."""
+    count = -(-sum(map(len, batches)) // most)
+    if count <= 1:
+        yield batches
+        return
+    lanes: dict[tuple[str, int], list[RecordBatch]] = {}
+    for batch in batches:
+        lanes.setdefault((batch.topic, batch.partition), []).append(batch)
+    for number in range(count):
+        yield [part for lane in lanes.values() for part in _share(lane, number, count)]
+
+
+def _share(lane: Sequence[RecordBatch], number: int, count: int) -> Iterator[RecordBatch]:
+    total = sum(map(len, lane))
+    begin, end = total * number // count, total * (number + 1) // count
+    start = 0
+    for batch in lane:
+        first, last = max(begin - start, 0), min(end - start, len(batch))
+        if first < last:
+            yield batch.part(first, last)
+        elif not len(batch) and (begin <= start < end or (number == count - 1 and start == total)):
+            yield batch
+        start += len(batch)
 
 
 def pack(
