@@ -10,7 +10,7 @@ from replay.laboratory_verdicts import Verdict
 
 ONE = Verdict(
     "crowd", "subtle", "alone", True, 4.0, 3.0, 60.0, 60.0, 1, "A", 0.0, early=True, caught=True, lead_s=10.0,
-    delay_s=5.0, hit=True, feature="raises", named=1.0, first_named=1.0, pages=1,
+    delay_s=5.0, hit=True, hit_page=True, feature="raises", named=1.0, first_named=1.0, pages=1,
 )  # fmt: skip
 
 
