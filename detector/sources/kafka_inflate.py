@@ -35,7 +35,7 @@ def inflate(codec: int, packed: memoryview, room: npt.NDArray[np.uint8]) -> int:
     b'hello'
     >>> inflate(ZSTD, memoryview(bytes(cramjam.zstd.compress(bytes(65)))), room)
     Traceback (most recent call last):
-    detector.sources.kafka_inflate.NotInflated: zstd: failed to write whole buffer
+    detector.sources.kafka_inflate.NotInflated: zstd: more than the limit
     """
     try:
         if codec == GZIP:
