@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from detector.daemon import service
 from detector.daemon.delivery import Delivery, DeliverySettings
 from detector.daemon.ledger import Ledger
 from detector.daemon.service import Service, ServiceSettings
@@ -67,7 +68,11 @@ class House:
         return self.telemetry.registry.get_sample_value(name, labels) or 0.0
 
 
-async def test_every_alert_is_delivered_once_and_the_state_stands_at_the_end(tmp_path: Path) -> None:
+@pytest.mark.parametrize("at_once", [service.STEP_RECORDS, 3, 1])
+async def test_every_alert_is_delivered_once_and_the_state_stands_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr(service, "STEP_RECORDS", at_once)
     sink = Remembering("oncall")
     house = House(tmp_path, ListSource(200, partitions=2), sink)
     await house.open()
