@@ -26,7 +26,7 @@ NEAR_BPS = 10.0
 LIFE_STEP = 1.05  # the running median moves by this factor towards each new life
 RECENT_NS = 10e9  # decay of an account's own count, for naming contributors
 _CANCEL, _TRADE, _AFTER_GAP = int(Kind.CANCEL), int(Kind.TRADE), int(Flag.AFTER_GAP)
-_BY_MAKER = int(Flag.BY_MAKER)
+_BY_MAKER, _MOVED = int(Flag.BY_MAKER), int(Flag.MOVED)
 # the market's last cancel, and the span before the last gap or snapshot in which cancels may have been missed
 BLIND = np.dtype(
     [("cancel_ns", "<i8"), ("from_ns", "<i8"), ("to_ns", "<i8"), ("life_ns", "<f8")],  # running median, 0 = none yet
@@ -150,6 +150,8 @@ def fold_cancels(participants: Any, blind: Any, begun: Any, counts: Any, events:
             count["cancels"] -= 1.0  # the level decrease just before was this trade after all
             continue
         if event["effect"] == PLACED and event["participant"] >= 0:
+            if (event["flags"] & _MOVED) != 0:
+                count["others"] -= 1.0  # the cancel just before was half of a move after all
             who = participants[event["participant"]]
             since_ns = event["event_ns"] - who["cancel_ns"]
             if 0 <= since_ns <= REPLACED_NS and who["cancel_side"] == event["side"]:
@@ -182,7 +184,7 @@ def fold_cancels(participants: Any, blind: Any, begun: Any, counts: Any, events:
                 unseen["life_ns"] = life_ns * LIFE_STEP if age_ns > life_ns else max(1.0, life_ns / LIFE_STEP)
         if event["participant"] < 0:
             continue
-        if (event["flags"] & _BY_MAKER) == 0:
+        if (event["flags"] & (_BY_MAKER | _MOVED)) == 0:
             count["others"] += 1.0
         who = participants[event["participant"]]
         quiet_ns = event["event_ns"] - who["cancel_ns"]

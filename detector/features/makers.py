@@ -117,6 +117,8 @@ def seat(tables: Any, market: Any, participant: Any) -> Any:
     makers[weakest]["placed_ns"] = 0
     makers[weakest]["ahead"] = 0.5
     makers[weakest]["leapt"] = 0
+    makers[weakest]["doubted_window"] = 0
+    makers[weakest]["doubted"] = 0
     forget_taken(makers[weakest])
     for side in range(2):
         makers[weakest]["spare_bps"][side] = np.nan

@@ -7,6 +7,9 @@ book that was merely eaten does not look like one.
 How soon "at once" is, each maker's own habit says, a second at most: where quotes are renewed and traded many times a
 second, all that is taken back would soon be followed by some new quote or other. What was taken back last is replaced
 first, and what waits longer is pulled.
+
+Who came a moment ago has no habit yet. Its first moves are told as moves (MOVED), so that it is no stranger whose
+cancels burst; what it takes back within FLICKER_NS is none, or who places and pulls would soon be a maker.
 """
 
 from __future__ import annotations
@@ -34,9 +37,10 @@ DISTANCE_MAX = 4.0  # x usual: a quote further out teaches no more than one this
 BOTH_NS = 15_000_000_000  # quotes leap when bids and asks do, this close to each other
 LEAPT_NS = 30_000_000_000  # a maker that leapt does not leap again so soon: it takes several to regroup a book
 LEAP = 9.0  # x usual: a quote moved out further than this has left its place (docs/adr/0025)
+FLICKER_NS = 50_000_000  # what a newcomer takes back this soon after placing it is no quote that is moved
 OUTWARD_MAX = 16.0  # x usual: a quote further out counts no more than one this far
 _DISTANCE_MIN_BPS = 0.05
-_SNAPSHOT = int(Flag.SNAPSHOT)
+_SNAPSHOT, _BY_MAKER, _MOVED = int(Flag.SNAPSHOT), int(Flag.BY_MAKER), int(Flag.MOVED)
 _HALTED, _AUCTION = int(StatusCode.HALTED), int(StatusCode.AUCTION)
 
 
@@ -55,7 +59,7 @@ def note_quote(tables: Any, event: Any, market: Any, participant: Any, learning:
     distance = quote_distance(tables, event, market) if known else np.nan
     old = np.nan
     if change > 0:
-        old = _came(maker, event, distance)
+        old = _came(maker, event, distance, event["event_ns"] // tables.span[1])
     elif event["effect"] == AMENDED:
         _moved(maker)
         old = event["previous"]
@@ -168,7 +172,8 @@ def _requoted(tables: Any, maker: Any, event: Any, market: Any, old_bps: Any, ne
     both = abs(event["event_ns"] - place["leapt_ns"][1 - side]) <= BOTH_NS
     # once a maker and a while: what one maker goes on to renew far out is moved by one decision
     window = event["event_ns"] // tables.span[1] + 1
-    if both and (maker["leapt"] == 0 or window - maker["leapt"] >= max(1, LEAPT_NS // tables.span[1])):
+    # event time may begin again at an earlier instant
+    if both and (maker["leapt"] == 0 or abs(window - maker["leapt"]) >= max(1, LEAPT_NS // tables.span[1])):
         maker["leapt"] = window
         out[3] += 1.0
 
@@ -192,6 +197,7 @@ def _gone(tables: Any, maker: Any, event: Any, market: Any, planned: Any) -> Non
             maker["filled"] += 1
         if event["age_ns"] > REPLACE_NS:
             _moved(maker)
+            event["flags"] |= _MOVED
             _note_gap(maker, float(event["event_ns"] - maker["spare_ns"]))
             _requoted(tables, maker, event, market, event["previous"], maker["spare_bps"][side])
             maker["spare_bps"][side] = np.nan
@@ -199,7 +205,13 @@ def _gone(tables: Any, maker: Any, event: Any, market: Any, planned: Any) -> Non
     if planned:  # as if it had traded: who clears the book for a halt has not left, and soon quotes again
         maker["filled"] += 1
         return
+    if maker["samples"] == 0 and event["age_ns"] < FLICKER_NS:
+        return
     _pass(maker, event["event_ns"])
+    if (event["flags"] & _BY_MAKER) == 0 and event["window"] != LATE:
+        window = event["event_ns"] // tables.span[1]
+        maker["doubted"] = maker["doubted"] + 1 if maker["doubted_window"] == window else 1
+        maker["doubted_window"] = window
     maker["pending"][0] += 1
     if not np.isnan(event["previous"]):
         maker["taken"][0][side] += 1
@@ -207,7 +219,7 @@ def _gone(tables: Any, maker: Any, event: Any, market: Any, planned: Any) -> Non
 
 
 @inlined
-def _came(maker: Any, event: Any, distance: Any) -> Any:
+def _came(maker: Any, event: Any, distance: Any, window: Any) -> Any:
     """It replaces what was just taken back; else what was traded; else what was pulled earlier. How far out was what it
     replaces (NaN = not known): of several taken back on its side it is their mean, which over a sweep comes to the
     same."""
@@ -220,6 +232,9 @@ def _came(maker: Any, event: Any, distance: Any) -> Any:
         if maker["pending"][age] > 0:
             maker["pending"][age] -= 1
             _moved(maker)
+            if maker["doubted"] > 0 and maker["doubted_window"] == window:
+                maker["doubted"] -= 1
+                event["flags"] |= _MOVED
             _note_gap(maker, gap_ns)
             mean = np.nan
             if maker["taken"][age][side] > 0:
@@ -242,7 +257,8 @@ def _came(maker: Any, event: Any, distance: Any) -> Any:
         maker["filled"] -= 1
     elif maker["pulled"] > 0:
         maker["pulled"] -= 1
-    if owed or maker["count"] > maker["usual"] + 0.5:  # more than it usually has: it will take another back
+    # more than it usually has: it will take another back; of a newcomer nobody knows what that is
+    if owed or (maker["count"] > maker["usual"] + 0.5 and maker["samples"] > 0):
         maker["spare"] += 1
         maker["lent"] += 1 if owed else 0
         maker["spare_bps"][side] = np.nan if owed else distance

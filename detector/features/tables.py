@@ -94,6 +94,7 @@ MAKER = np.dtype(
         ("ahead", "<f8"),  # how often it places the new quote before it takes the old one back, lately
         ("spare_ns", "<i8"),  # the last of its `spare` orders
         ("leapt", "<i8"),  # the window in which it last moved a quote far out, plus 1
+        ("doubted_window", "<i8"),  # in which it, not known as a maker, last took quotes back
         ("samples", "<i8"),
         ("present", "<i8"),  # samples in which it quoted
         ("participant", "<i4"),  # -1 = free seat
@@ -107,6 +108,7 @@ MAKER = np.dtype(
         ("moves", "<i4"),  # orders moved, and ...
         ("leaves", "<i4"),  # ... taken back for good; both halved at MOVES_MEMORY
         ("placed", "<i4"),  # new quotes its distance was learned from
+        ("doubted", "<i4"),  # quotes it took back in `doubted_window` and has not replaced
         ("corrected", "u1"),  # a snapshot replaced the book since the last sample
     ],
     align=True,

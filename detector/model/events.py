@@ -69,6 +69,7 @@ class Flag(IntEnum):
     ALL = 16  # a cancel without a quantity: whatever is left
     AFTER_GAP = 32  # written by the book: what came just before it may not have been heard
     BY_MAKER = 64  # written by the book: the order is of an account that moves quotes (features/quotes.py)
+    MOVED = 128  # likewise: half of a move by one not yet known as a maker; its cancel was no cancel of another's
 
 
 class Effect(IntEnum):

@@ -313,7 +313,54 @@ def sweep(market: Market, maker: int = 7) -> Market:
 def test_a_slow_makers_first_sweep_is_no_burst_by_a_stranger() -> None:
     assert sweep(sweep(Market().ordinary(5)).ordinary(SETTLED_S)).column("cancels_by_others") == 0.0
     young = sweep(sweep(Market().ordinary(SETTLED_S)).ordinary(20))
-    assert young.column("cancels_by_others") > 0.0
+    for level in range(2 * LEVELS):
+        young.cancel(young.second + 0.1, 7, level)
+    young.second += 1
+    assert young.column("cancels_by_others") == 0.0, "by then it is known for what it is"
+
+
+def newcomer(market: Market, maker: int = 8) -> Market:
+    """Somebody's first quotes, all at once, half a second before the next second begins."""
+    for level in range(2 * LEVELS):
+        market.quote(market.second + 0.5, maker, level)
+    market.second += 1
+    return market
+
+
+@pytest.mark.parametrize("after_s", [0.1, 0.4, 0.7, 5.4])
+def test_a_newcomers_first_moves_are_no_burst_by_a_stranger(after_s: float) -> None:
+    market = newcomer(Market().ordinary(SETTLED_S))
+    at_s = market.second - 0.5 + after_s
+    for level in range(2 * LEVELS):
+        market.quote(at_s + 0.005 * level, 8, level)
+    market.second = int(at_s) + 1
+    assert market.columns("cancels_by_others", 2) == [0.0, 0.0]
+
+
+def test_a_newcomer_that_clears_its_side_before_it_quotes_anew_is_no_burst() -> None:
+    market = newcomer(Market().ordinary(SETTLED_S)).ordinary(3)
+    for level in range(LEVELS):
+        market.cancel(market.second + 0.2, 8, level)
+    for level in range(LEVELS):
+        market.quote(market.second + 0.21, 8, level)
+    market.second += 1
+    assert market.column("cancels_by_others") == 0.0
+
+
+def test_what_a_newcomer_takes_back_for_good_counts_and_what_it_flickers_too() -> None:
+    leaving = newcomer(Market().ordinary(SETTLED_S))
+    for level in range(2 * LEVELS):
+        leaving.cancel(leaving.second + 0.2, 8, level)
+    leaving.second += 1
+    assert leaving.column("cancels_by_others") == 2.0 * LEVELS
+    for after_s in (-0.4, 0.1, 30.1):
+        flickering = newcomer(Market().ordinary(SETTLED_S))
+        at_s = flickering.second + after_s
+        for pair in range(20):
+            flickering.quote(at_s + 0.01 * pair, 8, 100)
+            flickering.cancel(at_s + 0.01 * pair + 0.002, 8, 100)
+        flickering.second = int(at_s) + 1
+        assert flickering.column("cancels_by_others") == 20.0
 
 
 def test_who_clears_its_quotes_for_a_halt_is_a_maker_after_it() -> None:
@@ -326,7 +373,11 @@ def test_who_clears_its_quotes_for_a_halt_is_a_maker_after_it() -> None:
         market.second += 60
         if halted:
             market.say(market.second, type="status", status="resumed")
-        return sweep(sweep(market).ordinary(30)).column("cancels_by_others")
+        sweep(market).ordinary(30)
+        for level in range(2 * LEVELS):
+            market.cancel(market.second + 0.1, 7, level)
+        market.second += 1
+        return market.column("cancels_by_others")
 
     assert after_a_clearing(halted=True) == 0.0
     assert after_a_clearing(halted=False) > 0.0
