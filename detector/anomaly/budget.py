@@ -4,6 +4,10 @@ The largest score of each ten minutes is kept as a robust fit of an extreme valu
 that incidents do not poison it), shrunk to a shipped prior, with a shipped shape a little below 0: calibrated
 scores grow ever more slowly (anomaly/tail.py). A level for r false pages per market-week is the score that such a ten
 minutes exceeds with probability r / 1008 (Coles, An Introduction to Statistical Modeling of Extreme Values, 2001, 3.3).
+
+A median and an 80 % quantile know nothing of what happens in one ten minutes of three hundred. Where peaks are of two
+kinds, hardly anything and now and then a mark by itself, a detector keeps its law from sinking below what was shipped
+(`least`): a calm week would else bring its level below what a single such mark comes to.
 """
 
 from __future__ import annotations
@@ -28,15 +32,27 @@ _SPREAD_DIVISOR = 1.13343  # -ln(-ln 0.8) + ln(-ln 0.5)
 _DENSITY_50, _DENSITY_80 = 0.34657, 0.17851  # of a Gumbel of spread 1 at those quantiles
 
 PEAKS = np.dtype(
-    [("peak", "<f8"), ("windows", "<f8"), ("blocks", "<f8"), ("median", "<f8"), ("upper", "<f8")], align=True
+    [
+        ("peak", "<f8"),
+        ("windows", "<f8"),
+        ("blocks", "<f8"),
+        ("median", "<f8"),
+        ("upper", "<f8"),
+        ("least_median", "<f8"),
+        ("least_upper", "<f8"),
+    ],
+    align=True,
 )
 
 
-def blank_peaks(markets: int, median: float, upper: float) -> Any:
-    """PEAKS (markets) at the prior: median and 80 % quantile of a normal ten minutes' largest score."""
+def blank_peaks(markets: int, median: float, upper: float, least: float = 0.0) -> Any:
+    """PEAKS (markets) at the prior: median and 80 % quantile of a normal ten minutes' largest score; they never sink
+    below `least` of it."""
     peaks = np.zeros(markets, PEAKS)
     peaks["median"] = median
     peaks["upper"] = upper
+    peaks["least_median"] = least * median
+    peaks["least_upper"] = least * upper
     return peaks
 
 
@@ -94,8 +110,9 @@ def learn_peak(peak: Any, score: Any) -> Any:
     below_upper = 1.0 if peak["peak"] < peak["upper"] else 0.0
     median = peak["median"] + gain / _DENSITY_50 * (0.5 - below_median)
     upper = peak["upper"] + gain / _DENSITY_80 * (0.8 - below_upper)
+    median = max(median, peak["least_median"])
     peak["median"] = median
-    peak["upper"] = max(upper, median + SPREAD_MIN * _SPREAD_DIVISOR * 0.5)
+    peak["upper"] = max(upper, peak["least_upper"], median + SPREAD_MIN * _SPREAD_DIVISOR * 0.5)
     peak["blocks"] = min(peak["blocks"] + 1.0, MEMORY_BLOCKS)
     peak["peak"] = 0.0
     peak["windows"] = 0.0

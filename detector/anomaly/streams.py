@@ -119,6 +119,8 @@ class StreamDetector(Detector):
         2.75,
     )  # median and 80 % quantile of a normal ten minutes' top score
 
+    PEAK_LEAST: ClassVar[float] = 0.0  # of PEAK_PRIOR, below which a market's own peaks do not bring it
+
     # the same where nobody is named: sums over two windows, of which ten minutes hold so many that they peak higher
     PEAK_PRIOR_UNNAMED: ClassVar[tuple[float, float]] = (2.6, 3.1)
 
@@ -139,7 +141,7 @@ class StreamDetector(Detector):
         # (rings, room): the streams' last windows one ring after the other; anomaly/baseline.py
         self._past: tuple[Any, Any, Any] = (np.zeros((rings, 0)), np.zeros((rings, 0)), np.zeros((rings, 0), np.uint8))
         self._age: Any = np.zeros(0)
-        self._peaks: Any = blank_peaks(0, *self.PEAK_PRIOR)
+        self._peaks: Any = blank_peaks(0, *self.PEAK_PRIOR, self.PEAK_LEAST)
         self._make_room(16)
 
     @staticmethod
@@ -156,7 +158,8 @@ class StreamDetector(Detector):
         n, a, ok = self._past
         self._past = (widen(n, 1, size), widen(a, 1, size), widen(ok, 1, size))
         self._age = widen(self._age, 0, size)
-        self._peaks = np.concatenate((self._peaks, blank_peaks(size - self._room, *self.PEAK_PRIOR)))
+        more = blank_peaks(size - self._room, *self.PEAK_PRIOR, self.PEAK_LEAST)
+        self._peaks = np.concatenate((self._peaks, more))
         self._room = size
 
     def score(self, windows: Windows, learn: npt.NDArray[np.bool_], before: Sequence[Score]) -> Score:

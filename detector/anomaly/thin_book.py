@@ -40,6 +40,7 @@ class ThinBook(StreamDetector):
     name = "thin_book"
     Params = Params
     PEAK_PRIOR = (0.8, 1.22)
+    PEAK_LEAST = 1.0  # a maker that leaps is nothing for days, and then a mark by itself: its peaks do not foretell it
 
     @staticmethod
     def make(params: Any) -> tuple[Stream, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -119,3 +121,22 @@ def test_levels_of_a_budget_are_exceeded_about_as_often_as_promised() -> None:
     assert np.all((weekly / promised > 0.6) & (weekly / promised < 1.6)), weekly
     settle(peaks, spreads_above(promised), needed[1].copy(), old, 1.0, 0.0, learn, 1.0, needed, every)
     assert np.allclose(every, 7 * 86400, rtol=1e-6)
+
+
+@pytest.mark.parametrize("peak", [0.1, 3.0])
+def test_a_calm_month_does_not_bring_a_level_below_the_least_and_a_wild_one_lifts_it(peak: float) -> None:
+    kept, free = (blank_peaks(1, 0.8, 1.22, least) for least in (1.0, 0.0))
+    learn, old = np.ones(1, np.bool_), np.ones(1)
+    needed, every = np.empty((1, 1)), np.empty(1)
+
+    def level(peaks: Any) -> float:
+        settle(peaks, spreads_above(np.array([1.0])), np.array([np.nan]), old, 1.0, 0.0, learn, 1.0, needed, every)
+        return float(needed[0, 0])
+
+    shipped = level(kept)
+    for peaks in (kept, free):
+        for _ in range(4032):
+            peaks["windows"] = 599
+            settle(peaks, np.array([np.inf]), np.array([peak]), old, 1.0, 0.0, learn, 1.0, needed, every)
+    assert level(free) < shipped - 1.0 if peak < 1.0 else level(free) > shipped
+    assert level(kept) == pytest.approx(shipped) if peak < 1.0 else level(kept) == pytest.approx(level(free))
