@@ -7,7 +7,9 @@ Where a crossing (a score at or above its own info level) goes, first rule that 
 2. Another incident began, or became graver than info, in other markets at most `together` ago: there. One shock over
    fifty markets is one incident though its crossings arrive over several windows. Once WAVE_MARKETS are in, `together`
    is counted from the last that joined: a spreading wave is one thing; two lone markets a minute apart are two, and so
-   are two lone markets seconds apart that are not akin, or at once with other causes (kinship.py).
+   are two lone markets seconds apart that are not akin, or at once with other causes (kinship.py). What is slow is told
+   of sooner on one market than on the next: an incident of warning or above also takes what is akin to it by the same
+   strongest feature a while after the last that joined (kinship.alike).
 3. One account, or the same few, stand behind a good part (SHARED_MIN) of both: there.
 4. The market's incident was resolved, and its last crossing is at most `join` ago: that one opens again under its id.
 5. All that is left in this window opens one incident.
@@ -25,12 +27,13 @@ A drift keeps to itself, beside whatever else is open in its market: it joins dr
 feed does too, where nothing else is open. Incidents are never merged
 afterwards: an id once told stays. How often one is told is bounded: severity rises twice at most each time it opens;
 each reopening doubles how long it must be quiet, until nothing can reopen it; the first update waits until `together`
-has passed, so that a shock is told twice and not once a second; later ones come `update` apart; `updates_max` in all.
+has passed, so that a shock is told twice and not once a second; later ones come `update` apart, or, where they name a
+further market, twice as far apart each time until it is `update`; `updates_max` in all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from math import isnan, log10
 from typing import cast
 
@@ -47,7 +50,7 @@ from detector.incidents.crossings import (
 )
 from detector.incidents.episode import Episode, from_state
 from detector.incidents.identity import incident_id
-from detector.incidents.kinship import SHARED_MIN, WAVE_MARKETS, akin, apart, behind, parted, shared
+from detector.incidents.kinship import SHARED_MIN, WAVE_MARKETS, akin, alike, apart, behind, parted, shared
 from detector.incidents.owners import Owners
 from detector.incidents.settings import Context, IncidentSettings
 from detector.model.incident import Incident, Reason, Severity
@@ -132,12 +135,12 @@ class Correlator:
             self._take(owner[market], crossing[market], close_ns, context)
         if not fresh:
             return
-        alike: dict[str, list[Episode]] = {kept: [] for kept in FAMILIES}
+        related: dict[str, list[Episode]] = {kept: [] for kept in FAMILIES}
         for episode in sorted(self._open.values(), key=_age):
-            alike[episode.family].append(episode)
+            related[episode.family].append(episode)
         # found before anything joins, so that no market's place depends on another's of the same window
         places = {
-            market: self._neighbour(found, alike[_family(found)], close_ns, width_ns, len(fresh), context)
+            market: self._neighbour(found, related[family(found)], close_ns, width_ns, len(fresh), context)
             for market, found in ((market, crossing[market]) for market in fresh)
         }
         for market, place in places.items():
@@ -145,7 +148,7 @@ class Correlator:
                 self._take(place, crossing[market], close_ns, context)
         left = [market for market in fresh if places[market] is None]
         for kept in FAMILIES:
-            group = [market for market in left if _family(crossing[market]) == kept]
+            group = [market for market in left if family(crossing[market]) == kept]
             for one in parted(group, crossing, context) if group else ():
                 self._open_for(one, crossing, close_ns, width_ns, context)
 
@@ -175,12 +178,12 @@ class Correlator:
         said = sum(not isnan(value) for one in scores if rank(one.detector) == 0 for value in one.values.tolist())
         rare = log10(max(1, said) * (together_ns // width_ns + 1) / COMPANIONS_FALSE)
         for market, found in companions(scores, rare).items():
-            alike = [one for one in found if one.detector in {detector for _, detector in shocks[-1].members}]
+            same = [one for one in found if one.detector in {detector for _, detector in shocks[-1].members}]
             owner = self._owners.main.get(market)
             quiet = owner is None or (owner.severity <= Severity.INFO and close_ns - owner.last_ns > together_ns)
-            if quiet and alike and not apart(alike, shocks[-1], context):
-                self._take(shocks[-1], alike, close_ns, context)
-                crossing[market] = [*crossing.get(market, ()), *alike]
+            if quiet and same and not apart(same, shocks[-1], context):
+                self._take(shocks[-1], same, close_ns, context)
+                crossing[market] = [*crossing.get(market, ()), *same]
 
     def _take(self, episode: Episode, found: Sequence[Crossing], close_ns: int, context: Context) -> None:
         self.counts["not_listed"] += episode.take(found, close_ns, self.settings, context.began)
@@ -190,7 +193,7 @@ class Correlator:
     def _neighbour(
         self,
         found: Sequence[Crossing],
-        alike: Sequence[Episode],
+        related: Sequence[Episode],
         close_ns: int,
         width_ns: int,
         fresh: int,
@@ -199,19 +202,21 @@ class Correlator:
         """Rules 2 and 3: the open incident of other markets that this market's crossings belong to, oldest first."""
         together_ns = max(self.settings.together_ns, width_ns)
         at_once_ns = min(together_ns, max(self.settings.at_once_ns, width_ns))
-        for episode in alike:
+        for episode in related:
             wave_ns = episode.joined_ns if len(episode.markets) >= WAVE_MARKETS else 0
             since_ns = close_ns - max(wave_ns, episode.opened_ns, episode.risen_ns)
             if since_ns > together_ns:
+                if alike(found, episode, (close_ns, width_ns), self.settings, context):
+                    return episode
                 continue
             wave = len(episode.markets) + fresh >= WAVE_MARKETS
             at_once = since_ns <= at_once_ns and not apart(found, episode, context)
             if wave or at_once or (since_ns > at_once_ns and akin(found, episode, context)):
                 return episode
-        if fresh >= WAVE_MARKETS or not any(episode.contributors for episode in alike):
+        if fresh >= WAVE_MARKETS or not any(episode.contributors for episode in related):
             return None  # a shock of its own, or nobody to share
         here = context.contributors(found[0].market, found[0].detector)
-        overlaps = [(shared(here, episode.contributors), episode) for episode in alike]
+        overlaps = [(shared(here, episode.contributors), episode) for episode in related]
         best, episode = max(overlaps, key=lambda pair: pair[0])  # of equals the earliest
         return episode if best >= SHARED_MIN else None
 
@@ -220,7 +225,7 @@ class Correlator:
     ) -> None:
         """Rules 4 and 5, for the markets of one window that belong nowhere yet (by name)."""
         severity = max(found.severity for market in group for found in crossing[market])
-        episode = self._reopenable(group, close_ns, _family(crossing[group[0]]))
+        episode = self._reopenable(group, close_ns, family(crossing[group[0]]))
         if not self._room(severity):
             self.counts["not_opened"] += 1
             return
@@ -274,6 +279,9 @@ class Correlator:
         due_ns = episode.told_ns + self.settings.update_ns
         if not episode.settled:
             due_ns = episode.opened_ns + self.settings.together_ns
+        elif episode.widened:  # who is on call for that market waits for nothing else
+            wait_ns = self.settings.together_ns << episode.updates
+            due_ns = episode.told_ns + min(self.settings.update_ns, wait_ns)
         if episode.news and close_ns >= due_ns and episode.updates < self.settings.updates_max:
             return Reason.UPDATED
         return None
@@ -328,6 +336,7 @@ class Correlator:
             episode.phases = tuple(sorted(planned))
         episode.seq += 1
         episode.told_ns, episode.told_severity, episode.news = close_ns, episode.severity, False
+        episode.widened = False
         incident = episode.incident(reason, close_ns, episode.explain(close_ns, found, self.settings))
         self.counts[reason.value] += 1
         if reason is Reason.OPENED and episode.reopened:
@@ -366,8 +375,8 @@ class Correlator:
         return {
             "close_ns": self._close_ns,
             "counts": dict(self.counts),
-            "open": _saved(self._open.values()),
-            "closed": _saved(self._closed.values()),
+            "open": [dict(episode.state()) for episode in self._open.values()],
+            "closed": [dict(episode.state()) for episode in self._closed.values()],
             **self._owners.state(),
         }
 
@@ -384,14 +393,6 @@ class Correlator:
 
 def _age(episode: Episode) -> tuple[int, str]:
     return (episode.started_ns, episode.incident_id)
-
-
-def _family(found: Sequence[Crossing]) -> str:
-    return family(crossing.detector for crossing in found)
-
-
-def _saved(episodes: Iterable[Episode]) -> list[Tree]:
-    return [dict(episode.state()) for episode in episodes]
 
 
 def _restored(tree: Tree) -> dict[str, Episode]:

@@ -39,16 +39,30 @@ class Crossing:
         level = info if self.severity <= Severity.INFO else warning
         return tuple(replace(row, level=level) for row in self.score.explain(self.index))
 
+    def cause(self, width_ns: int) -> tuple[str, int]:
+        """The feature that did most for it, and how long that one sums (ns). ("", 0) where there is no evidence."""
+        rows = self.score.explain(self.index)
+        if not rows:
+            return ("", 0)
+        feature = rows[0].feature
+        sums = dict(zip(self.score.streams, self.score.scales, strict=False))
+        return (feature, int(sums.get(feature, 0.0) * width_ns))
+
 
 def rank(detector: str) -> int:
     """Who leads: a detector of a kind of trouble before the sum of all, that before a drift."""
     return {JOINT: 1, DRIFT: 2}.get(detector, 0)
 
 
-def family(detectors: Iterable[str]) -> str:
+def family(found: Sequence[Crossing]) -> str:
+    """`family_of` the detectors that cross."""
+    return family_of(crossing.detector for crossing in found)
+
+
+def family_of(detectors: Iterable[str]) -> str:
     """Whom an incident takes in: drifts take drifts, dead feeds take dead feeds, all else takes all else ("").
 
-    >>> [family(names) for names in (("drift", "drift"), ("feed",), ("feed", "joint"), ())]
+    >>> [family_of(names) for names in (("drift", "drift"), ("feed",), ("feed", "joint"), ())]
     ['drift', 'feed', '', '']
     """
     names = sorted(dict.fromkeys(detectors))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
-from detector.incidents.crossings import Crossing, family, rank
+from detector.incidents.crossings import Crossing, family_of, rank
 from detector.incidents.settings import SECOND_NS, IncidentSettings
 from detector.model.incident import Contributor, Incident, Lead, Moment, Position, Reason, Severity
 from detector.model.score import Evidence
@@ -43,8 +43,8 @@ class Episode:
 
     `markets`: last crossing per market, in the order they joined. `hovering_ns`: when a member last was above its info
     level less the margin. `told_severity` 0 = not told yet. `news`: something joined or rose since the last telling;
-    `settled`: the first update since it opened was told. `risen_ns`: when it last became graver than info: there a
-    shock begins, though something weak was open before.
+    `widened`: a market did; `settled`: the first update since it opened was told. `risen_ns`: when it last became
+    graver than info: there a shock begins, though something weak was open before.
     """
 
     incident_id: str
@@ -66,6 +66,7 @@ class Episode:
     peak: float = 0.0
     every_s: float = 0.0
     news: bool = False
+    widened: bool = False
     warming: bool = False
     lacks: tuple[str, ...] = ()
     phases: tuple[str, ...] = ()
@@ -78,9 +79,9 @@ class Episode:
 
     @property
     def family(self) -> str:
-        """DRIFT: only what is normal has moved; FEED: nothing is heard; "": all else (crossings.family)."""
+        """DRIFT: only what is normal has moved; FEED: nothing is heard; "": all else (crossings.family_of)."""
         if self.known[0] != len(self.members):
-            self.known = (len(self.members), family(detector for _, detector in self.members))
+            self.known = (len(self.members), family_of(detector for _, detector in self.members))
         return self.known[1]
 
     def take(
@@ -98,7 +99,7 @@ class Episode:
             if market not in self.markets and len(self.markets) >= settings.members_max:
                 return len(found)
             self.joined_ns = close_ns
-            self.news = True
+            self.news = self.widened = True
         self.markets[market] = close_ns
         if self.last_ns < close_ns:
             self.score, self.warming = 0.0, False
@@ -179,6 +180,10 @@ class Episode:
         """The member the incident is named after."""
         return min(self.members.values(), key=Member.order)
 
+    def tells_of(self, feature: str) -> bool:
+        """That feature did most for what one of its members was told for."""
+        return any(member.evidence and member.evidence[0].feature == feature for member in self.members.values())
+
     def led_by(self) -> Lead | None:
         """The market in which it began first, where that was before all others beyond doubt: its latest possible
         beginning lies before the earliest of every other. What is known to a window only began in it or the one
@@ -254,13 +259,13 @@ class Episode:
 PLAIN = (
     "incident_id", "started_ns", "detected_ns", "opened_ns", "last_ns", "hovering_ns", "joined_ns",
     "risen_ns", "told_ns", "seq", "severity", "told_severity", "reopened", "updates", "settled", "score",
-    "peak", "every_s", "news", "warming",
+    "peak", "every_s", "news", "widened", "warming",
 )  # fmt: skip
 
 
 def from_state(state: State) -> Episode:
     """The episode that was saved."""
-    episode = Episode(**{name: cast("int", state[name]) for name in PLAIN})  # type: ignore[arg-type]  # plain leaves
+    episode = Episode(**{name: cast("int", state[name]) for name in PLAIN if name in state})  # type: ignore[arg-type]  # plain leaves
     for market, last_ns in _rows(state["markets"]):
         episode.markets[cast(str, market)] = cast(int, last_ns)
     for row in _rows(state["members"]):

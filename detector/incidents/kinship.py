@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from detector.incidents.crossings import Crossing, rank
 from detector.incidents.episode import Episode
-from detector.incidents.settings import Context
-from detector.model.incident import Contributor
+from detector.incidents.settings import Context, IncidentSettings
+from detector.model.incident import Contributor, Severity
 
 WAVE_MARKETS = 3  # so many markets at once are no coincidence
 SHARED_MIN = 0.25  # of both: accounts behind this much of two markets' trouble make them one
@@ -15,6 +15,7 @@ DOMINANT = 0.5  # a few accounts behind this much of one market's trouble are it
 CONTRIBUTING_MAX = 8  # members whose accounts are asked for when an incident is told
 FEW_MIN = 0.05  # of it: who has less is one of many
 STRANGERS = 0.1  # accounts that have less of both together are not the same
+CHANCE_MAX = 0.2  # that what is taken for the same trouble on another market has nothing to do with it
 CAUSE_MIN = 0.1  # the same of a cause: a small market's busiest accounts have that much of it on any day
 
 
@@ -32,6 +33,26 @@ def akin(found: Sequence[Crossing], episode: Episode, context: Context) -> bool:
     return shared(here, episode.contributors) >= SHARED_MIN or (
         bool(kinds & theirs) and not _other_causes(here, _now(episode, context))
     )
+
+
+def alike(
+    found: Sequence[Crossing], episode: Episode, at_ns: tuple[int, int], settings: IncidentSettings, context: Context
+) -> bool:
+    """One market's crossings are of the same slow trouble that other markets were told of a while ago: of one cause by
+    their accounts, by the same strongest feature, and too soon after the last that joined to have met by chance. How
+    soon that is: within `alike`, or within what the feature sums over, and while so rare a score in any of the markets
+    that are watched would come by chance with probability CHANCE_MAX at most. What nobody would be paged for stays by
+    itself. at_ns: this close, a window's width.
+    """
+    close_ns, width_ns = at_ns
+    passed_ns = close_ns - max(episode.joined_ns, episode.opened_ns, episode.risen_ns)
+    grave = max(crossing.severity for crossing in found)
+    if min(grave, episode.severity) <= Severity.INFO or passed_ns > settings.alike_max_ns:
+        return False
+    feature, sums_ns = found[0].cause(width_ns)
+    chance_ns = CHANCE_MAX * found[0].every_s * 1e9 / len(found[0].score.markets)
+    within_ns = min(max(settings.alike_ns, sums_ns), settings.alike_max_ns, chance_ns)
+    return passed_ns <= within_ns and episode.tells_of(feature) and akin(found, episode, context)
 
 
 def apart(found: Sequence[Crossing], episode: Episode, context: Context) -> bool:

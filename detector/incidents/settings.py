@@ -22,6 +22,9 @@ class IncidentSettings:
     )  # a crossing this long after an incident's last one still belongs to it (same market)
     together_ns: int = 5 * SECOND_NS  # markets that cross within this of the first are hit by one thing
     at_once_ns: int = 2 * SECOND_NS  # within this, whatever crosses is one thing; later it must be akin (kinship.py)
+    # the same trouble (its strongest feature) within this, or within what that feature sums over, is one thing too
+    alike_ns: int = 30 * SECOND_NS
+    alike_max_ns: int = 300 * SECOND_NS  # however long it sums
     hold_ns: int = 60 * SECOND_NS  # quiet this long: resolved
     update_ns: int = 60 * SECOND_NS  # an `updated` at most this often
     open_max: int = 256  # open incidents; past it the weakest new one is counted, not opened

@@ -355,7 +355,7 @@ def test_another_venue_or_another_rule_gives_another_id(other: dict[str, str]) -
 
 def test_a_full_table_keeps_room_for_what_is_worse_and_counts_what_it_left_out() -> None:
     markets = [f"M{i:02d}-PERP" for i in range(20)]
-    told = Told(markets, IncidentSettings(open_max=8, together_ns=0))
+    told = Told(markets, IncidentSettings(open_max=8, together_ns=0, alike_max_ns=0))
     told.run({2 * i: burst(markets[i]) for i in range(10)})
     assert told.reasons() == ["opened"] * 4
     assert told.correlator.counts["not_opened"] == 6

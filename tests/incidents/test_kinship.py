@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
 from detector.model.incident import Contributor, Lead
-from tests.incidents.story import Told, Window
+from detector.model.score import Score
+from tests.incidents.story import Told, Window, scores
 
 BTC, ETH, SOL = "BTC-PERP", "ETH-PERP", "SOL-PERP"
 MARKETS = (BTC, ETH, SOL)
@@ -99,3 +101,67 @@ def test_who_led_is_said_by_when_it_began_and_nobody_did_where_that_is_not_known
     assert led(began) == Lead(BTC, ETH, 550)
     assert led(began | {BTC: (100, 720)}) is None  # it may have begun after ETH
     assert led(began | {ETH: (0, 0)}) is None  # somewhere in the same window
+
+
+THIN, WARNED = "thin_book", 4.5
+
+
+def slow(market: str, value: float = WARNED, detector: str = THIN) -> Window:
+    return burst(market, value, detector)
+
+
+@pytest.mark.parametrize(
+    ("later_s", "first", "then", "incidents"),
+    [
+        (25, slow(BTC), slow(ETH), 1),
+        (25, slow(BTC), slow(ETH, 3.5), 2),  # a weak one that nobody would be paged for
+        (25, slow(BTC, 3.5), slow(ETH), 2),  # and one that nobody was paged for
+        (25, slow(BTC), burst(ETH, WARNED), 2),  # another trouble
+        (35, slow(BTC), slow(ETH), 2),  # too late: nothing says that its feature is slow
+    ],
+)
+def test_the_same_trouble_on_another_market_a_while_later_is_one_incident(
+    later_s: int, first: Window, then: Window, incidents: int
+) -> None:
+    told = Told(MARKETS)
+    told.run({**dict.fromkeys(range(later_s), first), later_s: then}, until=later_s + 6)
+    assert len(told.ids()) == incidents
+    if incidents == 1:
+        assert [(i.reason.value, i.markets) for i in told.incidents] == [("opened", (BTC,)), ("updated", (BTC, ETH))]
+
+
+@pytest.mark.parametrize(("sums_s", "incidents"), [(250.0, 1), (150.0, 2), (9_000.0, 1)])
+def test_what_sums_over_minutes_is_told_minutes_apart_and_one_incident(
+    monkeypatch: pytest.MonkeyPatch, sums_s: float, incidents: int
+) -> None:
+    def summed(*args: object) -> list[Score]:
+        return [replace(one, streams=("quotes_missing",), scales=(sums_s,)) for one in scores(*args)]  # type: ignore[arg-type]
+
+    monkeypatch.setattr("tests.incidents.story.scores", summed)
+    told = Told(MARKETS)
+    told.run({**dict.fromkeys(range(200), slow(BTC)), 200: slow(ETH)}, until=210)
+    assert len(told.ids()) == incidents
+
+
+def test_where_many_markets_are_watched_the_same_trouble_a_while_later_may_be_chance() -> None:
+    for others, incidents in ((200, 1), (300, 2)):  # of 10 ** 4.5 s each, a fifth
+        told = Told((*MARKETS, *(f"M{i}" for i in range(others))))
+        told.run({**dict.fromkeys(range(25), slow(BTC)), 25: slow(ETH)}, until=31)
+        assert len(told.ids()) == incidents
+
+
+def test_the_same_trouble_with_another_cause_a_while_later_is_another_incident() -> None:
+    told = Told(MARKETS, who=lambda market, _detector: (Contributor(MARKETS.index(market) + 1, 0.9),))
+    told.run({**dict.fromkeys(range(25), slow(BTC)), 25: slow(ETH)}, until=31)
+    assert len(told.ids()) == 2
+
+
+def test_a_trouble_that_spreads_is_told_of_each_further_market_at_ever_longer_intervals() -> None:
+    markets = tuple(f"M{i:02d}-PERP" for i in range(30))
+    told = Told(markets)
+    told.run({10 * i + k: slow(markets[i]) for i in range(30) for k in range(10)}, until=300)
+    assert told.ids() and len(told.ids()) == 1
+    at_s = [
+        (i.updated_ns - told.incidents[0].updated_ns) // 10**9 for i in told.incidents if i.reason.value == "updated"
+    ]
+    assert at_s[:4] == [10, 20, 40, 80] and max(b - a for a, b in pairwise(at_s)) <= 60

@@ -218,7 +218,7 @@ def test_a_storm_of_a_thousand_markets_for_an_hour_opens_few_and_tells_little() 
 
 def test_unrelated_markets_one_a_minute_fill_the_table_and_no_more() -> None:
     markets = [f"M{i:02d}-PERP" for i in range(60)]
-    told = Told(markets, IncidentSettings(open_max=8))
+    told = Told(markets, IncidentSettings(open_max=8, alike_max_ns=0))
     crossing: dict[int, dict[tuple[str, str], float]] = {}
     for index, market in enumerate(markets):
         for second in range(20 * index, 1_200):
