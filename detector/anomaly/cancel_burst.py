@@ -101,7 +101,7 @@ class CancelBurst(StreamDetector):
         return (
             Stream(
                 "cancels", "1/s", "orders taken back without a trade", _named("cancels"), _accounts,
-                Measure(ten, 0.0, 1.0, 60.0, 60.0, 0.15, memory, 1.0, excess=0.56), NET,
+                Measure(ten, 0.0, 1.0, 60.0, 60.0, 0.15, memory, 1.0, excess=0.8), NET,
             ),
             Stream(
                 "cancels_by_others", "1/s", "orders taken back by accounts that are none of the market's makers",

@@ -32,7 +32,7 @@ class LeverageSpike(StreamDetector):
     name = "leverage_spike"
     Params = Params
     GROWS = ("raised_far",)
-    SHARE = 1.5  # sparse streams: the same share buys more here than elsewhere
+    SHARE = 2.0  # sparse streams: the same share buys more here than elsewhere
     PEAK_PRIOR = (0.71, 1.21)
 
     @staticmethod

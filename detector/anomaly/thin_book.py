@@ -39,7 +39,8 @@ class ThinBook(StreamDetector):
 
     name = "thin_book"
     Params = Params
-    PEAK_PRIOR = (0.8, 1.22)
+    SHARE = 0.2  # what it says stands out by far, or is nothing: a larger share finds no more
+    PEAK_PRIOR = (0.8, 1.16)
     PEAK_LEAST = 1.0  # a maker that leaps is nothing for days, and then a mark by itself: its peaks do not foretell it
 
     @staticmethod
