@@ -15,8 +15,10 @@ early    whether what is seen early stands at its window's close, and what a loo
 guard    what CI runs: fails a change that makes an event a fifth dearer (not part of the page)
 scale    the engine from 10 to 1,000 markets, 10^3 to 10^6 accounts, 10^5 to 10^7 live orders (some minutes, 2 GB)
 snapshot the pause, the writing and the reading of a checkpoint: 1,000 markets, 10^6 open orders
-soak     a long synthetic log at replay speed: fails when memory or the cost of an event grows (not part of all)
-start    foreshock --help, getting ready with and without kept machine code (not part of all)
+soak     a long synthetic log at replay speed: fails when memory or the cost of an event grows (not part of all; `--docs
+         soak` reads 10^9 events, ten minutes, and puts it on the page)
+start    foreshock --help, getting ready with and without kept machine code (not part of all; `--docs start` puts it on
+         the page)
 beside   Quix Streams, bytewax, River, PyOD, bare clients and Java beside us (eight minutes, not part of all; installs
          the peers into .run/peers-venv; `--docs beside` puts it on the page)
 memory   bytes a market, an account, an open order, and what a full engine really takes
@@ -30,8 +32,9 @@ import sys
 from pathlib import Path
 
 BENCHES = ("live", "instances", "latency", "stages", "windows", "replay", "decode", "scale", "snapshot", "memory")
-ALONE = ("early", "guard", "soak", "start")  # long, or not of the page
-ASKED = ("beside",)  # long; on the page once they were asked for
+ALONE = ("early", "guard")  # not of the page
+ASKED = ("beside", "soak", "start")  # long; on the page once they were asked for
+FULL = {"soak": ("--events", "1000000000"), "start": ("--cold",)}  # what they are told for the page
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
 HEAD = """# Performance
 
@@ -64,12 +67,15 @@ def page(before: str, fresh: dict[str, str]) -> str:
 def section(name: str) -> str:
     """One bench's part of the page: what it is, and what it printed."""
     told = importlib.import_module(f"bench.{name}").__doc__ or ""
-    done = subprocess.run((sys.executable, "-m", f"bench.{name}"), check=True, stdout=subprocess.PIPE, text=True)
+    words = FULL.get(name, ())
+    command = (sys.executable, "-m", f"bench.{name}", *words)
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     first, _, rest = told.strip().partition("\n")
     text = "\n".join(line for line in rest.splitlines() if not line.strip().startswith("python -m"))
     said = done.stdout.strip()
     table = said if "\n|---" in said else f"```\n{said}\n```"
-    return f"## {name}: {first}\n\n`python -m bench {name}`\n\n{text.strip()}\n\n{table}\n"
+    asked = " ".join((name, *words))
+    return f"## {name}: {first}\n\n`python -m bench {asked}`\n\n{text.strip()}\n\n{table}\n"
 
 
 if __name__ == "__main__":

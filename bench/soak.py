@@ -1,4 +1,4 @@
-"""A long log at replay speed: whether memory, the tables or the cost of an event grow with history.
+"""A long log at replay speed: whether memory or the cost of an event grow with history.
 
     python -m bench.soak [--events 10000000] [--slower 1.25] [--larger 1.05]
 
