@@ -46,11 +46,13 @@ def alike(
     """
     close_ns, width_ns = at_ns
     passed_ns = close_ns - max(episode.joined_ns, episode.opened_ns, episode.risen_ns)
-    grave = max(crossing.severity for crossing in found)
-    if min(grave, episode.severity) <= Severity.INFO or passed_ns > settings.alike_max_ns:
+    worst = max(found, key=lambda crossing: (crossing.severity, -rank(crossing.detector), crossing.excess))
+    if min(worst.severity, episode.severity) <= Severity.INFO or passed_ns > settings.alike_max_ns:
         return False
-    feature, sums_ns = found[0].cause(width_ns)
-    chance_ns = CHANCE_MAX * found[0].every_s * 1e9 / len(found[0].score.markets)
+    if episode.updates >= settings.updates_max:
+        return False  # nobody would be told of this market
+    feature, sums_ns = worst.cause(width_ns)
+    chance_ns = CHANCE_MAX * worst.every_s * 1e9 / len(worst.score.markets)
     within_ns = min(max(settings.alike_ns, sums_ns), settings.alike_max_ns, chance_ns)
     return passed_ns <= within_ns and episode.tells_of(feature) and akin(found, episode, context)
 

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import pytest
 
+from detector.incidents.settings import IncidentSettings
 from detector.model.incident import Contributor, Lead
 from detector.model.score import Score
 from tests.incidents.story import Told, Window, scores
@@ -117,6 +118,7 @@ def slow(market: str, value: float = WARNED, detector: str = THIN) -> Window:
         (25, slow(BTC), slow(ETH, 3.5), 2),  # a weak one that nobody would be paged for
         (25, slow(BTC, 3.5), slow(ETH), 2),  # and one that nobody was paged for
         (25, slow(BTC), burst(ETH, WARNED), 2),  # another trouble
+        (25, slow(BTC), {**slow(ETH), **burst(ETH, 3.5)}, 1),  # beside something weak
         (35, slow(BTC), slow(ETH), 2),  # too late: nothing says that its feature is slow
     ],
 )
@@ -165,3 +167,12 @@ def test_a_trouble_that_spreads_is_told_of_each_further_market_at_ever_longer_in
         (i.updated_ns - told.incidents[0].updated_ns) // 10**9 for i in told.incidents if i.reason.value == "updated"
     ]
     assert at_s[:4] == [10, 20, 40, 80] and max(b - a for a, b in pairwise(at_s)) <= 60
+
+
+def test_an_incident_that_was_told_as_often_as_may_be_takes_no_further_market() -> None:
+    markets = tuple(f"M{i:02d}-PERP" for i in range(6))
+    told = Told(markets, IncidentSettings(updates_max=2))
+    told.run({25 * i + k: slow(markets[i]) for i in range(6) for k in range(25)}, until=200)
+    by_id = {incident.incident_id: incident.markets for incident in told.incidents}
+    assert list(by_id.values()) == [markets[:3], markets[3:]]
+    assert {market for i in told.incidents for market in i.markets} == set(markets), "each is told of"
