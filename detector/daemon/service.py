@@ -58,7 +58,8 @@ class ServiceSettings:
     poll_s: float = 0.25  # a signal is seen this late at most
     read_ahead: bool = False  # poll while the engine steps: on a second core reading then takes no time of its own
     commit_every_s: float = 0.1  # rejects; alerts do not wait
-    snapshot_every_s: float = 5.0  # what a restart reads again, at most
+    snapshot_every_s: float = 5.0  # what a restart reads again, at most ...
+    save_share: float = 0.05  # ... unless more than this part of a core would be spent on saving
     save_waits_s: float = 1.0  # a checkpoint that is due begins where a window closes, or this much later anywhere
     snapshot_s_max: float = 30.0  # the last checkpoint at stop
     drain_s: float = 10.0
@@ -306,8 +307,10 @@ class Service:
         self._save_due = time.monotonic() + self.settings.snapshot_every_s
         if self._saved == (positions, watermark_ns):
             return
+        began_s = time.monotonic()
         state = await self._in_engine(lambda: self._arena.freeze(engine.state()))
-        self._saving = asyncio.create_task(self._save(state, positions, watermark_ns), name="save")
+        frozen_s = time.monotonic() - began_s  # the engine stands still meanwhile
+        self._saving = asyncio.create_task(self._save(state, positions, watermark_ns, frozen_s), name="save")
         self._saving.add_done_callback(self._save_ended)
 
     def _save_ended(self, task: asyncio.Task[None]) -> None:
@@ -315,9 +318,17 @@ class Service:
         if not task.cancelled() and (error := task.exception()) is not None:
             self.delivery.failure = self.delivery.failure or _as_exception(error)
 
-    async def _save(self, state: snapshot.Frozen, positions: Mapping[Partition, int], watermark_ns: int) -> None:
+    async def _save(
+        self, state: snapshot.Frozen, positions: Mapping[Partition, int], watermark_ns: int, frozen_s: float
+    ) -> None:
         about = {"config_rev": self.settings.config_rev}
-        blob = await asyncio.to_thread(snapshot.encode, state, about=about)
+
+        def encoded() -> tuple[bytes, float]:
+            began_s = time.thread_time()
+            return snapshot.encode(state, about=about), time.thread_time() - began_s
+
+        blob, encode_s = await asyncio.to_thread(encoded)
+        self._save_due += max(0.0, (frozen_s + encode_s) / self.settings.save_share - self.settings.snapshot_every_s)
         await asyncio.to_thread(self._arena.reserve, len(state.body))
         urgent = self.ledger.urgent
         every = {**self._known, **positions}

@@ -63,6 +63,7 @@ async def build_service(
                 read_ahead=told.kafka.read_ahead,
                 commit_every_s=told.state.commit_every.s,
                 snapshot_every_s=told.state.snapshot_every.s,
+                save_share=told.state.save_share,
             ),
             later=later,
         )

@@ -154,6 +154,12 @@ class State(Section):
     snapshot_every: Duration = Field(
         default=Duration.of("5s"), description="How often all that was learned is saved: what a restart reads again."
     )
+    save_share: float = Field(
+        default=0.05,
+        gt=0.0,
+        le=1.0,
+        description="At most this part of a core is spent on saving; a large state is saved less often for it.",
+    )
     commit_every: Duration = Field(
         default=Duration.of("100ms"),
         description="An alert is durable, and then sent, at most this long after it was found.",

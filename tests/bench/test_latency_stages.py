@@ -11,8 +11,8 @@ from bench.latency_stages import MOMENTS, SENT, STAGES, Moments, report, spans, 
 from detector.daemon.delivery import _Route
 from detector.daemon.ledger import Ledger
 from detector.daemon.service import Service
+from tests.daemon.house import House
 from tests.daemon.story import CountingEngine, ListSource, Remembering, expected_keys
-from tests.daemon.test_service import House
 
 
 @pytest.fixture

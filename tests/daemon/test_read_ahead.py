@@ -14,8 +14,8 @@ from detector.engine.step import Step
 from detector.model.records import RecordBatch
 from detector.sources.base import Partition
 from detector.store.store import Store
+from tests.daemon.house import QUICK, House
 from tests.daemon.story import CountingEngine, ListSource, Remembering, expected_keys
-from tests.daemon.test_service import QUICK, House
 
 AHEAD = replace(QUICK, read_ahead=True)
 FIRST = ("orders", 0)

@@ -3,69 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
 import sqlite3
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from detector.daemon import service
-from detector.daemon.delivery import Delivery, DeliverySettings
-from detector.daemon.ledger import Ledger
-from detector.daemon.service import Service, ServiceSettings
-from detector.daemon.telemetry import Telemetry
+from detector.daemon.service import ServiceSettings
 from detector.model.state import State
-from detector.sinks.base import Sink
 from detector.sources.positions import Notice, NoticeKind
 from detector.store import snapshot
 from detector.store.rows import Checkpoint
-from detector.store.store import FILE_NAME, Store, StoreSettings
+from detector.store.store import FILE_NAME, Store
+from tests.daemon.house import House, until
 from tests.daemon.story import CountingEngine, ListSource, Remembering, data_of, expected_keys
-
-QUICK = ServiceSettings(poll_s=0.02, commit_every_s=0.01, snapshot_every_s=0.05, drain_s=5.0, config_rev="r1")
-
-
-class House:
-    """A daemon in a directory, its parts in reach."""
-
-    def __init__(self, directory: Path, source: ListSource, *sinks: Sink, settings: ServiceSettings = QUICK) -> None:
-        self.directory, self.source, self.sinks, self.settings = directory, source, sinks, settings
-        self.telemetry = Telemetry()
-        self.engines: list[CountingEngine] = []
-        self.exited: list[int] = []
-
-    async def open(self, engine: Callable[[], CountingEngine] = CountingEngine, **more: Any) -> Service:
-        self.store = await Store.open(self.directory, StoreSettings(ballast_bytes=0))
-        names = [sink.name for sink in self.sinks]
-        self.delivery = Delivery(self.store, self.sinks, self.telemetry, DeliverySettings(look_every_s=0.02))
-        self.ledger = Ledger(self.store, lambda alert: names, self.telemetry)
-
-        def made() -> CountingEngine:
-            self.engines.append(engine())
-            return self.engines[-1]
-
-        self.service = Service(
-            self.source, made, self.store, self.delivery, self.ledger, self.telemetry, self.settings,
-            exit_now=self.exited.append, **more,
-        )  # fmt: skip
-        return self.service
-
-    async def run_until(self, done: Callable[[], bool], seconds: float = 10.0) -> int:
-        running = asyncio.create_task(self.service.run(signals=False))
-        with contextlib.suppress(TimeoutError):
-            await until(lambda: done() or running.done(), seconds)
-        self.service.stop()
-        code = await running
-        assert done(), "what the test waited for did not happen"
-        return code
-
-    def value(self, name: str, **labels: str) -> float:
-        return self.telemetry.registry.get_sample_value(name, labels) or 0.0
 
 
 @pytest.mark.parametrize("at_once", [service.STEP_RECORDS, 3, 1])
@@ -163,34 +118,6 @@ async def test_alerts_do_not_wait_for_a_checkpoint(tmp_path: Path) -> None:
     house.service.stop()
     await running
     assert seen == [None]
-
-
-class Windowed(CountingEngine):
-    """Closes a window with every fourth batch, and remembers when its state was taken."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.taken: list[int] = []
-
-    @property
-    def watermark_ns(self) -> int:
-        return sum(self.at.values()) // 40
-
-    def state(self) -> State:
-        self.taken.append(sum(self.at.values()))
-        return super().state()
-
-
-async def test_a_checkpoint_begins_where_a_window_closes(tmp_path: Path) -> None:
-    quick = ServiceSettings(poll_s=0.02, snapshot_every_s=0.001, save_waits_s=3600.0)
-    house = House(tmp_path, ListSource(400, pause_s=0.002), Remembering("oncall"), settings=quick)
-    await house.open(Windowed)
-
-    def taken() -> list[int]:
-        return [at for engine in house.engines if isinstance(engine, Windowed) for at in engine.taken]
-
-    await house.run_until(lambda: len(taken()) >= 3)
-    assert all(at % 40 == 0 for at in taken()[:3]), taken()  # the last one is made on the way out, wherever that is
 
 
 async def test_a_full_disk_sends_alerts_directly_and_heals_without_losing_one(tmp_path: Path) -> None:
@@ -348,12 +275,6 @@ async def test_what_the_source_lost_is_told_to_oncall_once(tmp_path: Path) -> No
     (told,) = [data_of(parcel) for parcel in sink.attempts if parcel.key.startswith("degraded_gap")]
     assert "7 to 8 are gone" in str(told["summary"])
     assert house.value("foreshock_consumer_lag_records", topic="orders", partition="0") == 12
-
-
-async def until(done: Callable[[], bool], seconds: float = 10.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not done():  # noqa: ASYNC110  a test looks from outside
-            await asyncio.sleep(0.005)
 
 
 async def in_store(store: Store, statement: str) -> None:
