@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from detector.features.distance import quote_distance
-from detector.features.ledger import AMENDED, FILLED, LATE
+from detector.features.ledger import AMENDED, CANCELLED, FILLED, LATE, PLACED
 from detector.kernels import inlined
 from detector.model.events import Flag, StatusCode
 
@@ -197,7 +197,8 @@ def _gone(tables: Any, maker: Any, event: Any, market: Any, planned: Any) -> Non
             maker["filled"] += 1
         if event["age_ns"] > REPLACE_NS:
             _moved(maker)
-            event["flags"] |= _MOVED
+            if event["effect"] == CANCELLED:
+                event["flags"] |= _MOVED
             _note_gap(maker, float(event["event_ns"] - maker["spare_ns"]))
             _requoted(tables, maker, event, market, event["previous"], maker["spare_bps"][side])
             maker["spare_bps"][side] = np.nan
@@ -208,7 +209,7 @@ def _gone(tables: Any, maker: Any, event: Any, market: Any, planned: Any) -> Non
     if maker["samples"] == 0 and event["age_ns"] < FLICKER_NS:
         return
     _pass(maker, event["event_ns"])
-    if (event["flags"] & _BY_MAKER) == 0 and event["window"] != LATE:
+    if _counts_as_others(event):
         window = event["event_ns"] // tables.span[1]
         maker["doubted"] = maker["doubted"] + 1 if maker["doubted_window"] == window else 1
         maker["doubted_window"] = window
@@ -216,6 +217,13 @@ def _gone(tables: Any, maker: Any, event: Any, market: Any, planned: Any) -> Non
     if not np.isnan(event["previous"]):
         maker["taken"][0][side] += 1
         maker["taken_bps"][0][side] += event["previous"]
+
+
+@inlined
+def _counts_as_others(event: Any) -> Any:
+    """features/cancels.py counts it as a cancel by one that is no maker. What a snapshot clears away is no cancel."""
+    told = event["effect"] == CANCELLED and event["participant"] >= 0 and event["window"] != LATE
+    return told and (event["flags"] & _BY_MAKER) == 0
 
 
 @inlined
@@ -232,7 +240,7 @@ def _came(maker: Any, event: Any, distance: Any, window: Any) -> Any:
         if maker["pending"][age] > 0:
             maker["pending"][age] -= 1
             _moved(maker)
-            if maker["doubted"] > 0 and maker["doubted_window"] == window:
+            if maker["doubted"] > 0 and maker["doubted_window"] == window and event["effect"] == PLACED:
                 maker["doubted"] -= 1
                 event["flags"] |= _MOVED
             _note_gap(maker, gap_ns)
