@@ -8,8 +8,8 @@ How soon "at once" is, each maker's own habit says, a second at most: where quot
 second, all that is taken back would soon be followed by some new quote or other. What was taken back last is replaced
 first, and what waits longer is pulled.
 
-Who came a moment ago has no habit yet. Its first moves are told as moves (MOVED), so that it is no stranger whose
-cancels burst; what it takes back within FLICKER_NS is none, or who places and pulls would soon be a maker.
+Who came a moment ago is not known as a maker yet. Its first moves are told as moves (MOVED), so that it is no stranger
+whose cancels burst; but only of quotes that stood for a second: who bursts places and pulls within less.
 """
 
 from __future__ import annotations
@@ -37,7 +37,6 @@ DISTANCE_MAX = 4.0  # x usual: a quote further out teaches no more than one this
 BOTH_NS = 15_000_000_000  # quotes leap when bids and asks do, this close to each other
 LEAPT_NS = 30_000_000_000  # a maker that leapt does not leap again so soon: it takes several to regroup a book
 LEAP = 9.0  # x usual: a quote moved out further than this has left its place (docs/adr/0025)
-FLICKER_NS = 50_000_000  # what a newcomer takes back this soon after placing it is no quote that is moved
 OUTWARD_MAX = 16.0  # x usual: a quote further out counts no more than one this far
 _DISTANCE_MIN_BPS = 0.05
 _SNAPSHOT, _BY_MAKER, _MOVED = int(Flag.SNAPSHOT), int(Flag.BY_MAKER), int(Flag.MOVED)
@@ -206,10 +205,8 @@ def _gone(tables: Any, maker: Any, event: Any, market: Any, planned: Any) -> Non
     if planned:  # as if it had traded: who clears the book for a halt has not left, and soon quotes again
         maker["filled"] += 1
         return
-    if maker["samples"] == 0 and event["age_ns"] < FLICKER_NS:
-        return
     _pass(maker, event["event_ns"])
-    if _counts_as_others(event):
+    if _may_be_moved(event):
         window = event["event_ns"] // tables.span[1]
         maker["doubted"] = maker["doubted"] + 1 if maker["doubted_window"] == window else 1
         maker["doubted_window"] = window
@@ -220,10 +217,11 @@ def _gone(tables: Any, maker: Any, event: Any, market: Any, planned: Any) -> Non
 
 
 @inlined
-def _counts_as_others(event: Any) -> Any:
-    """features/cancels.py counts it as a cancel by one that is no maker. What a snapshot clears away is no cancel."""
+def _may_be_moved(event: Any) -> Any:
+    """features/cancels.py counts it as a cancel by one that is no maker, and it may turn out to be half of a move: the
+    quote stood for a while. What a snapshot clears away is no cancel."""
     told = event["effect"] == CANCELLED and event["participant"] >= 0 and event["window"] != LATE
-    return told and (event["flags"] & _BY_MAKER) == 0
+    return told and event["age_ns"] > REPLACE_NS and (event["flags"] & _BY_MAKER) == 0
 
 
 @inlined
@@ -265,8 +263,7 @@ def _came(maker: Any, event: Any, distance: Any, window: Any) -> Any:
         maker["filled"] -= 1
     elif maker["pulled"] > 0:
         maker["pulled"] -= 1
-    # more than it usually has: it will take another back; of a newcomer nobody knows what that is
-    if owed or (maker["count"] > maker["usual"] + 0.5 and maker["samples"] > 0):
+    if owed or maker["count"] > maker["usual"] + 0.5:  # more than it usually has: it will take another back
         maker["spare"] += 1
         maker["lent"] += 1 if owed else 0
         maker["spare_bps"][side] = np.nan if owed else distance

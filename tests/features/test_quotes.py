@@ -327,7 +327,7 @@ def newcomer(market: Market, maker: int = 8) -> Market:
     return market
 
 
-@pytest.mark.parametrize("after_s", [0.1, 0.4, 0.7, 5.4])
+@pytest.mark.parametrize("after_s", [1.6, 5.4])
 def test_a_newcomers_first_moves_are_no_burst_by_a_stranger(after_s: float) -> None:
     market = newcomer(Market().ordinary(SETTLED_S))
     at_s = market.second - 0.5 + after_s
@@ -345,6 +345,18 @@ def test_a_newcomer_that_clears_its_side_before_it_quotes_anew_is_no_burst() -> 
         market.quote(market.second + 0.21, 8, level)
     market.second += 1
     assert market.column("cancels_by_others") == 0.0
+
+
+@pytest.mark.parametrize("resting", [5, 20])
+def test_who_places_and_pulls_at_once_is_a_stranger_for_a_second_however_many_rest(resting: int) -> None:
+    market = Market().ordinary(SETTLED_S)
+    at_s = market.second + 0.01
+    for number in range(5 * resting):  # each rests for .4 s
+        market.quote(at_s + 0.4 * number / resting, 9, 1000 + number)
+        if number >= resting:
+            market.cancel(at_s + 0.4 * number / resting, 9, 1000 + number - resting)
+    market.second += 3
+    assert market.columns("cancels_by_others", 3)[0] >= 0.8 * int(1.475 * resting)  # cancels in its first second
 
 
 def test_what_a_newcomer_takes_back_for_good_counts_and_what_it_flickers_too() -> None:
