@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import pytest
 
+from detector.incidents.correlator import Correlator
 from detector.incidents.settings import IncidentSettings
 from detector.model.incident import Contributor, Lead
 from detector.model.score import Score
@@ -176,3 +177,36 @@ def test_an_incident_that_was_told_as_often_as_may_be_takes_no_further_market() 
     by_id = {incident.incident_id: incident.markets for incident in told.incidents}
     assert list(by_id.values()) == [markets[:3], markets[3:]]
     assert {market for i in told.incidents for market in i.markets} == set(markets), "each is told of"
+
+
+def test_another_feature_of_the_same_detector_a_while_later_is_another_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
+    def moved(*args: object) -> list[Score]:
+        def other(one: Score) -> Score:
+            rows = lambda index: tuple(  # noqa: E731
+                replace(row, feature=f"{row.feature}_of_{row.market}") for row in one.explain(index)
+            )
+            return replace(one, explain=rows)
+
+        return [other(one) for one in scores(*args)]  # type: ignore[arg-type]
+
+    monkeypatch.setattr("tests.incidents.story.scores", moved)
+    told = Told(MARKETS)
+    told.run({**dict.fromkeys(range(25), slow(BTC)), 25: slow(ETH)}, until=31)
+    assert len(told.ids()) == 2
+
+
+def test_a_restart_between_a_market_that_joins_and_its_update_tells_it_as_soon() -> None:
+    markets = tuple(f"M{i:02d}-PERP" for i in range(30))
+    windows = {
+        10 * i + k: slow(markets[i]) for i in range(4) for k in range(10)
+    }  # the fourth joins at 30, and is told at 40
+    whole, cut = Told(markets), Told(markets)
+    whole.run(windows, until=100)
+    cut.run(windows, until=35)
+    state = cut.correlator.state()
+    cut.correlator = Correlator(IncidentSettings())
+    cut.correlator.restore(state)
+    cut.run(windows, until=100)
+    assert [(i.seq, i.updated_ns, i.markets) for i in cut.incidents] == [
+        (i.seq, i.updated_ns, i.markets) for i in whole.incidents
+    ]
