@@ -32,7 +32,7 @@ from replay.laboratory_judge import recall_row
 from replay.laboratory_matched import matched
 from replay.laboratory_surface import vus_pr
 from replay.laboratory_tally import SAMPLE_WINDOWS, Run
-from replay.laboratory_verdicts import Verdict, verdicts_of
+from replay.laboratory_verdicts import Verdict
 
 SMOOTHINGS = (1.0, 6.0, 30.0)  # samples
 LOW_IS_RISK = ("depth", "levels")
@@ -52,9 +52,11 @@ PEERS: dict[str, Callable[[Samples, tuple[str, ...]], Scores]] = {
 RAW_ONLY = ("Poisson limit per count", "random")
 
 
-def compare(runs: Sequence[Run], false_pages: int, say: Callable[[str], None]) -> list[dict[str, Any]]:
-    """One row a peer and input, at `false_pages` in all over `runs`; the best smoothing of each."""
-    ours = [verdict for run in runs for verdict in verdicts_of(run, run.calls[1.0])]
+def compare(
+    runs: Sequence[Run], false_pages: int, ours: Sequence[Verdict], say: Callable[[str], None]
+) -> list[dict[str, Any]]:
+    """One row a peer and input, at `false_pages` in all over `runs`; the best smoothing of each. ours: what became of
+    the same incidents with our own score in this harness, which leads are held against."""
     inputs = {"raw": [raw(run) for run in runs], "residuals": [residual(run) for run in runs]}
     rows = []
     for name, peer in PEERS.items():
@@ -80,10 +82,20 @@ def _row(
 
 def on_the_same(theirs: Sequence[Verdict], ours: Sequence[Verdict]) -> dict[str, Any]:
     """How many both told of before the climax, and both median leads (s) over these: who sees the long ones alone has a
-    long median over what it saw. The verdicts are of the same incidents in the same order."""
+    long median over what it saw. sooner_s: the median of how much sooner (s) we told of each of them, which does not
+    depend on which incident happens to lie in the middle; we_first, they_first: of how many. The verdicts are of the
+    same incidents in the same order."""
     both = [(one.lead_s, own.lead_s) for one, own in zip(theirs, ours, strict=True) if one.early and own.early]
+    sooner = [own_s - one_s for one_s, own_s in both]
     their_s, our_s = (round(median(part), 1) for part in zip(*both, strict=True)) if both else (nan, nan)
-    return {"both": len(both), "lead_of_both_s": their_s, "ours_of_both_s": our_s}
+    return {
+        "both": len(both),
+        "lead_of_both_s": their_s,
+        "ours_of_both_s": our_s,
+        "sooner_s": round(median(sooner), 1) if sooner else nan,
+        "we_first": sum(gain > 0 for gain in sooner),
+        "they_first": sum(gain < 0 for gain in sooner),
+    }
 
 
 def raw(run: Run) -> tuple[Samples, tuple[str, ...]]:

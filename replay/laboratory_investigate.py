@@ -23,14 +23,16 @@ from replay.laboratory_ablation import ablate
 from replay.laboratory_cold import COLD_HOURS, COLD_MARKETS
 from replay.laboratory_correlation import correlation_rows, together_row
 from replay.laboratory_judge import recall_row, summary
+from replay.laboratory_lives import life_rows
 from replay.laboratory_matched import curve, matched
 from replay.laboratory_oracle import Ceilings
 from replay.laboratory_surface import vus_pr
 from replay.laboratory_tally import Run
-from replay.laboratory_verdicts import false_pages, verdicts_of, weeks
+from replay.laboratory_verdicts import Verdict, false_pages, verdicts_of, weeks
 from replay.laboratory_windows import Recording, each, load, ready
 
-Peers = Callable[[Sequence[Run], int, Callable[[str], None]], list[dict[str, Any]]]  # runs, false pages, what to tell
+Say = Callable[[str], None]
+Peers = Callable[[Sequence[Run], int, Sequence[Verdict], Say], list[dict[str, Any]]]  # runs, false pages, ours
 
 PEER_MARKETS = 8  # peers are given one pair of markets in so many
 
@@ -40,7 +42,7 @@ def investigate(
     *,
     held_out: bool,
     peers: Peers | None,
-    say: Callable[[str], None],
+    say: Say,
     processes: int = 2,
     ceilings: bool = True,
 ) -> dict[str, Any]:
@@ -56,6 +58,8 @@ def investigate(
     told["cost"] = cost_row(warm)
     say("correlation")
     told["correlation"] = [*correlation_rows(held_out=held_out), together_row([r for r in runs if r.kind == "planted"])]
+    say("lives")
+    told["lives"] = life_rows(held_out=held_out)
     if ceilings:
         say("ceilings")
         told["ceilings"] = ceiling_rows(main, runs, processes)
@@ -89,7 +93,7 @@ def ceiling_rows(main: Sequence[Job], runs: Sequence[Run], processes: int) -> li
     return rows
 
 
-def peer_rows(runs: Sequence[Run], peers: Peers, say: Callable[[str], None]) -> list[dict[str, Any]]:
+def peer_rows(runs: Sequence[Run], peers: Peers, say: Say) -> list[dict[str, Any]]:
     """Ours as shipped, ours in the peers' harness, and each peer, all at the same number of false pages, on one pair of
     markets in PEER_MARKETS of the first stream of each kind: some peers take a thousand times our time."""
     firsts = {one.kind: one for one in reversed(runs)}
@@ -108,7 +112,7 @@ def peer_rows(runs: Sequence[Run], peers: Peers, say: Callable[[str], None]) -> 
         "vus_pr": round(vus_pr(some, margins), 3),
         **recall_row(judged),
     }
-    return [shipped, harness, *peers(some, allowed, say)]
+    return [shipped, harness, *peers(some, allowed, judged, say)]
 
 
 def part(run: Run, every: int) -> Run:

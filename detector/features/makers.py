@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detector.features.base import Group, numbers
-from detector.features.quotes import GAP_FIRST_NS, forget_taken, not_resting, requotes
+from detector.features.quotes import GAP_FIRST_NS, MOVES_MIN, forget_taken, not_resting, requotes
 from detector.features.tables import HAS_ACCOUNTS, Tables
 from detector.kernels import inlined, kernel
 from detector.model.windows import Feature
@@ -73,8 +73,10 @@ class Makers(Group):
 @inlined
 def is_maker(maker: Any) -> Any:
     """Whose cancels are a maker's: it moves quotes, or has kept them for minutes and taken none back for good. A slow
-    one's first sweep over all its quotes is no burst by a stranger."""
-    return requotes(maker) or (maker["samples"] >= KNOWN_SAMPLES and maker["leaves"] == 0)
+    one's first sweep over all its quotes is no burst by a stranger. Who came minutes ago has to have moved quotes that
+    had stood for a while: a burst whose orders live less moves none."""
+    known = maker["samples"] >= KNOWN_SAMPLES
+    return (requotes(maker) and (known or maker["stood"] >= MOVES_MIN)) or (known and maker["leaves"] == 0)
 
 
 @inlined
@@ -132,6 +134,9 @@ def seat(tables: Any, market: Any, participant: Any) -> Any:
     makers[weakest]["lent"] = 0
     makers[weakest]["moves"] = 0
     makers[weakest]["leaves"] = 0
+    # whoever quotes when the market is new to us was there before, however fast it is
+    market_age = tables.markets[market]["head"] - tables.markets[market]["first_window"]
+    makers[weakest]["stood"] = MOVES_MIN if market_age < KNOWN_SAMPLES else 0
     makers[weakest]["placed"] = 0
     makers[weakest]["corrected"] = 0
     place["seat"] = weakest

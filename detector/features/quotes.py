@@ -60,7 +60,7 @@ def note_quote(tables: Any, event: Any, market: Any, participant: Any, learning:
     if change > 0:
         old = _came(maker, event, distance, event["event_ns"] // tables.span[1])
     elif event["effect"] == AMENDED:
-        _moved(maker)
+        _moved(maker, False)
         old = event["previous"]
     if known:
         _requoted(tables, maker, event, market, old, distance)
@@ -80,8 +80,11 @@ def requotes(maker: Any) -> Any:
 
 
 @inlined
-def _moved(maker: Any) -> None:
+def _moved(maker: Any, stood: Any) -> None:
+    """A quote was moved; `stood`, for a second and more before it was."""
     maker["moves"] += 1
+    if stood and maker["stood"] < MOVES_MIN:
+        maker["stood"] += 1
     if maker["moves"] >= MOVES_MEMORY:
         maker["moves"] //= 2
         maker["leaves"] //= 2
@@ -130,6 +133,7 @@ def _pass(maker: Any, now_ns: Any) -> None:
         maker["leaves"] += maker["pending"][0]
     else:
         maker["pending"][1] = maker["pending"][0]
+        maker["pending_stood"][1] = maker["pending_stood"][0]
         for side in range(2):
             maker["taken"][1][side] = maker["taken"][0][side]
             maker["taken_bps"][1][side] = maker["taken_bps"][0][side]
@@ -141,6 +145,7 @@ def _pass(maker: Any, now_ns: Any) -> None:
 @inlined
 def _forget(maker: Any, age: Any) -> None:
     maker["pending"][age] = 0
+    maker["pending_stood"][age] = 0
     for side in range(2):
         maker["taken"][age][side] = 0
         maker["taken_bps"][age][side] = 0.0
@@ -195,7 +200,7 @@ def _gone(tables: Any, maker: Any, event: Any, market: Any, planned: Any) -> Non
             maker["lent"] -= 1
             maker["filled"] += 1
         if event["age_ns"] > REPLACE_NS:
-            _moved(maker)
+            _moved(maker, True)
             if event["effect"] == CANCELLED:
                 event["flags"] |= _MOVED
             _note_gap(maker, float(event["event_ns"] - maker["spare_ns"]))
@@ -211,6 +216,7 @@ def _gone(tables: Any, maker: Any, event: Any, market: Any, planned: Any) -> Non
         maker["doubted"] = maker["doubted"] + 1 if maker["doubted_window"] == window else 1
         maker["doubted_window"] = window
     maker["pending"][0] += 1
+    maker["pending_stood"][0] += 1 if event["age_ns"] > REPLACE_NS else 0
     if not np.isnan(event["previous"]):
         maker["taken"][0][side] += 1
         maker["taken_bps"][0][side] += event["previous"]
@@ -237,7 +243,9 @@ def _came(maker: Any, event: Any, distance: Any, window: Any) -> Any:
     for age in range(2):
         if maker["pending"][age] > 0:
             maker["pending"][age] -= 1
-            _moved(maker)
+            stood = maker["pending_stood"][age] > 0
+            maker["pending_stood"][age] -= 1 if stood else 0
+            _moved(maker, stood)
             if maker["doubted"] > 0 and maker["doubted_window"] == window and event["effect"] == PLACED:
                 maker["doubted"] -= 1
                 event["flags"] |= _MOVED

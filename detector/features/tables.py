@@ -107,6 +107,8 @@ MAKER = np.dtype(
         ("lent", "<i4"),  # ... of which so many were taken to replace what was traded or pulled
         ("moves", "<i4"),  # orders moved, and ...
         ("leaves", "<i4"),  # ... taken back for good; both halved at MOVES_MEMORY
+        ("stood", "<i4"),  # of the moves, those of quotes that had stood for a while, up to MOVES_MIN
+        ("pending_stood", "<i4", (2,)),  # of `pending`, those
         ("placed", "<i4"),  # new quotes its distance was learned from
         ("doubted", "<i4"),  # quotes it took back in `doubted_window` and has not replaced
         ("corrected", "u1"),  # a snapshot replaced the book since the last sample

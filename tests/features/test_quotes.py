@@ -348,15 +348,19 @@ def test_a_newcomer_that_clears_its_side_before_it_quotes_anew_is_no_burst() -> 
 
 
 @pytest.mark.parametrize("resting", [5, 20])
-def test_who_places_and_pulls_at_once_is_a_stranger_for_a_second_however_many_rest(resting: int) -> None:
-    market = Market().ordinary(SETTLED_S)
-    at_s = market.second + 0.01
-    for number in range(5 * resting):  # each rests for .4 s
-        market.quote(at_s + 0.4 * number / resting, 9, 1000 + number)
-        if number >= resting:
-            market.cancel(at_s + 0.4 * number / resting, 9, 1000 + number - resting)
-    market.second += 3
-    assert market.columns("cancels_by_others", 3)[0] >= 0.8 * int(1.475 * resting)  # cancels in its first second
+def test_who_places_and_pulls_at_once_is_a_stranger_unless_it_was_here_before_us(resting: int) -> None:
+    def told(market_age_s: int) -> float:
+        market = Market().ordinary(market_age_s)
+        for number in range(10 * resting):  # each rests for .4 s
+            at_s = market.second + 0.01 + 0.4 * number / resting
+            market.quote(at_s, 9, 1000 + number)
+            if number >= resting:
+                market.cancel(at_s, 9, 1000 + number - resting)
+        market.second += 4
+        return sum(market.columns("cancels_by_others", 4))
+
+    assert told(SETTLED_S) == 9.0 * resting
+    assert told(5) < 4.5 * resting
 
 
 def test_what_a_newcomer_takes_back_for_good_counts_and_what_it_flickers_too() -> None:
