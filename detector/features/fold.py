@@ -16,17 +16,21 @@ from detector.kernels.prefetch import prefetch, prefetch_row
 from detector.kernels.slots import place_near, slot_home, tag_of
 from detector.model.events import Flag
 
-AHEAD, NEAR = 16, 8  # events before their turn: memory takes about as long as folding a few
+AHEAD, NEAR, NEXT = 16, 8, 4  # events before their turn: memory takes about as long as folding a few
 _EVENTS, _LATE = int(Count.EVENTS), int(Count.LATE)
 _PLACED = 1
+LATE_MAX_NS = 1e9  # lateness that makers' habits allow for: what is later still has its own count
+LATE_FADES = 0.9  # per window: half in seven
 _BY_MAKER, _SNAPSHOT = int(Flag.BY_MAKER), int(Flag.SNAPSHOT)
 
 
 @inlined
 def _sample(tables: Any, market: Any, window: Any, ring: Any) -> Any:
     slot = window % ring
+    tables.markets[market]["late_ns"] *= LATE_FADES
     sample_book(tables, market, slot)
-    sample_makers(tables, market, slot, tables.frozen[window % (2 * ring), market] == 0)
+    end_ns = (window + 1) * tables.span[1]
+    sample_makers(tables, market, slot, end_ns, tables.frozen[window % (2 * ring), market] == 0)
 
 
 @inlined
@@ -51,10 +55,25 @@ def _fetch_near(tables: Any, event: Any, market_of: Any) -> Any:
         row = place_near(tables.order_slots, tag_of(event["order"], market))
         if row >= 0:
             prefetch_row(tables.orders, row)
+            prefetch(tables.order_distances, row)
+            prefetch(tables.order_markets, row)
     if event["account"] != np.uint64(0):
         index = place_near(tables.slots, tag_of(event["account"], market))
         if index >= 0:
             prefetch_row(tables.participants, index)
+
+
+@inlined
+def _fetch_next(tables: Any, event: Any, market_of: Any) -> Any:
+    """Its account's place among the makers: whoever quotes most is seated, so most events need one."""
+    market = np.int64(market_of[event["market"]])
+    if market < 0 or event["account"] == np.uint64(0):
+        return
+    index = place_near(tables.slots, tag_of(event["account"], market))
+    if index >= 0:
+        place = np.int64(tables.participants[index]["seat"])
+        if place >= 0:
+            prefetch_row(tables.makers[market], place)
 
 
 @kernel
@@ -78,6 +97,8 @@ def fold(tables: Any, events: Any, start: Any, stop: Any, market_of: Any, open_w
             _fetch_ahead(tables, events[i + AHEAD], market_of)
         if i + NEAR < stop:
             _fetch_near(tables, events[i + NEAR], market_of)
+        if i + NEXT < stop:
+            _fetch_next(tables, events[i + NEXT], market_of)
         event = events[i]
         market = np.int64(market_of[event["market"]])
         if market < 0:
@@ -103,6 +124,10 @@ def fold(tables: Any, events: Any, start: Any, stop: Any, market_of: Any, open_w
                 due += 1
             place["sampled"] = window - 1
             place["head"] = window
+        if event["event_ns"] >= place["newest_ns"]:
+            place["newest_ns"] = event["event_ns"]
+        else:
+            place["late_ns"] = max(place["late_ns"], min(LATE_MAX_NS, float(place["newest_ns"] - event["event_ns"])))
         event["market"] = market
         tables.counts[_EVENTS] += 1
         if window < open_window:
@@ -121,7 +146,7 @@ def fold(tables: Any, events: Any, start: Any, stop: Any, market_of: Any, open_w
                 if is_maker(tables.makers[market, place]):
                     event["flags"] |= _BY_MAKER
                 note_quote(tables, event, market, owner, tables.frozen[half, market] == 0)
-            elif event["effect"] == _PLACED and wants_seat(tables, owner):
+            elif event["effect"] == _PLACED and wants_seat(tables, market, owner):
                 seat(tables, market, owner)
         if tables.need[0] == NEED_COUNT:
             return i + 1

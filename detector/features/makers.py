@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detector.features.base import Group, numbers
-from detector.features.quotes import GAP_FIRST_NS, MOVES_MIN, forget_taken, not_resting, requotes
+from detector.features.quotes import GAP_FIRST_NS, MOVES_MIN, forget_taken, not_replaced, not_resting, requotes
 from detector.features.tables import HAS_ACCOUNTS, Tables
 from detector.kernels import inlined, kernel
 from detector.model.windows import Feature
@@ -80,10 +80,11 @@ def is_maker(maker: Any) -> Any:
 
 
 @inlined
-def wants_seat(tables: Any, participant: Any) -> Any:
-    """The participant quotes like a maker and has no seat yet."""
+def wants_seat(tables: Any, market: Any, participant: Any) -> Any:
+    """The participant quotes like a maker and has no seat yet, and not every maker has half as many orders as it."""
     place = tables.participants[participant]
-    return place["seat"] < 0 and place["bid_orders"] + place["ask_orders"] >= SEAT_ORDERS
+    count = place["bid_orders"] + place["ask_orders"]
+    return place["seat"] < 0 and count >= SEAT_ORDERS and 0.5 * count > tables.markets[market]["seat_floor"]
 
 
 @kernel
@@ -93,20 +94,22 @@ def seat(tables: Any, market: Any, participant: Any) -> Any:
     count = place["bid_orders"] + place["ask_orders"]
     makers = tables.makers[market]
     weakest = -1
-    least = 0.5 * count
+    least = np.inf
     for k in range(len(makers)):
         if makers[k]["participant"] < 0:
             weakest = k
+            least = 0.0
             break
         if makers[k]["usual"] < least:
             least = makers[k]["usual"]
             weakest = k
-    if weakest < 0:
+    tables.markets[market]["seat_floor"] = least  # still true when one with more has taken the weakest one's place
+    if weakest < 0 or least >= 0.5 * count:
         return
     if makers[weakest]["participant"] >= 0:
         tables.participants[makers[weakest]["participant"]]["seat"] = -1
     makers[weakest]["participant"] = participant
-    makers[weakest]["usual"] = 0.0
+    makers[weakest]["usual"] = count
     makers[weakest]["mean"] = 0.0
     makers[weakest]["spread2"] = 0.0
     makers[weakest]["missing"] = 0.0
@@ -143,10 +146,10 @@ def seat(tables: Any, market: Any, participant: Any) -> Any:
 
 
 @kernel
-def sample_makers(tables: Any, market: Any, slot: Any, learning: Any) -> Any:
+def sample_makers(tables: Any, market: Any, slot: Any, end_ns: Any, learning: Any) -> Any:
     """Write quotes_missing, quotes_usual (orders), quotes_pulled (share) and quotes_weight to samples[slot, market].
 
-    Judged first, learned after; a maker that is known learns nothing while `learning` is False.
+    end_ns: of the window. Judged first, learned after; a maker that is known learns nothing while `learning` is False.
     """
     sample = tables.samples[slot, market]
     missing = 0.0
@@ -154,9 +157,12 @@ def sample_makers(tables: Any, market: Any, slot: Any, learning: Any) -> Any:
     pulled = 0.0
     weight = 0.0
     makers = tables.makers[market]
+    floor = np.inf
+    late_ns = tables.markets[market]["late_ns"]
     for k in range(len(makers)):
         maker = makers[k]
         if maker["participant"] < 0:
+            floor = 0.0
             continue
         place = tables.participants[maker["participant"]]
         count = float(place["bid_orders"] + place["ask_orders"])
@@ -165,7 +171,7 @@ def sample_makers(tables: Any, market: Any, slot: Any, learning: Any) -> Any:
         short = max(0.0, maker["usual"] - count)
         most = not_resting(maker, count)
         maker["pulled"] = min(maker["pulled"], most)
-        gone = min(float(min(maker["pulled"] + maker["pending"][0] + maker["pending"][1], most)), maker["usual"])
+        gone = min(float(min(not_replaced(maker, end_ns, late_ns), most)), maker["usual"])
         if maker["samples"] >= SETTLED_SAMPLES:
             maker["missing"] = short
             missing += short
@@ -185,6 +191,9 @@ def sample_makers(tables: Any, market: Any, slot: Any, learning: Any) -> Any:
             if passing or (maker["samples"] > SETTLED_SAMPLES and maker["usual"] < GONE_ORDERS and count == 0):
                 place["seat"] = -1
                 maker["participant"] = -1
+                floor = 0.0
+        floor = min(floor, maker["usual"])
+    tables.markets[market]["seat_floor"] = floor
     sample["quotes_missing"] = missing
     sample["quotes_usual"] = usual
     sample["quotes_pulled"] = pulled / weight if weight > 0.0 else np.nan

@@ -48,17 +48,18 @@ def note_quote(tables: Any, event: Any, market: Any, participant: Any, learning:
     """An applied event changed a seated maker's resting orders, or moved one of them. Counts and distances."""
     place = tables.participants[participant]
     maker = tables.makers[market, place["seat"]]
+    late_ns = tables.markets[market]["late_ns"]
     count = place["bid_orders"] + place["ask_orders"]
     change = count - maker["count"]
     maker["count"] = count
     if change < 0:
-        _gone(tables, maker, event, market, _planned(tables.markets[market], event["event_ns"]))
+        _gone(tables, maker, event, market, late_ns, _planned(tables.markets[market], event["event_ns"]))
         return
     known = (event["flags"] & _SNAPSHOT) == 0 and not np.isnan(event["distance_bps"])
     distance = quote_distance(tables, event, market) if known else np.nan
     old = np.nan
     if change > 0:
-        old = _came(maker, event, distance, event["event_ns"] // tables.span[1])
+        old = _came(maker, event, distance, late_ns, event["event_ns"] // tables.span[1])
     elif event["effect"] == AMENDED:
         _moved(maker, False)
         old = event["previous"]
@@ -91,9 +92,9 @@ def _moved(maker: Any, stood: Any) -> None:
 
 
 @inlined
-def _soon_ns(maker: Any) -> Any:
-    """What this maker places so soon after a cancel replaces it."""
-    return min(float(REPLACE_NS), max(AT_ONCE_NS, GAP_TIMES * maker["gap_ns"]))
+def _soon_ns(maker: Any, late_ns: Any) -> Any:
+    """What this maker places so soon after a cancel replaces it. Where messages come late, its half may yet come."""
+    return min(float(REPLACE_NS), max(AT_ONCE_NS, GAP_TIMES * maker["gap_ns"])) + late_ns
 
 
 @inlined
@@ -119,9 +120,22 @@ def not_resting(maker: Any, count: Any) -> Any:
 
 
 @inlined
-def _pass(maker: Any, now_ns: Any) -> None:
+def not_replaced(maker: Any, end_ns: Any, late_ns: Any) -> Any:
+    """Quotes taken back that nothing has replaced by `end_ns`, the end of a window. What may yet be replaced is gone
+    for now; but not where the new quote may have been placed already, and is late."""
+    gone = maker["pulled"]
+    passed_ns = float(end_ns - maker["pending_ns"]) if late_ns >= AT_ONCE_NS else np.inf
+    if passed_ns > _soon_ns(maker, late_ns):
+        gone += maker["pending"][1]
+    if passed_ns > 2.0 * _soon_ns(maker, late_ns):
+        gone += maker["pending"][0]
+    return gone
+
+
+@inlined
+def _pass(maker: Any, now_ns: Any, late_ns: Any) -> None:
     """What was taken back longer ago than `_soon_ns`, and at most twice that, has not been replaced: it is pulled."""
-    soon_ns = _soon_ns(maker)
+    soon_ns = _soon_ns(maker, late_ns)
     passed_ns = float(now_ns - maker["pending_ns"])
     if passed_ns <= soon_ns:
         return
@@ -183,7 +197,7 @@ def _requoted(tables: Any, maker: Any, event: Any, market: Any, old_bps: Any, ne
 
 
 @inlined
-def _gone(tables: Any, maker: Any, event: Any, market: Any, planned: Any) -> None:
+def _gone(tables: Any, maker: Any, event: Any, market: Any, late_ns: Any, planned: Any) -> None:
     side = 0 if event["side"] > 0 else 1
     if event["effect"] == FILLED:
         maker["filled"] += 1
@@ -193,8 +207,11 @@ def _gone(tables: Any, maker: Any, event: Any, market: Any, planned: Any) -> Non
         _note_order(maker, event["event_ns"])
     maker["cancel_ns"] = max(maker["cancel_ns"], event["event_ns"])
     # who never places first did so all the same where the two came in the wrong order
-    replaced = maker["ahead"] >= AHEAD_MIN if since_ns >= 0 else -since_ns <= _soon_ns(maker)
-    if maker["spare"] > 0 and replaced and since_ns <= _soon_ns(maker):
+    soon_ns = _soon_ns(maker, late_ns)
+    # nor does it say anything which of a sweep came first where messages are late
+    ahead = maker["ahead"] >= AHEAD_MIN or late_ns >= AT_ONCE_NS
+    replaced = ahead if since_ns >= 0 else -since_ns <= soon_ns
+    if maker["spare"] > 0 and replaced and since_ns <= soon_ns:
         maker["spare"] -= 1  # the new one was placed first; or this is that very one, and nothing was moved
         if maker["lent"] > 0:
             maker["lent"] -= 1
@@ -210,7 +227,7 @@ def _gone(tables: Any, maker: Any, event: Any, market: Any, planned: Any) -> Non
     if planned:  # as if it had traded: who clears the book for a halt has not left, and soon quotes again
         maker["filled"] += 1
         return
-    _pass(maker, event["event_ns"])
+    _pass(maker, event["event_ns"], late_ns)
     if _may_be_moved(event):
         window = event["event_ns"] // tables.span[1]
         maker["doubted"] = maker["doubted"] + 1 if maker["doubted_window"] == window else 1
@@ -231,14 +248,14 @@ def _may_be_moved(event: Any) -> Any:
 
 
 @inlined
-def _came(maker: Any, event: Any, distance: Any, window: Any) -> Any:
+def _came(maker: Any, event: Any, distance: Any, late_ns: Any, window: Any) -> Any:
     """It replaces what was just taken back; else what was traded; else what was pulled earlier. How far out was what it
     replaces (NaN = not known): of several taken back on its side it is their mean, which over a sweep comes to the
     same."""
     side = 0 if event["side"] > 0 else 1
     late = event["event_ns"] < max(maker["placed_ns"], maker["cancel_ns"])
     maker["placed_ns"] = max(maker["placed_ns"], event["event_ns"])
-    _pass(maker, event["event_ns"])
+    _pass(maker, event["event_ns"], late_ns)
     gap_ns = float(event["event_ns"] - maker["cancel_ns"])
     for age in range(2):
         if maker["pending"][age] > 0:
@@ -260,7 +277,7 @@ def _came(maker: Any, event: Any, distance: Any, window: Any) -> Any:
             return mean
     if maker["filled"] == 0 and maker["pulled"] > 0 and gap_ns <= REPLACE_NS:
         _note_gap(maker, gap_ns)  # it is slower than was thought
-    if event["event_ns"] - maker["spare_ns"] > _soon_ns(maker):
+    if event["event_ns"] - maker["spare_ns"] > _soon_ns(maker, late_ns):
         maker["spare"] = 0
         maker["lent"] = 0
         maker["spare_bps"][0] = np.nan

@@ -35,11 +35,14 @@ MARKET = np.dtype(
         ("head", "<i8"),  # newest window any event fell in
         ("sampled", "<i8"),  # last window whose book was sampled
         ("leapt_ns", "<i8", (2,)),  # when a maker last moved a bid, an ask far out
+        ("newest_ns", "<i8"),  # latest event time so far
+        ("late_ns", "<f8"),  # how far behind that events come, the worst of the last seconds
         ("restless_ns", "<i8"),  # planned phase: not calm before this instant
         ("open_orders", "<i8"),
         ("mark", "<f8"),
         ("funding", "<f8"),
         ("open_interest", "<f8"),
+        ("seat_floor", "<f8"),  # every maker's `usual` is this or more; 0 = not known, or a seat is free
         ("price_decimals", "i1"),
         ("qty_decimals", "i1"),
         ("status", "u1"),

@@ -1,0 +1,74 @@
+"""A market of makers whose every quote a test knows, and what the engine's features say of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from detector.model.records import pack
+from detector.wiring.build import build_pipeline
+from detector.wiring.config import of
+
+START_NS = 1_767_225_600_000_000_000
+MARKET = "BTC-PERP"
+LEVELS = 6  # a side
+SETTLED_S = 420
+
+
+class Market:
+    """Five makers of twelve quotes each who renew one quote a second, and what happens to them."""
+
+    def __init__(self) -> None:
+        self.messages: list[dict[str, Any]] = []
+        self.live: dict[tuple[int, int], str] = {}
+        self.made = 0
+        self.second = 0
+        self.hole = 0
+        self.middle = 10_000
+        self.arrival: Callable[[dict[str, Any]], float] = lambda message: message["ts"]
+
+    def say(self, at_s: float, **fields: Any) -> None:
+        self.messages.append({"ts": START_NS + int(at_s * 1e9), "market": MARKET, **fields})
+
+    def quote(self, at_s: float, maker: int, level: int) -> None:
+        """Take the quote back, if it stands, and place it anew."""
+        side = "buy" if level < LEVELS else "sell"
+        away = 1 + level % LEVELS + self.hole
+        price = self.middle - away if side == "buy" else self.middle + away
+        if (maker, level) in self.live:
+            self.cancel(at_s, maker, level)
+        self.made += 1
+        self.live[maker, level] = f"o{self.made}"
+        fields = {"order_id": f"o{self.made}", "side": side, "price": price, "qty": 1, "account": f"m{maker}"}
+        self.say(at_s + 0.001, type="order", **fields)
+
+    def cancel(self, at_s: float, maker: int, level: int) -> None:
+        self.say(at_s, type="cancel", order_id=self.live.pop((maker, level)), account=f"m{maker}")
+
+    def fill(self, at_s: float, maker: int, level: int) -> None:
+        self.say(at_s, type="fill", order_id=self.live.pop((maker, level)), price=10_000, qty=1, taker_account="t")
+
+    def ordinary(self, seconds: int, levels: int = 2 * LEVELS) -> Market:
+        """Every maker renews one of its first `levels` quotes a second."""
+        for _ in range(seconds):
+            for maker in range(5):
+                self.quote(self.second + 0.1 * maker, maker, (self.second + maker) % levels)
+            self.say(self.second + 0.9, type="mark", price=self.middle)
+            self.second += 1
+        return self
+
+    def column(self, name: str) -> float:
+        """Of the last whole window."""
+        return self.columns(name, 1)[0]
+
+    def columns(self, name: str, windows: int) -> list[float]:
+        """Of the last whole windows."""
+        self.say(self.second + 2.0, type="mark", price=self.middle)
+        engine = build_pipeline(of({}), pseudonym_key=b"k" * 32, format_name="native", keep_scored=True)
+        self.messages.sort(key=self.arrival)
+        values = [json.dumps(message).encode() for message in self.messages]
+        scored = engine.step([pack("t", 0, values, range(len(values)))]).scored
+        by_close = {one.windows.close_ns: one.windows for one in scored}
+        ends = range(self.second - windows + 1, self.second + 1)
+        return [float(by_close[START_NS + end * 10**9].column(name)[0]) for end in ends]

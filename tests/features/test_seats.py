@@ -1,0 +1,48 @@
+"""Who is watched as a maker where there are more than seats: whoever has most resting, for long."""
+
+from __future__ import annotations
+
+from random import Random
+
+import numpy as np
+import pytest
+
+from detector.features.makers import SEAT_ORDERS, seat, wants_seat
+from detector.features.tables import Limits, make
+
+SEATS = 4
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_search_is_spared_that_would_have_found_a_seat(seed: int) -> None:
+    dice = Random(seed)
+    tables = make(Limits(makers_max=SEATS), 1, 10**9)
+    people = tables.participants[:12]
+    people["seat"] = -1
+    for _ in range(400):
+        who = dice.randrange(len(people))
+        people[who]["bid_orders"] = dice.choice((0, 3, 4, 7, 8, 9, 16, 17, 40))
+        if dice.random() < 0.1:  # as the end of a window does: what is usual moves, and the floor is told anew
+            taken = tables.makers[0]["participant"] >= 0
+            tables.makers[0]["usual"] = [dice.choice((0.4, 4.0, 8.0, 20.0)) for _ in range(SEATS)]
+            tables.markets[0]["seat_floor"] = tables.makers[0]["usual"].min() if taken.all() else 0.0
+        count = int(people[who]["bid_orders"])
+        free = bool((tables.makers[0]["participant"] < 0).any())
+        weakest = float(tables.makers[0]["usual"].min())
+        may = people[who]["seat"] < 0 and count >= SEAT_ORDERS and (free or weakest < 0.5 * count)
+        if wants_seat(tables, 0, who):
+            seat(tables, 0, who)
+        assert (people[who]["seat"] >= 0) >= may, "a seat was there to be had"
+        held = {int(one): place for place, one in enumerate(tables.makers[0]["participant"]) if one >= 0}
+        assert {who: int(people[who]["seat"]) for who in range(len(people)) if people[who]["seat"] >= 0} == held
+
+
+def test_who_was_seated_a_moment_ago_keeps_its_place_against_its_like() -> None:
+    tables = make(Limits(makers_max=1), 1, 10**9)
+    people = tables.participants[:3]
+    people["seat"], people["bid_orders"] = -1, (6, 6, 13)
+    for who in range(3):
+        if wants_seat(tables, 0, who):
+            seat(tables, 0, who)
+        assert people["seat"].tolist() == [[0, -1, -1], [0, -1, -1], [-1, -1, 0]][who]
+    assert np.array_equal(tables.makers[0]["usual"], [13.0])
