@@ -47,7 +47,7 @@ PEAKS = np.dtype(
 
 def blank_peaks(markets: int, median: float, upper: float, least: float = 0.0) -> Any:
     """PEAKS (markets) at the prior: median and 80 % quantile of a normal ten minutes' largest score; they never sink
-    below `least` of it."""
+    below `least` of it, nor come closer to each other."""
     peaks = np.zeros(markets, PEAKS)
     peaks["median"] = median
     peaks["upper"] = upper
@@ -112,7 +112,8 @@ def learn_peak(peak: Any, score: Any) -> Any:
     upper = peak["upper"] + gain / _DENSITY_80 * (0.8 - below_upper)
     median = max(median, peak["least_median"])
     peak["median"] = median
-    peak["upper"] = max(upper, peak["least_upper"], median + SPREAD_MIN * _SPREAD_DIVISOR * 0.5)
+    apart = max(SPREAD_MIN * _SPREAD_DIVISOR * 0.5, peak["least_upper"] - peak["least_median"])
+    peak["upper"] = max(upper, peak["least_upper"], median + apart)
     peak["blocks"] = min(peak["blocks"] + 1.0, MEMORY_BLOCKS)
     peak["peak"] = 0.0
     peak["windows"] = 0.0

@@ -11,8 +11,9 @@ from detector.anomaly.baseline import Measure
 from detector.anomaly.streams import Column, Stream, StreamDetector, unconditioned
 from detector.model.windows import Windows
 
-NET = 0.005  # part of the budget of what is eaten and not refilled (docs/adr/0020)
-MOVED = 0.03  # and of quotes placed further out: what of it is no leap is mostly a volatile hour (docs/adr/0025)
+NET = 0.001  # part of the budget of what is eaten and not refilled (docs/adr/0020)
+MOVED = 0.006  # and of quotes placed further out: what of it is no leap is mostly a volatile hour (docs/adr/0025)
+LEAPT = 0.2  # and of leaps: a fifth of what is left to quotes pulled, which say least in normal times (docs/adr/0032)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class ThinBook(StreamDetector):
     name = "thin_book"
     Params = Params
     SHARE = 0.2  # what it says stands out by far, or is nothing: a larger share finds no more
-    PEAK_PRIOR = (0.8, 1.16)
+    PEAK_PRIOR = (0.33, 0.69)
     PEAK_LEAST = 1.0  # a maker that leaps is nothing for days, and then a mark by itself: its peaks do not foretell it
 
     @staticmethod
@@ -68,6 +69,7 @@ class ThinBook(StreamDetector):
                 "quotes_leapt", "1/min", "makers that moved quotes out by nine times their usual distance, both sides",
                 _leapt, _requoted,
                 Measure(float(params.leapt_windows), 0.0, 1.0, 0.15, 10_000.0, 1.0, memory, 1.0 / 60.0, excess=0.6),
+                LEAPT,
             ),
             Stream(
                 "taken", "% of depth", "what aggressors of one side took, against what rests within 10 bps",

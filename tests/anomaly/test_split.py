@@ -139,4 +139,4 @@ def test_a_calm_month_does_not_bring_a_level_below_the_least_and_a_wild_one_lift
             peaks["windows"] = 599
             settle(peaks, np.array([np.inf]), np.array([peak]), old, 1.0, 0.0, learn, 1.0, needed, every)
     assert level(free) < shipped - 1.0 if peak < 1.0 else level(free) > shipped
-    assert level(kept) == pytest.approx(shipped) if peak < 1.0 else level(kept) == pytest.approx(level(free))
+    assert level(kept) == pytest.approx(shipped) if peak < 1.0 else level(kept) >= level(free)
