@@ -7,6 +7,11 @@ into Pipeline.take: staging, fold, windows, every detector. No JSON is read and 
 bench.stages says what those cost, and they know neither markets nor orders. Accounts and orders are drawn evenly, the
 worst for the processor's caches: where few accounts do most, large tables cost less than here.
 
+More markets are asked in two ways. Each alike: 20 accounts and 100 orders a market, so a market is what it was and there
+are more of them. That share: the same accounts and orders over more markets, so that a market of 2,000 accounts, of
+which 32 are watched as makers, becomes one of 20 that all are: most events cost more then, because more is asked of
+them.
+
 Each line is a process of its own, filled first; CPU time of the cheapest of `rounds`. "Longest step" is the longest
 while it was filled: a table that grew, or a window that closed. The memory is touched once before, because a virtual
 machine's host hands it out slowly the first time.
@@ -31,7 +36,8 @@ from detector.wiring.warm import warm
 
 MARKETS, ACCOUNTS, ORDERS = 100, 10_000, 100_000
 AXES = {
-    "markets": [(10, ACCOUNTS, ORDERS), (100, ACCOUNTS, ORDERS), (1000, ACCOUNTS, ORDERS)],
+    "markets, each alike": [(count, 10 * count, 100 * count) for count in (10, 100, 1000)],
+    "markets that share": [(10, ACCOUNTS, ORDERS), (100, ACCOUNTS, ORDERS), (1000, ACCOUNTS, ORDERS)],
     "accounts": [(MARKETS, 10**power, ORDERS) for power in (3, 4, 5, 6)],
     "live orders": [(MARKETS, ACCOUNTS, 10**power) for power in (5, 6, 7)],
     "all of them": [(10, 1_000, 100_000), (1000, 1_000_000, 10_000_000)],
