@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import genextreme
 
 from detector.anomaly.baseline import deviance
-from detector.anomaly.budget import SHAPE, blank_peaks, settle, spreads_above
+from detector.anomaly.budget import SHAPE, blank_peaks, learn_peak, settle, spreads_above
 from detector.anomaly.streams import join, split, without
 from detector.anomaly.tail import EXCESS_PRIOR, TAIL_SCORE, blank_tail, calibrate, learn_tail, normal_surprise
 
@@ -140,3 +140,14 @@ def test_a_calm_month_does_not_bring_a_level_below_the_least_and_a_wild_one_lift
             settle(peaks, np.array([np.inf]), np.array([peak]), old, 1.0, 0.0, learn, 1.0, needed, every)
     assert level(free) < shipped - 1.0 if peak < 1.0 else level(free) > shipped
     assert level(kept) == pytest.approx(shipped) if peak < 1.0 else level(kept) >= level(free)
+
+
+@pytest.mark.parametrize("peak", [0.9, 1.1])
+def test_peaks_about_where_they_are_usual_do_not_bring_a_level_down_by_being_alike(peak: float) -> None:
+    peaks = blank_peaks(1, 0.8, 1.22, 1.0)
+    place = (peaks["median"][0], peaks["upper"][0] - peaks["median"][0])
+    for _ in range(4032):
+        peaks["windows"] = 599
+        learn_peak(peaks[0], peak)
+    assert peaks["median"][0] >= place[0]
+    assert peaks["upper"][0] - peaks["median"][0] >= place[1] - 1e-9

@@ -1,4 +1,4 @@
-"""Who is watched as a maker where there are more than seats: whoever has most resting, for long."""
+"""Who is watched as a maker where there are more than seats: whoever has most resting, for long. Who is known as one."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 from detector.features.makers import SEAT_ORDERS, seat, wants_seat
 from detector.features.tables import Limits, make
+from tests.features.quoting import SETTLED_S, Market
 
 SEATS = 4
 
@@ -46,3 +47,16 @@ def test_who_was_seated_a_moment_ago_keeps_its_place_against_its_like() -> None:
             seat(tables, 0, who)
         assert people["seat"].tolist() == [[0, -1, -1], [0, -1, -1], [-1, -1, 0]][who]
     assert np.array_equal(tables.makers[0]["usual"], [13.0])
+
+
+@pytest.mark.parametrize(("seconds", "known"), [(120, False), (320, True)])
+def test_who_places_and_pulls_at_once_is_known_after_five_minutes(seconds: int, known: bool) -> None:
+    market, resting = Market().ordinary(SETTLED_S), 5
+    for second in range(seconds):
+        for place in range(resting):  # each rests for .8 s
+            at_s = market.second + 0.25 + 0.14 * place
+            market.quote(at_s, 9, 1000 + second * resting + place)
+            if (9, 1000 + (second - 1) * resting + place) in market.live:
+                market.cancel(at_s - 0.2, 9, 1000 + (second - 1) * resting + place)
+        market.ordinary(1)
+    assert market.column("cancels_by_others") == (0.0 if known else resting)
