@@ -7,10 +7,9 @@ into Pipeline.take: staging, fold, windows, every detector. No JSON is read and 
 bench.stages says what those cost, and they know neither markets nor orders. Accounts and orders are drawn evenly, the
 worst for the processor's caches: where few accounts do most, large tables cost less than here.
 
-More markets are asked in two ways. Each alike: 20 accounts and 100 orders a market, so a market is what it was and there
-are more of them. That share: the same accounts and orders over more markets, so that a market of 2,000 accounts, of
-which 32 are watched as makers, becomes one of 20 that all are: most events cost more then, because more is asked of
-them.
+More markets are asked for in two ways. Each alike: 20 accounts and 100 orders a market, so a market is what it was and
+there are more of them. That share: the same accounts and orders over more markets, so that a market of 2,000 accounts,
+of which 32 are watched as makers, becomes one of 20 that all are: more is asked of most events then.
 
 Each line is a process of its own, filled first; CPU time of the cheapest of `rounds`. "Longest step" is the longest
 while it was filled: a table that grew, or a window that closed. The memory is touched once before, because a virtual
