@@ -30,7 +30,7 @@ from detector.model.alert import Alert
 from detector.model.events import EventBatch, Reject
 from detector.model.incident import Contributor, Incident, Reason
 from detector.model.records import RecordBatch
-from detector.model.score import Score
+from detector.model.score import Score, strongest
 from detector.model.state import State, Tree
 
 
@@ -200,7 +200,7 @@ class Pipeline:
                 return False
             found = self.early.look(at_ns, self._open_window, self.correlator.critical_markets)
             if found:
-                told.extend(self.correlator.early(at_ns, self.settings.width_ns, found, self._context(at_ns)))
+                told.extend(self.correlator.early(at_ns, self.settings.width_ns, found, self._context(at_ns, found)))
         return self._fold(lanes, limit_ns, ending)
 
     def _fold(self, lanes: list[Lane], limit_ns: int, ending: bool) -> bool:
@@ -253,7 +253,8 @@ class Pipeline:
         scores = score_all(self.detectors, windows, learn)
         if windows.busy is not None:
             scores = raised(scores, windows.busy)
-        told = self.correlator.step(windows.close_ns, windows.width_ns, scores, self._context(windows.close_ns))
+        context = self._context(windows.close_ns, scores)
+        told = self.correlator.step(windows.close_ns, windows.width_ns, scores, context)
         told = tuple(self._with_more(incident, scores) for incident in told)
         self.beside.learn(scores, learn)
         self.shard.freeze(window, learn)
@@ -269,11 +270,11 @@ class Pipeline:
             return incident
         return self.beside.more(incident, self.shard.index[incident.evidence[0].market], scores)
 
-    def _context(self, at_ns: int) -> Context:
+    def _context(self, at_ns: int, scores: Sequence[Score]) -> Context:
         shard = self.shard
 
         def who(market: str, detector: str) -> tuple[Contributor, ...]:
-            return shard.contributors(shard.index[market], detector, at_ns)
+            return shard.contributors(shard.index[market], detector, at_ns, strongest(scores, market, detector))
 
         def lacks(market: str) -> tuple[str, ...]:
             told = shard.feeds(shard.index[market])

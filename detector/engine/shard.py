@@ -160,9 +160,9 @@ class Shard:
         """HAS_ bits: what this market's feed tells."""
         return int(self.tables.markets["has"][market])
 
-    def contributors(self, market: int, detector: str, at_ns: int) -> tuple[Contributor, ...]:
-        """The accounts behind what `detector` finds unusual in a market."""
-        return contributors(self.tables, market, detector, at_ns)
+    def contributors(self, market: int, detector: str, at_ns: int, feature: str = "") -> tuple[Contributor, ...]:
+        """The accounts behind what `detector` finds unusual in a market, most of all in `feature`."""
+        return contributors(self.tables, market, detector, at_ns, feature)
 
     def began(self, market: int, detector: str, at_ns: int) -> tuple[int, int]:
         """Between which instants what `detector` tells of at `at_ns` began, ns; (0, 0) = only the window is known."""

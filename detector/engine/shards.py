@@ -97,9 +97,9 @@ class Shards:
         """See Shard.feeds."""
         return self._part(market).feeds(market // len(self.parts))
 
-    def contributors(self, market: int, detector: str, at_ns: int) -> tuple[Contributor, ...]:
+    def contributors(self, market: int, detector: str, at_ns: int, feature: str = "") -> tuple[Contributor, ...]:
         """See Shard.contributors."""
-        return self._part(market).contributors(market // len(self.parts), detector, at_ns)
+        return self._part(market).contributors(market // len(self.parts), detector, at_ns, feature)
 
     def began(self, market: int, detector: str, at_ns: int) -> tuple[int, int]:
         """See Shard.began."""

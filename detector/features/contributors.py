@@ -14,10 +14,14 @@ from detector.model.incident import Contributor
 CONTRIBUTORS_MAX = 8
 CANCELS_NS = 10e9  # decay times of the participants' own counts (features/cancels.py, features/leverage.py)
 RAISES_NS = 300e9
+OTHERS = "cancels_by_others"  # features/cancels.py
 
 
-def contributors(tables: Tables, market: int, detector: str, at_ns: int) -> tuple[Contributor, ...]:
-    """At most CONTRIBUTORS_MAX accounts of a market by their share of recent cancels, raises or missing quotes."""
+def contributors(tables: Tables, market: int, detector: str, at_ns: int, feature: str = "") -> tuple[Contributor, ...]:
+    """At most CONTRIBUTORS_MAX accounts of a market by their share of recent cancels, raises or missing quotes.
+
+    feature: what the detector says most. Where that is what others than makers cancel, makers have no part in it.
+    """
     if detector == "feed":
         return ()  # nobody is behind a silence
     if detector == "thin_book":
@@ -32,6 +36,8 @@ def contributors(tables: Tables, market: int, detector: str, at_ns: int) -> tupl
         weights = np.zeros(held, np.float64)
         makers = np.zeros(held, np.bool_)
         _weigh(tables, market, detector == "leverage_spike", float(at_ns), accounts, weights, makers)
+        if feature == OTHERS and (weights[~makers] > 0.0).any():
+            weights[makers] = 0.0
     total = float(weights.sum())
     if total <= 0:
         return ()

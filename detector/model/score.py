@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,3 +61,12 @@ class Score:
     explain: Callable[[int], tuple[Evidence, ...]]
     scales: tuple[float, ...] = ()
     moved: tuple[tuple[int, str], ...] = ()
+
+
+def strongest(scores: Sequence[Score], market: str, detector: str) -> str:
+    """The feature that did most for what `detector` says of a market in the newest window; "" = it says nothing."""
+    for score in scores:
+        if score.detector == detector and market in score.markets:
+            rows = score.explain(score.markets.index(market))
+            return rows[0].feature if rows else ""
+    return ""

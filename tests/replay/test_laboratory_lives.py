@@ -20,3 +20,5 @@ def test_every_life_and_amplitude_is_planted_alike_and_the_short_lived_are_told(
     assert Counter((row["life_s"], row["amplitude"]) for row in rows).total() == pairs
     assert {row["planted"] for row in rows} == {2}
     assert all(row["early"] == 1.0 for row in rows if row["life_s"] == LIVES_S[0] and row["amplitude"] >= 15.0)
+    named = [row["account_1"] for row in rows if row["early"] == 1.0]
+    assert named == [1.0] * len(named), "the burst's own account is named first"

@@ -1,0 +1,48 @@
+"""Who is named: behind a burst of others' cancels no maker is, however many quotes it moved in the same seconds."""
+
+from __future__ import annotations
+
+import json
+
+from detector.features.contributors import OTHERS
+from detector.model.incident import Contributor
+from detector.model.records import pack
+from detector.wiring.build import build_pipeline
+from detector.wiring.config import of
+from tests.features.quoting import LEVELS, MARKET, SETTLED_S, Market
+
+
+def named(market: Market, feature: str) -> tuple[tuple[Contributor, ...], tuple[Contributor, ...]]:
+    """By `feature`, and by nothing in particular."""
+    engine = build_pipeline(of({}), pseudonym_key=b"k" * 32, format_name="native")
+    values = [json.dumps(message).encode() for message in market.messages]
+    engine.step([pack("t", 0, values, range(len(values)))])
+    at_ns, row = market.messages[-1]["ts"], engine.shard.index[MARKET]
+    return tuple(engine.shard.contributors(row, "cancel_burst", at_ns, one) for one in (feature, ""))  # type: ignore[return-value]
+
+
+def sweeping(market: Market) -> Market:
+    """Every maker moves all its quotes within a second."""
+    for maker in range(5):
+        for level in range(2 * LEVELS):
+            market.quote(market.second + 0.1 * maker + 0.001 * level, maker, level)
+    market.second += 1
+    return market
+
+
+def test_makers_that_move_their_quotes_have_no_part_in_what_others_cancel() -> None:
+    market = sweeping(Market().ordinary(SETTLED_S))
+    for pair in range(6):
+        market.quote(market.second + 0.01 * pair, 9, 100)
+        market.cancel(market.second + 0.01 * pair + 0.002, 9, 100)
+    market.say(market.second + 2.0, type="mark", price=market.middle)
+    others, everybody = named(market, OTHERS)
+    assert [(who.share, who.maker) for who in others] == [(1.0, False)]
+    assert everybody[0].maker and others[0].account in {who.account for who in everybody}
+
+
+def test_makers_are_named_where_nobody_else_cancels() -> None:
+    market = sweeping(Market().ordinary(SETTLED_S))
+    market.say(market.second + 2.0, type="mark", price=market.middle)
+    others, everybody = named(market, OTHERS)
+    assert others == everybody and len(others) == 5 and all(who.maker for who in others)
