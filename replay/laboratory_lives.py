@@ -30,7 +30,7 @@ def life_rows(*, held_out: bool) -> list[dict[str, Any]]:
     for again in range(ROUNDS):
         for i, market in enumerate(specs):
             at_s = round(FIRST_S + APART_S * again + APART_S / 2 / MARKETS * i, 3)
-            # each pair on every fourth market in turn: slow and busy, thin and deep ones alike
+            # each pair on every twelfth market, another one each round: slow and busy, thin and deep ones alike
             life_s, amplitude = pairs[(i + again * 5) % len(pairs)]
             planted[market.name, at_s] = life_s, Planted(
                 "cancel_burst", at_s, (market.name,),

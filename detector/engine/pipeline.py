@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -273,6 +274,7 @@ class Pipeline:
     def _context(self, at_ns: int, scores: Sequence[Score]) -> Context:
         shard = self.shard
 
+        @cache  # of this step alone: of a shock over many markets the same are asked for again and again
         def who(market: str, detector: str) -> tuple[Contributor, ...]:
             return shard.contributors(shard.index[market], detector, at_ns, strongest(scores, market, detector))
 

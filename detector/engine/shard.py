@@ -151,6 +151,9 @@ class Shard:
         """Event time begins again (a lane stepped back): windows restart, books stay."""
         for name in ("first_window", "head", "sampled"):
             self.tables.markets[name] = -1
+        # or all that comes now would be late, until time has caught up with where it was
+        self.tables.markets["newest_ns"] = 0
+        self.tables.markets["late_ns"] = 0.0
         for group in self.groups.values():
             for slot in range(self.ring):
                 group.clear(slot)

@@ -116,6 +116,16 @@ def test_an_event_time_that_begins_again_is_the_same_in_parts() -> None:
     assert len(whole[1]) > 400, "it stepped back"
 
 
+def test_no_market_is_late_for_having_been_further_before_event_time_began_again() -> None:
+    the_story = Story(7, markets=MARKETS, partitions=1).busy(40, rate=60, start_s=500).busy(60, rate=60)
+    engine = assigned(pipeline(parts=1), the_story)
+    for batch in the_story.batches([500]):
+        engine.step([batch])
+    assert isinstance(engine.shard, Shard)
+    known = engine.shard.tables.markets[: len(engine.shard.markets)]
+    assert (known["newest_ns"] < START_NS + 200 * 10**9).all(), "or every message would be late until then"
+
+
 def test_a_state_is_gone_on_from_by_as_many_parts_alone() -> None:
     the_story = story(4)
     batches = list(the_story.batches([150]))
