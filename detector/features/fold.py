@@ -14,11 +14,13 @@ from detector.features.tables import Count
 from detector.kernels import inlined, kernel
 from detector.kernels.prefetch import prefetch, prefetch_row
 from detector.kernels.slots import place_near, slot_home, tag_of
-from detector.model.events import Flag
+from detector.model.events import Flag, Kind
 
 AHEAD, NEAR, NEXT = 16, 8, 4  # events before their turn: memory takes about as long as folding a few
 _EVENTS, _LATE = int(Count.EVENTS), int(Count.LATE)
 _PLACED = 1
+_FILL = 3
+assert max(Kind.ORDER, Kind.CANCEL, Kind.FILL) == _FILL < min(set(Kind) - {Kind.ORDER, Kind.CANCEL, Kind.FILL})
 LATE_MAX_NS = 1e9  # lateness that makers' habits allow for: what is later still has its own count
 LATE_FADES = 0.9  # per window: half in seven
 _BY_MAKER, _SNAPSHOT = int(Flag.BY_MAKER), int(Flag.SNAPSHOT)
@@ -124,10 +126,12 @@ def fold(tables: Any, events: Any, start: Any, stop: Any, market_of: Any, open_w
                 due += 1
             place["sampled"] = window - 1
             place["head"] = window
-        if event["event_ns"] >= place["newest_ns"]:
-            place["newest_ns"] = event["event_ns"]
-        else:
-            place["late_ns"] = max(place["late_ns"], min(LATE_MAX_NS, float(place["newest_ns"] - event["event_ns"])))
+        if event["kind"] <= _FILL:  # a mark price has another clock: it may always lag, or be ahead
+            if event["event_ns"] >= place["newest_ns"]:
+                place["newest_ns"] = event["event_ns"]
+            else:
+                late_ns = min(LATE_MAX_NS, float(place["newest_ns"] - event["event_ns"]))
+                place["late_ns"] = max(place["late_ns"], late_ns)
         event["market"] = market
         tables.counts[_EVENTS] += 1
         if window < open_window:

@@ -35,7 +35,7 @@ MARKET = np.dtype(
         ("head", "<i8"),  # newest window any event fell in
         ("sampled", "<i8"),  # last window whose book was sampled
         ("leapt_ns", "<i8", (2,)),  # when a maker last moved a bid, an ask far out
-        ("newest_ns", "<i8"),  # latest event time so far
+        ("newest_ns", "<i8"),  # latest event time of an order, cancel or fill so far
         ("late_ns", "<f8"),  # how far behind that events come, the worst of the last seconds
         ("restless_ns", "<i8"),  # planned phase: not calm before this instant
         ("open_orders", "<i8"),

@@ -78,7 +78,7 @@ def test_when_messages_are_in_order_again_what_is_pulled_is_told_at_once() -> No
 
 def test_one_message_from_a_minute_ago_does_not_keep_what_is_pulled_from_being_told() -> None:
     market = Market().ordinary(SETTLED_S)
-    market.say(market.second - 60.0, type="mark", price=market.middle)
+    market.say(market.second - 60.0, type="cancel", order_id="never met", account="a0")
     old = market.messages[-1]
     market.arrival = lambda message: message["ts"] + (60e9 if message is old else 0.0)
     for maker in range(5):
@@ -87,4 +87,19 @@ def test_one_message_from_a_minute_ago_does_not_keep_what_is_pulled_from_being_t
     for _ in range(5):
         market.say(market.second + 0.9, type="mark", price=market.middle)
         market.second += 1
+    assert market.column("quotes_pulled") == pytest.approx(3 / 12, abs=0.06)
+
+
+@pytest.mark.parametrize("off_s", [-0.4, 0.4])
+def test_a_mark_price_that_lags_or_is_ahead_makes_nothing_late(off_s: float) -> None:
+    market = Market().ordinary(SETTLED_S)
+    market.arrival = lambda message: float(message["ts"] - (off_s * 1e9 if message["type"] == "mark" else 0.0))
+    for _ in range(20):
+        for tenth in range(10):
+            market.say(market.second + 0.1 * tenth + off_s, type="mark", price=market.middle)
+        market.ordinary(1)
+    for maker in range(5):
+        for level in (0, 1, 2):
+            market.cancel(market.second + 0.6, maker, level)
+    market.second += 1
     assert market.column("quotes_pulled") == pytest.approx(3 / 12, abs=0.06)
