@@ -2,8 +2,9 @@
 
 Where a crossing (a score at or above its own info level) goes, first rule that fits:
 
-1. The market has an incident: there, as long as its own last crossing is at most `join` ago. A weak one (info) that
-   has been quiet for `together` does not take a grave crossing: a shock is an incident of its own.
+1. The market has an incident: there, as long as its own last crossing is at most `join` ago. A weak one (info) does
+   not keep a grave crossing from an incident of other markets that rule 2 or 3 finds, nor from WAVE_MARKETS that cross
+   so at once; and where it has been quiet for `together`, from none: a shock is an incident of its own.
 2. Another incident began, or became graver than info, in other markets at most `together` ago: there. One shock over
    fifty markets is one incident though its crossings arrive over several windows. Once WAVE_MARKETS are in, `together`
    is counted from the last that joined: a spreading wave is one thing; two lone markets a minute apart are two, and so
@@ -50,7 +51,7 @@ from detector.incidents.crossings import (
 )
 from detector.incidents.episode import Episode, from_state
 from detector.incidents.identity import incident_id
-from detector.incidents.kinship import SHARED_MIN, WAVE_MARKETS, akin, alike, apart, behind, parted, shared
+from detector.incidents.kinship import WAVE_MARKETS, apart, behind, neighbour, parted
 from detector.incidents.owners import Owners
 from detector.incidents.settings import Context, IncidentSettings
 from detector.model.incident import Incident, Reason, Severity
@@ -130,19 +131,32 @@ class Correlator:
     ) -> None:
         """Of drifts alone, or of all else: by the module's rules."""
         together_ns = max(self.settings.together_ns, width_ns)  # neighbouring windows are together, however wide
-        fresh = [m for m in crossing if self._free(owner.get(m), crossing[m], close_ns, together_ns)]
-        for market in [market for market in crossing if market not in fresh]:
-            self._take(owner[market], crossing[market], close_ns, context)
-        if not fresh:
+        fresh: list[str] = []
+        weak: list[str] = []  # these have an incident that nobody was paged for, and now cross gravely
+        for market, found in crossing.items():
+            graver = max(one.severity for one in found) > Severity.INFO
+            if (held := owner.get(market)) is None:
+                fresh.append(market)
+            elif not graver or held.severity > Severity.INFO:
+                self._take(held, found, close_ns, context)
+            else:
+                (fresh if close_ns - held.last_ns > together_ns else weak).append(market)
+        if not fresh and not weak:
             return
+        if len(fresh) + len({owner[market].incident_id for market in weak}) >= WAVE_MARKETS:
+            fresh, weak = [market for market in crossing if market in {*fresh, *weak}], []
         related: dict[str, list[Episode]] = {kept: [] for kept in FAMILIES}
         for episode in sorted(self._open.values(), key=_age):
             related[episode.family].append(episode)
         # found before anything joins, so that no market's place depends on another's of the same window
+        at = (close_ns, width_ns, len(fresh))
         places = {
-            market: self._neighbour(found, related[family(found)], close_ns, width_ns, len(fresh), context)
+            market: neighbour(found, related[family(found)], at, self.settings, context)
             for market, found in ((market, crossing[market]) for market in fresh)
         }
+        for market in weak:
+            paged = [one for one in related[family(crossing[market])] if one.severity > Severity.INFO]
+            places[market] = neighbour(crossing[market], paged, at, self.settings, context) or owner[market]
         for market, place in places.items():
             if place is not None:
                 self._take(place, crossing[market], close_ns, context)
@@ -151,13 +165,6 @@ class Correlator:
             group = [market for market in left if family(crossing[market]) == kept]
             for one in parted(group, crossing, context) if group else ():
                 self._open_for(one, crossing, close_ns, width_ns, context)
-
-    def _free(self, owner: Episode | None, found: Sequence[Crossing], close_ns: int, together_ns: int) -> bool:
-        """No incident has the market, or only a weak one that has been quiet and is no match for what comes now."""
-        if owner is None:
-            return True
-        graver = max(crossing.severity for crossing in found) > Severity.INFO >= owner.severity
-        return graver and close_ns - owner.last_ns > together_ns
 
     def _accompany(
         self,
@@ -189,36 +196,6 @@ class Correlator:
         self.counts["not_listed"] += episode.take(found, close_ns, self.settings, context.began)
         if found[0].market in episode.markets:
             self._owners.of(episode)[found[0].market] = episode
-
-    def _neighbour(
-        self,
-        found: Sequence[Crossing],
-        related: Sequence[Episode],
-        close_ns: int,
-        width_ns: int,
-        fresh: int,
-        context: Context,
-    ) -> Episode | None:
-        """Rules 2 and 3: the open incident of other markets that this market's crossings belong to, oldest first."""
-        together_ns = max(self.settings.together_ns, width_ns)
-        at_once_ns = min(together_ns, max(self.settings.at_once_ns, width_ns))
-        for episode in related:
-            wave_ns = episode.joined_ns if len(episode.markets) >= WAVE_MARKETS else 0
-            since_ns = close_ns - max(wave_ns, episode.opened_ns, episode.risen_ns)
-            if since_ns > together_ns:
-                if alike(found, episode, (close_ns, width_ns), self.settings, context):
-                    return episode
-                continue
-            wave = len(episode.markets) + fresh >= WAVE_MARKETS
-            at_once = since_ns <= at_once_ns and not apart(found, episode, context)
-            if wave or at_once or (since_ns > at_once_ns and akin(found, episode, context)):
-                return episode
-        if fresh >= WAVE_MARKETS or not any(episode.contributors for episode in related):
-            return None  # a shock of its own, or nobody to share
-        here = context.contributors(found[0].market, found[0].detector)
-        overlaps = [(shared(here, episode.contributors), episode) for episode in related]
-        best, episode = max(overlaps, key=lambda pair: pair[0])  # of equals the earliest
-        return episode if best >= SHARED_MIN else None
 
     def _open_for(
         self, group: Sequence[str], crossing: dict[str, list[Crossing]], close_ns: int, width_ns: int, context: Context

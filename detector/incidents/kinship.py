@@ -19,6 +19,44 @@ CHANCE_MAX = 0.2  # that what is taken for the same trouble on another market ha
 CAUSE_MIN = 0.1  # the same of a cause: a small market's busiest accounts have that much of it on any day
 
 
+def neighbour(
+    found: Sequence[Crossing],
+    related: Sequence[Episode],
+    at: tuple[int, int, int],
+    settings: IncidentSettings,
+    context: Context,
+) -> Episode | None:
+    """The open incident of other markets that one market's crossings belong to, of `related` (oldest first).
+
+    at: this close, a window's width (ns), how many markets cross in this window and belong nowhere yet.
+    """
+    close_ns, width_ns, fresh = at
+    together_ns = max(settings.together_ns, width_ns)
+    at_once_ns = min(together_ns, max(settings.at_once_ns, width_ns))
+    passed = [close_ns - _grew_ns(episode) for episode in related]
+    near = sum(len(one.markets) for one, since_ns in zip(related, passed, strict=True) if since_ns <= together_ns)
+    for episode, since_ns in zip(related, passed, strict=True):
+        if since_ns > together_ns:
+            if alike(found, episode, related, at, settings, context):
+                return episode
+            continue
+        at_once = since_ns <= at_once_ns and not apart(found, episode, context)
+        if near + fresh >= WAVE_MARKETS or at_once or (since_ns > at_once_ns and akin(found, episode, context)):
+            return episode
+    if fresh >= WAVE_MARKETS or not any(episode.contributors for episode in related):
+        return None  # a shock of its own, or nobody to share
+    here = context.contributors(found[0].market, found[0].detector)
+    overlaps = [(shared(here, episode.contributors), episode) for episode in related]
+    best, episode = max(overlaps, key=lambda pair: pair[0])  # of equals the earliest
+    return episode if best >= SHARED_MIN else None
+
+
+def _grew_ns(episode: Episode) -> int:
+    """When it opened or became graver, or the last market joined, where it is a wave: a wave spreads."""
+    wave_ns = episode.joined_ns if len(episode.markets) >= WAVE_MARKETS else 0
+    return max(wave_ns, episode.opened_ns, episode.risen_ns)
+
+
 def akin(found: Sequence[Crossing], episode: Episode, context: Context) -> bool:
     """One market's crossings may be of one cause with an incident that began in other markets seconds ago.
 
@@ -36,17 +74,22 @@ def akin(found: Sequence[Crossing], episode: Episode, context: Context) -> bool:
 
 
 def alike(
-    found: Sequence[Crossing], episode: Episode, at_ns: tuple[int, int], settings: IncidentSettings, context: Context
+    found: Sequence[Crossing],
+    episode: Episode,
+    related: Sequence[Episode],
+    at: tuple[int, int, int],
+    settings: IncidentSettings,
+    context: Context,
 ) -> bool:
-    """One market's crossings are of the same slow trouble that other markets were told of a while ago: of one cause by
-    their accounts, by the same strongest feature, and too soon after the last that joined to have met by chance. How
-    soon that is: within `alike`, or within what the feature sums over, and while so rare a score in any of the markets
-    that are watched would come by chance with probability CHANCE_MAX at most. What nobody would be paged for stays by
-    itself. at_ns: this close, a window's width.
+    """One market's crossings are of the same slow trouble that other markets were told of a while ago: by the same
+    strongest feature, of one cause by their accounts or of WAVE_MARKETS in `related`, and too soon after the last that
+    joined to have met by chance. How soon that is: within `alike`, or within what the feature sums over, and while so
+    rare a score in any of the markets that are watched would come by chance with probability CHANCE_MAX at most. What
+    nobody would be paged for stays by itself. at: as `neighbour`'s.
     """
-    close_ns, width_ns = at_ns
-    passed_ns = close_ns - max(episode.joined_ns, episode.opened_ns, episode.risen_ns)
+    close_ns, width_ns, _ = at
     worst = max(found, key=lambda crossing: (crossing.severity, -rank(crossing.detector), crossing.excess))
+    passed_ns = close_ns - _last_ns(episode)
     if min(worst.severity, episode.severity) <= Severity.INFO or passed_ns > settings.alike_max_ns:
         return False
     if episode.updates >= settings.updates_max:
@@ -54,7 +97,15 @@ def alike(
     feature, sums_ns = worst.cause(width_ns)
     chance_ns = CHANCE_MAX * worst.every_s * 1e9 / len(worst.score.markets)
     within_ns = min(max(settings.alike_ns, sums_ns), settings.alike_max_ns, chance_ns)
-    return passed_ns <= within_ns and episode.tells_of(feature) and akin(found, episode, context)
+    if passed_ns > within_ns or not episode.tells_of(feature):
+        return False
+    lately = [one for one in related if one.severity > Severity.INFO and close_ns - _last_ns(one) <= within_ns]
+    markets = sum(len(one.markets) for one in lately if one.tells_of(feature))
+    return markets + 1 >= WAVE_MARKETS or akin(found, episode, context)
+
+
+def _last_ns(episode: Episode) -> int:
+    return max(episode.joined_ns, episode.opened_ns, episode.risen_ns)
 
 
 def apart(found: Sequence[Crossing], episode: Episode, context: Context) -> bool:

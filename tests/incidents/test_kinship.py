@@ -9,7 +9,7 @@ import pytest
 
 from detector.incidents.correlator import Correlator
 from detector.incidents.settings import IncidentSettings
-from detector.model.incident import Contributor, Lead
+from detector.model.incident import Contributor, Lead, Severity
 from detector.model.score import Score
 from tests.incidents.story import Told, Window, scores
 
@@ -157,6 +157,51 @@ def test_the_same_trouble_with_another_cause_a_while_later_is_another_incident()
     told = Told(MARKETS, who=lambda market, _detector: (Contributor(MARKETS.index(market) + 1, 0.9),))
     told.run({**dict.fromkeys(range(25), slow(BTC)), 25: slow(ETH)}, until=31)
     assert len(told.ids()) == 2
+
+
+def paged(told: Told) -> list[tuple[str, ...]]:
+    """The markets of each incident that anybody was paged for, as last told."""
+    graves = {i.incident_id: i.markets for i in told.incidents if i.severity > Severity.INFO}
+    return list(graves.values())
+
+
+@pytest.mark.parametrize(
+    ("then", "pages"),
+    [
+        (slow(ETH), [(BTC, ETH)]),
+        (burst(ETH, WARNED), [(BTC,), (ETH,)]),  # another trouble: its own incident becomes graver
+        (slow(ETH, 3.5), [(BTC,)]),  # still weak: it stays where it is
+    ],
+)
+def test_a_market_whose_own_incident_is_weak_goes_to_the_graver_one_of_the_same_trouble(
+    then: Window, pages: list[tuple[str, ...]]
+) -> None:
+    told = Told(MARKETS)
+    weak = {**slow(BTC), **slow(ETH, 3.5)}
+    told.run({0: slow(BTC), **dict.fromkeys(range(10, 25), weak), 25: then}, until=60)
+    assert paged(told) == pages
+    assert len(told.ids()) == 2, "the weak one was told of, and is told to be over"
+    told.run({}, until=1000)
+    assert told.correlator.open_markets() == frozenset()
+    assert sum(i.reason.value == "resolved" for i in told.incidents) == 2
+
+
+def test_markets_with_weak_incidents_of_their_own_that_cross_gravely_at_once_are_one_shock() -> None:
+    told = Told(MARKETS, who=lambda market, _detector: (Contributor(MARKETS.index(market) + 1, 0.9),))
+    lonely = {second: slow(market, 3.5) for second, market in ((0, BTC), (8, ETH), (16, SOL))}
+    weak = {second: {**lonely[0], **lonely[8], **lonely[16]} for second in range(17, 30)}
+    told.run({**lonely, **weak, 30: {**slow(BTC), **slow(ETH), **slow(SOL)}}, until=40)
+    assert paged(told) == [MARKETS]
+    assert len(told.ids()) == 4
+
+
+def test_a_third_market_a_while_later_is_no_coincidence_whoever_is_behind_it() -> None:
+    told = Told(MARKETS, who=lambda market, _detector: (Contributor(MARKETS.index(market) + 1, 0.9),))
+    told.run({0: slow(BTC), 15: slow(ETH), 40: slow(SOL)}, until=60)
+    assert paged(told) == [(BTC,), (ETH,), (SOL,)], "too late for the first: two are left, and they are two"
+    told = Told(MARKETS, who=lambda market, _detector: (Contributor(MARKETS.index(market) + 1, 0.9),))
+    told.run({0: slow(BTC), 15: slow(ETH), 25: slow(SOL)}, until=60)
+    assert paged(told) == [(BTC, SOL), (ETH,)]
 
 
 def test_a_trouble_that_spreads_is_told_of_each_further_market_at_ever_longer_intervals() -> None:
