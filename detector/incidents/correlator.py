@@ -7,10 +7,10 @@ Where a crossing (a score at or above its own info level) goes, first rule that 
    so at once; and where it has been quiet for `together`, from none: a shock is an incident of its own.
 2. Another incident began, or became graver than info, in other markets at most `together` ago: there. One shock over
    fifty markets is one incident though its crossings arrive over several windows. Once WAVE_MARKETS are in, `together`
-   is counted from the last that joined: a spreading wave is one thing; two lone markets a minute apart are two, and so
-   are two lone markets seconds apart that are not akin, or at once with other causes (kinship.py). What is slow is told
-   of sooner on one market than on the next: an incident of warning or above also takes what is akin to it by the same
-   strongest feature a while after the last that joined (kinship.alike).
+   is counted from the last that joined, for its own kinds: a spreading wave is one thing; two lone markets a minute
+   apart are two, and so are two lone markets seconds apart that are not akin, or at once with other causes (kinship).
+   What is slow is told of sooner on one market than on the next: an incident of warning or above also takes what is
+   akin to it by the same strongest feature a while after the last that joined (kinship.alike).
 3. One account, or the same few, stand behind a good part (SHARED_MIN) of both: there.
 4. The market's incident was resolved, and its last crossing is at most `join` ago: that one opens again under its id.
 5. All that is left in this window opens one incident.
@@ -29,7 +29,7 @@ feed does too, where nothing else is open. Incidents are never merged
 afterwards: an id once told stays. How often one is told is bounded: severity rises twice at most each time it opens;
 each reopening doubles how long it must be quiet, until nothing can reopen it; the first update waits until `together`
 has passed, so that a shock is told twice and not once a second; later ones come `update` apart, or, where they name a
-further market, twice as far apart each time until it is `update`; `updates_max` in all.
+further market, `together`, twice and from then on four times that (`update` at most); `updates_max` in all.
 """
 
 from __future__ import annotations
@@ -58,6 +58,7 @@ from detector.model.incident import Incident, Reason, Severity
 from detector.model.score import Score
 from detector.model.state import State, Tree
 
+DOUBLINGS_MAX = 2  # of `together`, until an update that names a further market is told
 COMPANIONS_FALSE = 0.5  # markets that join a shock by chance alone, at most, on average
 FAMILIES = ("", FEED, DRIFT)
 COUNTS = ("opened", "updated", "escalated", "resolved", "reopened", "not_opened", "not_listed", "went_back")
@@ -257,7 +258,7 @@ class Correlator:
         if not episode.settled:
             due_ns = episode.opened_ns + self.settings.together_ns
         elif episode.widened:  # who is on call for that market waits for nothing else
-            wait_ns = self.settings.together_ns << episode.updates
+            wait_ns = self.settings.together_ns << min(episode.updates, DOUBLINGS_MAX)
             due_ns = episode.told_ns + min(self.settings.update_ns, wait_ns)
         if episode.news and close_ns >= due_ns and episode.updates < self.settings.updates_max:
             return Reason.UPDATED

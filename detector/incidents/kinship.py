@@ -41,7 +41,8 @@ def neighbour(
                 return episode
             continue
         at_once = since_ns <= at_once_ns and not apart(found, episode, context)
-        if near + fresh >= WAVE_MARKETS or at_once or (since_ns > at_once_ns and akin(found, episode, context)):
+        wave = near + fresh >= WAVE_MARKETS and _of_its_wave(found, episode, close_ns - together_ns)
+        if wave or at_once or (since_ns > at_once_ns and akin(found, episode, context)):
             return episode
     if fresh >= WAVE_MARKETS or not any(episode.contributors for episode in related):
         return None  # a shock of its own, or nobody to share
@@ -49,6 +50,20 @@ def neighbour(
     overlaps = [(shared(here, episode.contributors), episode) for episode in related]
     best, episode = max(overlaps, key=lambda pair: pair[0])  # of equals the earliest
     return episode if best >= SHARED_MIN else None
+
+
+def _of_its_wave(found: Sequence[Crossing], episode: Episode, lately_ns: int) -> bool:
+    """A shock takes whatever crosses with it; what spreads for longer takes its own kinds only, or it would draw in
+    all that happens anywhere."""
+    return max(episode.opened_ns, episode.risen_ns) >= lately_ns or bool(_kinds(found) & _kinds_of(episode))
+
+
+def _kinds(found: Sequence[Crossing]) -> set[str]:
+    return {crossing.detector for crossing in found if rank(crossing.detector) == 0}
+
+
+def _kinds_of(episode: Episode) -> set[str]:
+    return {detector for _, detector in episode.members if rank(detector) == 0}
 
 
 def _grew_ns(episode: Episode) -> int:
@@ -63,8 +78,7 @@ def akin(found: Sequence[Crossing], episode: Episode, context: Context) -> bool:
     Two of different kinds are two, unless one account stands behind both; two of one kind are one, unless a few
     accounts are the cause of each and none of them is in both. A sum of signs has no kind of its own.
     """
-    kinds = {crossing.detector for crossing in found if rank(crossing.detector) == 0}
-    theirs = {detector for _, detector in episode.members if rank(detector) == 0}
+    kinds, theirs = _kinds(found), _kinds_of(episode)
     if not kinds or not theirs:
         return True
     here = context.contributors(found[0].market, found[0].detector)
