@@ -69,7 +69,9 @@ def section(name: str) -> str:
     told = importlib.import_module(f"bench.{name}").__doc__ or ""
     words = FULL.get(name, ())
     command = (sys.executable, "-m", f"bench.{name}", *words)
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        sys.exit(f"{done.stdout}\nbench.{name} ended with {done.returncode}: the page stays as it was")
     first, _, rest = told.strip().partition("\n")
     text = "\n".join(line for line in rest.splitlines() if not line.strip().startswith("python -m"))
     said = done.stdout.strip()

@@ -4,7 +4,8 @@ Where a crossing (a score at or above its own info level) goes, first rule that 
 
 1. The market has an incident: there, as long as its own last crossing is at most `join` ago. A weak one (info) does
    not keep a grave crossing from an incident of other markets that rule 2 or 3 finds, nor from WAVE_MARKETS that cross
-   so at once; and where it has been quiet for `together`, from none: a shock is an incident of its own.
+   so at once; and where it has been quiet for `together`, from none: a shock is an incident of its own. Nor does one
+   that goes on elsewhere, but was over for this market (quiet for `hold`), keep a grave crossing of another kind.
 2. Another incident began, or became graver than info, in other markets at most `together` ago: there. One shock over
    fifty markets is one incident though its crossings arrive over several windows. Once WAVE_MARKETS are in, `together`
    is counted from the last that joined, for its own kinds: a spreading wave is one thing; two lone markets a minute
@@ -103,7 +104,7 @@ class Correlator:
         crossing = by_market([score for score in scores if beyond_doubt(score)])
         if not crossing:
             return ()
-        self._place(crossing, at_ns, width_ns, context)
+        self._place(crossing, at_ns, width_ns, context, early=True)
         reasons = [(episode, self._worse(episode)) for episode in sorted(self._open.values(), key=_age)]
         return tuple(self._tell(episode, why, at_ns, crossing, context) for episode, why in reasons if why is not None)
 
@@ -117,10 +118,18 @@ class Correlator:
 
     # where a crossing goes
 
-    def _place(self, crossing: dict[str, list[Crossing]], close_ns: int, width_ns: int, context: Context) -> None:
+    def _place(
+        self,
+        crossing: dict[str, list[Crossing]],
+        close_ns: int,
+        width_ns: int,
+        context: Context,
+        *,
+        early: bool = False,
+    ) -> None:
         for notes, owner in ((False, self._owners.main), (True, self._owners.noted)):
             own = {m: [one for one in found if (one.detector == DRIFT) == notes] for m, found in crossing.items()}
-            self._put({m: found for m, found in own.items() if found}, owner, close_ns, width_ns, context)
+            self._put({m: found for m, found in own.items() if found}, owner, close_ns, width_ns, context, early=early)
 
     def _put(
         self,
@@ -129,14 +138,18 @@ class Correlator:
         close_ns: int,
         width_ns: int,
         context: Context,
+        *,
+        early: bool,
     ) -> None:
-        """Of drifts alone, or of all else: by the module's rules."""
+        """Of drifts alone, or of all else: by the module's rules. early: a second that seems to be unrelated waits for
+        its window's close. Half a second in, two markets may have heard of different ones of the same few accounts."""
         together_ns = max(self.settings.together_ns, width_ns)  # neighbouring windows are together, however wide
         fresh: list[str] = []
         weak: list[str] = []  # these have an incident that nobody was paged for, and now cross gravely
         for market, found in crossing.items():
             graver = max(one.severity for one in found) > Severity.INFO
-            if (held := owner.get(market)) is None:
+            held = owner.get(market)
+            if held is None or (graver and held.is_over(found, close_ns - max(self.settings.hold_ns, together_ns))):
                 fresh.append(market)
             elif not graver or held.severity > Severity.INFO:
                 self._take(held, found, close_ns, context)
@@ -164,7 +177,11 @@ class Correlator:
         left = [market for market in fresh if places[market] is None]
         for kept in FAMILIES:
             group = [market for market in left if family(crossing[market]) == kept]
-            for one in parted(group, crossing, context) if group else ():
+            groups = parted(group, crossing, context) if group else []
+            if early:
+                lately = any(close_ns - max(e.opened_ns, e.risen_ns) <= self.settings.at_once_ns for e in related[kept])
+                groups = [] if lately else groups[:1]
+            for one in groups:
                 self._open_for(one, crossing, close_ns, width_ns, context)
 
     def _accompany(

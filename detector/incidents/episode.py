@@ -180,6 +180,16 @@ class Episode:
         """The member the incident is named after."""
         return min(self.members.values(), key=Member.order)
 
+    def is_over(self, found: Sequence[Crossing], since_ns: int) -> bool:
+        """For one of its markets, quiet since `since_ns`, which now crosses in another way than it did."""
+        market = found[0].market
+        kinds = {crossing.detector for crossing in found if rank(crossing.detector) == 0}
+        return (
+            self.markets.get(market, since_ns) < since_ns
+            and bool(kinds)
+            and not any((market, kind) in self.members for kind in kinds)
+        )
+
     def tells_of(self, feature: str) -> bool:
         """That feature did most for what one of its members was told for."""
         return any(member.evidence and member.evidence[0].feature == feature for member in self.members.values())

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from detector.incidents.correlator import Correlator
 from detector.incidents.crossings import EARLY_MARGIN
 from detector.incidents.identity import incident_id
 from detector.incidents.settings import SECOND_NS, IncidentSettings
-from detector.model.incident import Incident, Reason, Severity
-from tests.incidents.story import LEVELS, START_NS, Told, Window, context, scores
+from detector.model.incident import Contributor, Incident, Reason, Severity
+from tests.incidents.story import LEVELS, START_NS, Told, Window, context, nobody, scores
 
 BTC, ETH, SOL = "BTC-PERP", "ETH-PERP", "SOL-PERP"
 MARKETS = (BTC, ETH, SOL)
@@ -17,7 +18,10 @@ DOUBT = LEVELS[1] + EARLY_MARGIN
 AT_NS = 300_000_000  # into second 10
 
 
-def look(correlator: Correlator, window: Window, second: int = 10) -> tuple[Incident, ...]:
+Who = Callable[[str, str], tuple[Contributor, ...]]
+
+
+def look(correlator: Correlator, window: Window, second: int = 10, who: Who = nobody) -> tuple[Incident, ...]:
     """One Score for each market that is looked at, as engine/early.py makes them."""
     at_ns = START_NS + second * SECOND_NS + AT_NS
     made = [
@@ -25,7 +29,7 @@ def look(correlator: Correlator, window: Window, second: int = 10) -> tuple[Inci
         for (market, detector), value in window.items()
         for score in scores(START_NS + (second + 1) * SECOND_NS, {(market, detector): value}, (market,), (detector,))
     ]
-    return correlator.early(at_ns, SECOND_NS, made, context())
+    return correlator.early(at_ns, SECOND_NS, made, context(who))
 
 
 def test_only_what_is_beyond_warning_by_the_margin_is_told_before_its_window_ends() -> None:
@@ -93,3 +97,21 @@ def test_a_checkpoint_between_a_look_and_the_close_changes_nothing() -> None:
     twin.run(rest, until=200)
     assert twin.incidents == told.incidents
     assert twin.correlator.state() == told.correlator.state()
+
+
+def test_a_second_that_seems_unrelated_waits_for_its_close_where_more_is_known() -> None:
+    def some(market: str, _detector: str) -> tuple[Contributor, ...]:
+        return tuple(Contributor(account, 0.4) for account in ((1, 2) if market == BTC else (3, 4)))
+
+    def all_of_them(_market: str, _detector: str) -> tuple[Contributor, ...]:
+        return tuple(Contributor(account, 0.2) for account in range(1, 6))
+
+    both: Window = {(BTC, "cancel_burst"): 7.0, (ETH, "cancel_burst"): 7.0}
+    for who, incidents in ((all_of_them, [(BTC, ETH)]), (some, [(BTC,), (ETH,)])):
+        told = Told(MARKETS, who=who)
+        told.run({}, until=10)
+        (first,) = look(told.correlator, both, who=some)
+        assert first.markets == (BTC,)
+        assert look(told.correlator, {(ETH, "cancel_burst"): 7.0}, who=some) == ()
+        told.run({10: both}, until=20)
+        assert list({i.incident_id: i.markets for i in (first, *told.incidents)}.values()) == incidents

@@ -213,6 +213,19 @@ def test_a_third_market_a_while_later_is_no_coincidence_whoever_is_behind_it() -
     assert paged(told) == [(BTC, SOL), (ETH,)]
 
 
+@pytest.mark.parametrize(
+    ("kind", "quiet_s", "incidents"), [("cancel_burst", 70, 2), (THIN, 70, 1), ("cancel_burst", 40, 1)]
+)
+def test_what_goes_on_elsewhere_takes_nothing_new_where_it_was_over(kind: str, quiet_s: int, incidents: int) -> None:
+    told = Told(MARKETS)
+    elsewhere = {**slow(ETH), **slow(SOL)}
+    told.run({0: {**slow(BTC), **elsewhere}, **dict.fromkeys(range(1, 120), elsewhere)}, until=quiet_s)
+    told.run({quiet_s: {**elsewhere, **burst(BTC, WARNED, kind)}}, until=quiet_s + 5)
+    assert len(told.ids()) == incidents
+    if incidents == 2:
+        assert (told.incidents[-1].reason.value, told.incidents[-1].markets) == ("opened", (BTC,))
+
+
 def test_a_trouble_that_spreads_is_told_of_each_further_market_at_ever_longer_intervals() -> None:
     markets = tuple(f"M{i:02d}-PERP" for i in range(30))
     told = Told(markets)
