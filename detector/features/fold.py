@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from detector.features.book import sample_book
-from detector.features.ledger import LATE, NEED_COUNT, NEED_MARKET, STALE, apply, room_for
+from detector.features.ledger import LATE, NEED_COUNT, NEED_MARKET, STALE, apply, room_for, side_of
 from detector.features.makers import is_maker, sample_makers, seat, wants_seat
 from detector.features.quotes import note_quote
 from detector.features.tables import Count
 from detector.kernels import inlined, kernel
+from detector.kernels.levels import best_fetch, level_fetch
 from detector.kernels.prefetch import prefetch, prefetch_row
 from detector.kernels.slots import place_near, slot_home, tag_of
 from detector.model.events import Flag, Kind
@@ -19,7 +20,8 @@ from detector.model.events import Flag, Kind
 AHEAD, NEAR, NEXT = 16, 8, 4  # events before their turn: memory takes about as long as folding a few
 _EVENTS, _LATE = int(Count.EVENTS), int(Count.LATE)
 _PLACED = 1
-_FILL = 3
+_ORDER, _FILL, _LEVEL = 1, 3, 6
+assert (_ORDER, _LEVEL) == (Kind.ORDER, Kind.LEVEL)
 assert max(Kind.ORDER, Kind.CANCEL, Kind.FILL) == _FILL < min(set(Kind) - {Kind.ORDER, Kind.CANCEL, Kind.FILL})
 LATE_MAX_NS = 1e9  # lateness that makers' habits allow for: what is later still has its own count
 LATE_FADES = 0.9  # per window: half in seven
@@ -41,6 +43,8 @@ def _fetch_ahead(tables: Any, event: Any, market_of: Any) -> Any:
     market = np.int64(market_of[event["market"]])
     if market < 0:
         return
+    prefetch_row(tables.runs, 2 * market)
+    prefetch(tables.runs, 2 * market + 1)
     if event["order"] != np.uint64(0):
         prefetch(tables.order_slots, slot_home(tag_of(event["order"], market), len(tables.order_slots) - 1))
     if event["account"] != np.uint64(0):
@@ -53,6 +57,7 @@ def _fetch_near(tables: Any, event: Any, market_of: Any) -> Any:
     market = np.int64(market_of[event["market"]])
     if market < 0:
         return
+    best_fetch(tables.levels, tables.runs, market)
     if event["order"] != np.uint64(0):
         row = place_near(tables.order_slots, tag_of(event["order"], market))
         if row >= 0:
@@ -67,15 +72,27 @@ def _fetch_near(tables: Any, event: Any, market_of: Any) -> Any:
 
 @inlined
 def _fetch_next(tables: Any, event: Any, market_of: Any) -> Any:
-    """Its account's place among the makers: whoever quotes most is seated, so most events need one."""
+    """Its account's place among the makers: whoever quotes most is seated, so most events need one. And its level."""
     market = np.int64(market_of[event["market"]])
-    if market < 0 or event["account"] == np.uint64(0):
+    if market < 0:
         return
-    index = place_near(tables.slots, tag_of(event["account"], market))
-    if index >= 0:
-        place = np.int64(tables.participants[index]["seat"])
-        if place >= 0:
-            prefetch_row(tables.makers[market], place)
+    if event["account"] != np.uint64(0):
+        index = place_near(tables.slots, tag_of(event["account"], market))
+        if index >= 0:
+            place = np.int64(tables.participants[index]["seat"])
+            if place >= 0:
+                prefetch_row(tables.makers[market], place)
+    run, price = np.int64(-1), np.int64(0)
+    if event["kind"] == _ORDER or event["kind"] == _LEVEL:
+        run = 2 * market if event["side"] > 0 else 2 * market + 1
+        price = event["price_ticks"]
+    elif event["order"] != np.uint64(0):
+        row = place_near(tables.order_slots, tag_of(event["order"], market))
+        if row >= 0:
+            run = np.int64(tables.orders[row]["run"])
+            price = tables.orders[row]["price_ticks"]
+    if run >= 0:
+        level_fetch(tables.levels, tables.runs, run, side_of(run) * price)
 
 
 @kernel

@@ -39,6 +39,7 @@ MARKET = np.dtype(
         ("late_ns", "<f8"),  # how far behind that events come, the worst of the last seconds
         ("restless_ns", "<i8"),  # planned phase: not calm before this instant
         ("open_orders", "<i8"),
+        ("overtook_ns", "<i8"),  # latest event time of a cancel or fill of an order nobody had heard of
         ("mark", "<f8"),
         ("funding", "<f8"),
         ("open_interest", "<f8"),

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from detector.kernels import kernel
+from detector.kernels import inlined, kernel
+from detector.kernels.prefetch import prefetch
 
 LEVEL = np.dtype([("key", "<i8"), ("qty_lots", "<i8")], align=True)
 RUN = np.dtype([("start", "<i8"), ("room", "<i8"), ("count", "<i8")], align=True)  # where a side's levels lie
@@ -116,3 +117,28 @@ def levels_move(source: Any, runs: Any, target: Any) -> Any:
         runs[run]["room"] = room
         use += room
     return use
+
+
+@inlined
+def level_fetch(levels: Any, runs: Any, run: Any, key: Any) -> None:
+    """Ask for the memory that `level_find` looks at first: where the key would be in a book without holes, and its
+    first two steps from there. The run and its best level are near already."""
+    start = runs[run]["start"]
+    count = runs[run]["count"]
+    if count == 0:
+        return
+    high = start + count - 1
+    low = high - min(count - 1, max(0, levels[high]["key"] - key))
+    prefetch(levels, low)
+    middle = (low + high) >> 1
+    prefetch(levels, middle)
+    prefetch(levels, (low + middle) >> 1)
+    prefetch(levels, (middle + high + 1) >> 1)
+
+
+@inlined
+def best_fetch(levels: Any, runs: Any, market: Any) -> None:
+    """Ask for the best levels of both sides of a market."""
+    for run in range(2 * market, 2 * market + 2):
+        if runs[run]["count"] > 0:
+            prefetch(levels, runs[run]["start"] + runs[run]["count"] - 1)
