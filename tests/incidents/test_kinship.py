@@ -63,6 +63,12 @@ def test_a_third_market_makes_them_one_whoever_is_behind_each() -> None:
     assert len(told.ids()) == 1
 
 
+def test_a_third_market_seconds_after_two_that_are_apart_is_of_the_same_shock() -> None:
+    told = Told(MARKETS, who=lambda market, _detector: (Contributor(MARKETS.index(market) + 1, 0.9),))
+    told.run({0: burst(BTC), 3: burst(ETH), 4: burst(SOL, 3.5, "leverage_spike")}, until=60)
+    assert sorted({i.incident_id: i.markets for i in told.incidents}.values()) == [(BTC, SOL), (ETH,)]
+
+
 @pytest.mark.parametrize(("kind", "later_s", "incidents"), [("leverage_spike", 8, 1), ("cancel_burst", 8, 2)])
 def test_what_spreads_for_a_while_takes_its_own_kind_only(kind: str, later_s: int, incidents: int) -> None:
     further = ("ADA-PERP", "DOT-PERP")
