@@ -19,6 +19,7 @@ import structlog
 from detector.daemon.delivery import Delivery
 from detector.daemon.health import Check, Health
 from detector.daemon.ledger import Ledger
+from detector.daemon.saving import Saving, SavingSettings
 from detector.daemon.telemetry import Telemetry
 from detector.daemon.watch import Watch, WatchSettings
 from detector.engine.step import Step
@@ -31,7 +32,6 @@ from detector.store.store import Store
 
 STEP_RECORDS = 65_536  # the engine is handed about so many at once: more fall out of the cache, and hold up what is due
 BROKEN_EVERY_S = 1.0  # how often a disk that takes nothing is asked again
-SNAPSHOT_PATIENCE = 12  # a checkpoint that fails is tried again after up to this many times `snapshot_every_s`
 
 T = TypeVar("T")
 log = structlog.get_logger()
@@ -107,11 +107,15 @@ class Service:
         self._known: dict[Partition, int] = {}  # offsets of partitions that are elsewhere now stay in the checkpoint
         self._read: dict[Partition, int] = {}  # next offset of what was polled, given to the engine or not
         self._reading: asyncio.Task[Sequence[RecordBatch]] | None = None  # a poll that was begun during a step
-        self._saved: tuple[Mapping[Partition, int], int] | None = None
-        self._saving: asyncio.Task[None] | None = None
-        self._arena = snapshot.Arena()
-        self._save_due = 0.0
-        self._save_failures = 0
+        self.saving = Saving(
+            store,
+            ledger,
+            telemetry,
+            SavingSettings(told.snapshot_every_s, told.save_share, told.config_rev),
+            in_engine=self._in_engine,
+            durable=self._durable,
+            failed=self._save_failed,
+        )
         self._committed = 0.0
         self._tasks: set[asyncio.Task[Any]] = set()
         self._signals: tuple[signal.Signals, ...] = ()
@@ -185,13 +189,13 @@ class Service:
         self._known = dict(positions)
         self.telemetry.restarts.labels(found).inc()
         log.info("starting", state=found, partitions=len(positions))
-        self._arena.freeze(self.engine.state())  # takes the memory that later copies, between two steps, go into
+        self.saving.prepare(self.engine.state())
         await self.delivery.start()
         self.delivery.wake()
         await self.source.start(positions)
         gc.collect()
         gc.freeze()  # what start-up made lives as long as the process: never look at it again
-        self._save_due = time.monotonic() + self.settings.snapshot_every_s
+        self.saving.wait()
         self.watch.started()
         if self._later is not None:
             self.spawn(self._do_later(self._later))
@@ -251,8 +255,8 @@ class Service:
             self._committed = time.monotonic()
         # the copy holds the stream up for a moment: just after a close, when the next is furthest, no page waits for it
         waits_s = self.settings.save_waits_s if engine.watermark_ns == closed_ns else 0.0
-        if now >= self._save_due + waits_s and self._saving is None:
-            await self._begin_save()
+        if now >= self.saving.due_s + waits_s and not self.saving.busy:
+            await self.saving.begin(engine, self._known)
         self.watch.turned()
         self.delivery.check()
 
@@ -299,58 +303,20 @@ class Service:
             )
             self.spawn(self.delivery.send_now(parcel, held.destinations))
 
-    async def _begin_save(self) -> None:
-        """Copy the state between two steps; encode and write it beside them."""
-        engine = self.engine
-        assert engine is not None
-        positions, watermark_ns = dict(engine.positions()), engine.watermark_ns
-        self._save_due = time.monotonic() + self.settings.snapshot_every_s
-        if self._saved == (positions, watermark_ns):
-            return
-        began_s = time.monotonic()
-        state = await self._in_engine(lambda: self._arena.freeze(engine.state()))
-        frozen_s = time.monotonic() - began_s  # the engine stands still meanwhile
-        self._saving = asyncio.create_task(self._save(state, positions, watermark_ns, frozen_s), name="save")
-        self._saving.add_done_callback(self._save_ended)
-
-    def _save_ended(self, task: asyncio.Task[None]) -> None:
-        self._saving = None
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self.delivery.failure = self.delivery.failure or _as_exception(error)
-
-    async def _save(
-        self, state: snapshot.Frozen, positions: Mapping[Partition, int], watermark_ns: int, frozen_s: float
-    ) -> None:
-        about = {"config_rev": self.settings.config_rev}
-
-        def encoded() -> tuple[bytes, float]:
-            began_s = time.thread_time()
-            return snapshot.encode(state, about=about), time.thread_time() - began_s
-
-        blob, encode_s = await asyncio.to_thread(encoded)
-        self._save_due += max(0.0, (frozen_s + encode_s) / self.settings.save_share - self.settings.snapshot_every_s)
-        await asyncio.to_thread(self._arena.reserve, len(state.body))
-        urgent = self.ledger.urgent
-        every = {**self._known, **positions}
-        if not await self.ledger.checkpoint(blob, every, self.settings.config_rev):
-            self._save_failures += 1
-            patience = min(SNAPSHOT_PATIENCE, 2**self._save_failures)
-            self._save_due = time.monotonic() + patience * self.settings.snapshot_every_s
-            return
-        self._save_failures = 0
-        self._saved = (positions, watermark_ns)
+    async def _durable(self, positions: Mapping[Partition, int], urgent: bool) -> None:
         self.watch.saved()
         if urgent:
             self.delivery.wake()
         await self.source.commit(positions)
 
+    def _save_failed(self, error: BaseException) -> None:
+        self.delivery.failure = self.delivery.failure or _as_exception(error)
+
     async def _save_last(self) -> None:
-        if self._saving is not None:
-            await asyncio.wait([self._saving])
+        await self.saving.ended()
         if self.engine is not None:
-            await self._begin_save()
-        if self._saving is not None:
-            await asyncio.wait([self._saving])
+            await self.saving.begin(self.engine, self._known, last=True)
+        await self.saving.ended()
         if self.ledger.waiting:
             await self.ledger.commit()
         self.delivery.check()
@@ -365,8 +331,7 @@ class Service:
         async with contextlib.AsyncExitStack() as last:
             last.push_async_callback(self.store.close)
             last.push_async_callback(self.source.close)
-            if self._saving is not None:
-                await asyncio.wait([self._saving])
+            await self.saving.ended()
             drained = await self.delivery.stop(drain_s)
             log.info("stopped", outbox_drained=drained)
         for number in self._signals:

@@ -59,6 +59,7 @@ class Telemetry:
             "foreshock_snapshot_age_seconds", "Since the newest checkpoint became durable", registry=registry
         )
         self.snapshot_bytes = Gauge("foreshock_snapshot_bytes", "Size of the newest checkpoint", registry=registry)
+        self.saving = Counter("foreshock_saving_cpu_seconds", "Processor time that checkpoints took", registry=registry)
         self.commit = Histogram(
             "foreshock_commit_seconds", "One transaction of small rows", buckets=SECONDS, registry=registry
         )

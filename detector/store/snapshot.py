@@ -64,6 +64,11 @@ class Arena:
     def __init__(self) -> None:
         self._bytes = np.empty(0, np.uint8)
 
+    @property
+    def room(self) -> int:
+        """Bytes of a state that it holds without new memory."""
+        return len(self._bytes)
+
     def reserve(self, size: int) -> None:
         """Have memory for a state that will soon be larger than `size` bytes, and touch it: outside of a turn."""
         if size + size // 8 > len(self._bytes):
@@ -72,7 +77,7 @@ class Arena:
 
     def freeze(self, state: State) -> Frozen:
         """A copy of the tree, its arrays laid out as `encode` writes them."""
-        size = sum(-(-array.nbytes // ALIGNMENT) * ALIGNMENT for array in _arrays(state))
+        size = size_of(state)
         if size > len(self._bytes):
             self.reserve(size)
         end = 0
@@ -103,6 +108,11 @@ class Frozen:
 
     state: State
     body: npt.NDArray[np.uint8]
+
+
+def size_of(state: State) -> int:
+    """Bytes of its arrays, each beginning at a multiple of ALIGNMENT: what a frozen one takes."""
+    return sum(-(-array.nbytes // ALIGNMENT) * ALIGNMENT for array in _arrays(state))
 
 
 def _arrays(value: Tree) -> Iterator[npt.NDArray[np.generic]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -54,6 +55,7 @@ class Store:
         self._settings = settings
         self._writer = writer
         self._tidier = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store-tidier")
+        self._writer_s = self._tidier_s = 0.0  # processor time of those threads so far
 
     @classmethod
     async def open(cls, directory: Path, settings: StoreSettings | None = None, *, owner: bool = True) -> Store:
@@ -74,6 +76,11 @@ class Store:
     def opened(self) -> Opened:
         """What was found at start: a damaged file moved aside, a new one made."""
         return self._database.opened
+
+    @property
+    def cpu_s(self) -> float:
+        """Processor time that all it was asked took so far, seconds."""
+        return self._writer_s + self._tidier_s
 
     async def identity(self) -> Identity:
         return await self._run(tables.identity)
@@ -105,7 +112,13 @@ class Store:
     async def _fold_in(self) -> None:
         """Beside the writer's thread. Where it fails, the log waits for the next time."""
         with suppress(StoreError):
-            await asyncio.get_running_loop().run_in_executor(self._tidier, self._database.fold_in)
+            await asyncio.get_running_loop().run_in_executor(self._tidier, self._folded_in)
+
+    def _folded_in(self) -> None:
+        try:
+            self._database.fold_in()
+        finally:
+            self._tidier_s = time.thread_time()
 
     def _write(self, connection: sqlite3.Connection, checkpoint: Checkpoint) -> int:
         """Small rows."""
@@ -198,5 +211,7 @@ class Store:
         except StoreFull:
             if not self._database.give_up_ballast():
                 raise
+        finally:
+            self._writer_s = time.thread_time()
         with self._database.transaction() as connection:
             return work(connection)
