@@ -233,7 +233,7 @@ def make_desk(scenario: Scenario, market: int, seed: int, effects: npt.NDArray[A
     m["qty_scale"] = 400.0 * spec.depth
     m["notional_log"] = math.log(5_000.0) + 0.4 * dice.standard_normal()
     m["sigma"], m["rho"] = spec.volatility / math.sqrt(365.0 * 86_400.0), scenario.correlation
-    m["mood_sigma"], m["season"], m["branching"] = scenario.mood, scenario.season, 0.5
+    m["mood_sigma"], m["season"], m["branching"] = scenario.mood, scenario.season, scenario.branching
     m["start_ns"] = m["now_ns"] = m["tick_ns"] = scenario.start_ns
     m["next_ns"] = scenario.start_ns + TICK_NS  # replaced at the first tick
     m["log_fair"] = math.log(spec.price)

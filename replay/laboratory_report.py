@@ -181,6 +181,14 @@ def _recall_sections(told: Mapping[str, Any]) -> list[Section]:
             ["life_s", "amplitude", *recall],
             told.get("lives", []),
         ),
+        (
+            "On other exchanges",
+            "Clean streams of exchanges that are unlike the one the detectors were tuned on, at a promise of 1: what "
+            "came, the evidence that more came than promised, and after how many hours the audit said so (-: it did "
+            "not; a promise is not judged within its first day). `replay/laboratory_audit.py`.",
+            ["exchange", "pages", "market_weeks", "realised", "evidence", "said_after_h", "features"],
+            told.get("audit", []),
+        ),
     ]
 
 

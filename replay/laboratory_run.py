@@ -104,9 +104,12 @@ def run(
     tally = Tally(result, scenario, sampled=sampled)
     for step in steps(pipeline, exchange):
         callers.take(step.incidents)
+        result.audit = step.audit or result.audit
+        result.audit_said += [(one.broken_ns, one.severity) for one in step.audit if one.broken_ns]
         for one in step.scored:
             tally.take(one.windows, one.scores)
     tally.done()
+    result.audit_said = sorted(set(result.audit_said))
     result.notes = callers.notes
     result.events = exchange.rows
     result.calls = {shipped: callers.calls} | {p: told.calls for p, _, told in shadowed.shadows}

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from detector.incidents.audit import Standing
 from detector.model.incident import Incident, Reason, Severity
 from detector.model.score import Score
 from detector.model.windows import Windows
@@ -53,6 +54,7 @@ class Run:
     at each CALIBRATION score
     samples float32 (samples, M, F) of `features`, residuals the same of the detectors' `streams`, margins float32
     (samples, M) the largest score over its warning level: all closing at sample_ns, None where nobody asked for them
+    audit: the promises as they stand at the end; audit_said: when one was said to be broken, and which
     """
 
     kind: str
@@ -71,6 +73,8 @@ class Run:
     streams: tuple[str, ...] = ()
     cpu_s: float = 0.0
     notes: list[Call] = field(default_factory=list)
+    audit: tuple[Standing, ...] = ()
+    audit_said: list[tuple[int, Severity]] = field(default_factory=list)
 
     @property
     def market_weeks(self) -> float:

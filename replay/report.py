@@ -51,6 +51,11 @@ def _counts(summary: Mapping[str, Any]) -> Iterable[str]:
         ("late", summary["late"]),
         *((f"rejected: {reason}", number) for reason, number in summary["rejects"].items()),
         *((f"incidents, {severity}", number) for severity, number in reversed(summary["incidents"].items())),
+        *(
+            (f"told at {severity} a market-week, {promise['promised']:g} promised", f"{promise['realised']:.3g}")
+            for severity, promise in reversed(summary["budget"].items())
+            if promise["market_weeks"] >= 1.0  # before, a rate a week says nothing
+        ),
     ]
     yield _table((), rows)
 

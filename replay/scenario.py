@@ -91,7 +91,7 @@ class Draw:
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """start_ns: event time of the first row; mood: how far activity wanders (sigma of its log); season: the same for
-    the time of day; correlation: of the markets' prices."""
+    the time of day; correlation: of the markets' prices; branching: share of takers that earlier takers called."""
 
     name: str
     markets: tuple[MarketSpec, ...]
@@ -102,6 +102,7 @@ class Scenario:
     mood: float = 0.3
     season: float = 0.2
     correlation: float = 0.6
+    branching: float = 0.5
     mark_every_s: float = 1.0
     planted: tuple[Planted, ...] = ()
     draw: Draw = field(default_factory=Draw)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from detector.engine.step import Step
+from detector.incidents.audit import Standing
 from detector.model.alert import Alert
 from detector.model.incident import Severity
 from replay.instant import SECOND_NS, format_instant
@@ -21,10 +22,12 @@ class Collector:
 
     def __init__(self) -> None:
         self.told: list[Told] = []
+        self.promises: tuple[Standing, ...] = ()
         self._bodies: dict[str, Alert] = {}
 
     def take(self, step: Step, tally: Tally) -> None:
-        """Remember the step's alerts."""
+        """Remember the step's alerts, and how the promises stand."""
+        self.promises = step.audit or self.promises
         for alert in step.alerts:
             told = tell({"type": alert.type, "timestamp": alert.timestamp, "data": alert.data})
             if told is None:
@@ -50,9 +53,10 @@ class Collector:
 
 
 def summarise(
-    tally: Tally, found: Sequence[Episode], verdict: Verdict | None, elapsed_s: float, paths: Sequence[str]
+    tally: Tally, collector: Collector, verdict: Verdict | None, elapsed_s: float, paths: Sequence[str]
 ) -> dict[str, Any]:
     """What --json prints. elapsed_s: of the wall."""
+    found = collector.episodes
     begin_ns, end_ns = tally.span_ns
     events = tally.counts.get("events", 0)
     return {
@@ -67,10 +71,23 @@ def summarise(
         "counts": dict(sorted(tally.counts.items())),
         "alerts": tally.alerts,
         "incidents": {severity.label: sum(e.severity == severity for e in found) for severity in Severity},
+        "budget": {standing.severity.label: _promise(standing) for standing in collector.promises},
         "elapsed_s": round(elapsed_s, 3),
         "events_per_s": round(events / elapsed_s) if elapsed_s > 0 else None,
         "damage": list(tally.damage),
         "verdict": verdict_data(verdict) if verdict is not None else None,
+    }
+
+
+def _promise(standing: Standing) -> dict[str, Any]:
+    """A promised number of pages and what came; every page counts, true ones too."""
+    return {
+        "promised": standing.promised,
+        "realised": _number(standing.realised),
+        "pages": standing.pages,
+        "market_weeks": standing.market_weeks,
+        "evidence": standing.evidence,
+        "broken": standing.broken_ns > 0,
     }
 
 

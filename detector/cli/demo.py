@@ -63,7 +63,7 @@ def command(
     tally = replay(engine, [SimulatedInput(exchange, chunk_s=CHUNK_S)], listeners=listeners, pace=pace)
     verdict = judge(collector.told, labels, tally.observed_ns, grace_ns=min(GRACE_NS, round(grace * SECOND_NS)))
     name = f"simulated exchange, scenario {exchange.scenario.name}, seed {exchange.seed}"
-    summary = summarise(tally, collector.episodes, verdict, time.monotonic() - started_s, [name])
+    summary = summarise(tally, collector, verdict, time.monotonic() - started_s, [name])
     if as_json:
         typer.echo(json.dumps(summary, indent=2))
         return

@@ -66,6 +66,9 @@ def incident_panel(body: Mapping[str, Any]) -> Panel:
     )
 
 
+WEEKS_SAY = 1.0  # market-weeks; before, a rate a week says nothing
+
+
 def summary_table(summary: Mapping[str, Any]) -> Table:
     """What went in and what came out."""
     table = _table("", ("", "left"), ("", "right"))
@@ -85,6 +88,11 @@ def summary_table(summary: Mapping[str, Any]) -> Table:
         table.add_row("speed", f"{summary['events_per_s']:,} events/s, {summary['elapsed_s']:.1f} s")
     for severity in ("critical", "warning", "info"):
         table.add_row(Text.assemble("incidents ", severity_text(severity)), f"{summary['incidents'][severity]:,}")
+    for severity, promise in summary["budget"].items():
+        if promise["market_weeks"] >= WEEKS_SAY:
+            said = f"{promise['realised']:.3g} a market-week, {promise['promised']:g} promised"
+            said += ": broken" if promise["broken"] else f", evidence against {promise['evidence']:.2g}"
+            table.add_row(Text.assemble("told at ", severity_text(severity)), said, style="dim")
     return table
 
 

@@ -142,7 +142,7 @@ def command(
     if labels is not None:
         early_ns, grace_ns = round(early * SECOND_NS), round(grace * SECOND_NS)
         verdict = judge(collector.told, known, tally.observed_ns, early_ns=early_ns, grace_ns=grace_ns)
-    summary = summarise(tally, found, verdict, time.monotonic() - started_s, paths)
+    summary = summarise(tally, collector, verdict, time.monotonic() - started_s, paths)
     if page is not None:
         bodies = [json.loads(alert.body()) for alert in collector.bodies]
         page.write(report(summary, bodies, __version__).encode())

@@ -74,6 +74,7 @@ class Ledger:
     def take(self, step: Step) -> None:
         """Remember until the next commit."""
         self._telemetry.counted(step.counts)
+        self._telemetry.audited(step.audit)
         for alert in step.alerts:
             self._alerts.append(Held(alert, tuple(self.route(alert))))
         for reject in step.rejects:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from detector import __version__
+from detector.incidents.audit import Standing
 
 PARTITIONS_MAX = 1_024  # whose lag is told
 NAMES_MAX = 64  # values of one free label; what comes after is counted as "other"
@@ -59,6 +60,14 @@ class Telemetry:
             "foreshock_snapshot_age_seconds", "Since the newest checkpoint became durable", registry=registry
         )
         self.snapshot_bytes = Gauge("foreshock_snapshot_bytes", "Size of the newest checkpoint", registry=registry)
+        self._promised = Gauge("foreshock_budget_promised", "Pages a market-week", ["severity"], registry=registry)
+        self._realised = Gauge(
+            "foreshock_budget_realised", "Pages a market-week since the audit began", ["severity"], registry=registry
+        )
+        self._against = Gauge(
+            "foreshock_budget_evidence", "Evidence that more came than promised", ["severity"], registry=registry
+        )
+        self._broken = Gauge("foreshock_budget_broken", "1 while a promise is", ["severity"], registry=registry)
         self.saving = Counter("foreshock_saving_cpu_seconds", "Processor time that checkpoints took", registry=registry)
         self.commit = Histogram(
             "foreshock_commit_seconds", "One transaction of small rows", buckets=SECONDS, registry=registry
@@ -121,6 +130,15 @@ class Telemetry:
     def alert(self, kind: str, severity: str, reason: str) -> None:
         """Made by the engine, and durable."""
         self._alerts.labels(self._bounded("kind", kind), severity, reason).inc()
+
+    def audited(self, standings: Sequence[Standing]) -> None:
+        """The promised number of pages, and what came of it."""
+        for standing in standings:
+            label = standing.severity.label
+            self._promised.labels(label).set(standing.promised)
+            self._realised.labels(label).set(standing.realised)
+            self._against.labels(label).set(standing.evidence)
+            self._broken.labels(label).set(float(standing.broken_ns > 0))
 
     def outbox(self, destination: str, pending: int, dead: int, oldest_age_s: float) -> None:
         """As counted now."""

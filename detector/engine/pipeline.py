@@ -8,7 +8,7 @@ topics carry it, their records are merged by event time inside each window.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -23,11 +23,11 @@ from detector.engine.shard import Shard
 from detector.engine.shards import Shards
 from detector.engine.spans import Partition, Spans
 from detector.engine.step import Scored, Step
+from detector.engine.telling import Telling
 from detector.features.tables import HAS_ACCOUNTS, HAS_ORDERS
 from detector.formats.base import Format
 from detector.incidents.correlator import Correlator
 from detector.incidents.settings import ACCOUNTS, ORDER_IDS, Context
-from detector.model.alert import Alert
 from detector.model.events import EventBatch, Reject
 from detector.model.incident import Contributor, Incident, Reason
 from detector.model.records import RecordBatch
@@ -58,7 +58,7 @@ class Pipeline:
         shard: Shard | Shards,
         detectors: Sequence[Detector],
         correlator: Correlator,
-        alert: Callable[[Incident], Alert],
+        telling: Telling,
         settings: EngineSettings,
         *,
         keep_scored: bool = False,
@@ -72,7 +72,7 @@ class Pipeline:
         self.keep_scored = keep_scored
         self.beside = beside or Beside()
         self.early = Early(shard, self.detectors, settings.early_ns)
-        self._alert = alert
+        self.telling = telling
         self._lanes: dict[Partition, Lane] = {}
         self._assigned: frozenset[Partition] | None = None
         self._open_window = -1  # the next to close
@@ -157,7 +157,7 @@ class Pipeline:
         return [lane for _, lane in sorted(self._lanes.items()) if lane.frontier_ns > 0]
 
     def _advance(self, rejects: list[Reject], counts: dict[str, int], *, ending: bool) -> Step:
-        told: list[Incident] = []
+        closed = False
         scored: list[Scored] = []
         lanes = self._waited_for()
         while lanes:
@@ -165,14 +165,15 @@ class Pipeline:
                 self._open_window = min(_first_ns(lane) for lane in lanes) // self.settings.width_ns
             window = self._open_window
             limit_ns = (window + 1) * self.settings.width_ns + self.settings.lateness_ns
-            reached = self._reach(lanes, limit_ns, ending, told)
+            reached = self._reach(lanes, limit_ns, ending)
             if any(lane.stepped_back for lane in lanes):
                 self._step_back(lanes)
                 continue
             if not reached or (ending and window > self._last_window):
                 break
             idle = window > self._last_window + self.settings.quiet_windows
-            told.extend(self._close(window, idle, scored))
+            self._close(window, idle, scored)
+            closed = True
             self._open_window = self._after(window, lanes, ending)
         totals = self.shard.counts()
         totals["skewed"] = sum(lane.skewed for lane in self._lanes.values())
@@ -180,7 +181,8 @@ class Pipeline:
         for name, total in totals.items():
             _add(counts, name, total - self._counted.get(name, 0))
         self._counted = totals
-        return Step(tuple(map(self._alert, told)), tuple(told), tuple(rejects), tuple(scored), counts)
+        audit = self.telling.standings() if closed else ()
+        return Step(*self.telling.taken(), tuple(rejects), tuple(scored), counts, audit)
 
     def _after(self, window: int, lanes: list[Lane], ending: bool) -> int:
         """The window after `window`: the next one, or beyond a silence too long to walk through."""
@@ -194,14 +196,15 @@ class Pipeline:
             return int(target)
         return window + 1
 
-    def _reach(self, lanes: list[Lane], limit_ns: int, ending: bool, told: list[Incident]) -> bool:
+    def _reach(self, lanes: list[Lane], limit_ns: int, ending: bool) -> bool:
         """Fold every lane up to `limit_ns`, with early looks on the way; True when all of them are there."""
         for at_ns in self.early.stops(self._open_window * self.settings.width_ns, limit_ns):
             if not self._fold(lanes, at_ns, ending) or any(lane.stepped_back for lane in lanes):
                 return False
             found = self.early.look(at_ns, self._open_window, self.correlator.critical_markets)
             if found:
-                told.extend(self.correlator.early(at_ns, self.settings.width_ns, found, self._context(at_ns, found)))
+                context = self._context(at_ns, found)
+                self.telling.tell(self.correlator.early(at_ns, self.settings.width_ns, found, context))
         return self._fold(lanes, limit_ns, ending)
 
     def _fold(self, lanes: list[Lane], limit_ns: int, ending: bool) -> bool:
@@ -244,7 +247,7 @@ class Pipeline:
     def _seen(self, clock_ns: np.int64) -> None:
         self._last_window = max(self._last_window, int(clock_ns) // self.settings.width_ns)
 
-    def _close(self, window: int, idle: bool, scored: list[Scored]) -> tuple[Incident, ...]:
+    def _close(self, window: int, idle: bool, scored: list[Scored]) -> None:
         windows = self.shard.close(window, idle)
         self.beside.see(windows)
         busy = self.correlator.open_markets()
@@ -256,14 +259,14 @@ class Pipeline:
             scores = raised(scores, windows.busy)
         context = self._context(windows.close_ns, scores)
         told = self.correlator.step(windows.close_ns, windows.width_ns, scores, context)
-        told = tuple(self._with_more(incident, scores) for incident in told)
+        self.telling.tell([self._with_more(incident, scores) for incident in told])
+        self.telling.close(windows)
         self.beside.learn(scores, learn)
         self.shard.freeze(window, learn)
         self.early.closed()
         self._spans.forget(window)
         if self.keep_scored:
             scored.append(Scored(windows, scores))
-        return told
 
     def _with_more(self, incident: Incident, scores: tuple[Score, ...]) -> Incident:
         """The incident with what stands beside the evidence of its strongest market, while it goes on."""
@@ -315,6 +318,7 @@ class Pipeline:
             "detectors": {detector.name: dict(detector.state()) for detector in self.detectors},
             "correlator": dict(self.correlator.state()),
             "beside": dict(self.beside.state()),
+            "audit": self.telling.state(),
         }
 
     def _decoder_state(self) -> State:
@@ -348,6 +352,9 @@ class Pipeline:
         beside = state.get("beside")
         if isinstance(beside, dict):
             self.beside.restore(beside)
+        audit = state.get("audit")
+        if isinstance(audit, dict):
+            self.telling.restore(audit)
         for entry in lanes:
             assert isinstance(entry, dict)
             key = (str(entry["topic"]), int(str(entry["partition"])))

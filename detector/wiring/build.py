@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from hashlib import blake2b
 from typing import Any
 
@@ -15,12 +16,15 @@ from detector.engine.beside import Beside
 from detector.engine.pipeline import EngineSettings, Pipeline
 from detector.engine.shard import Shard
 from detector.engine.shards import Shards, Together
+from detector.engine.telling import Telling
 from detector.features.base import Group
 from detector.features.tables import Limits
 from detector.formats.base import Format
 from detector.formats.native_words import Limits as MessageLimits
 from detector.incidents.alerting import Alerting
+from detector.incidents.audit import Audit
 from detector.incidents.correlator import Correlator
+from detector.incidents.notice import audited
 from detector.incidents.settings import IncidentSettings
 from detector.wiring import plugins
 from detector.wiring.calendar_section import build_calendar
@@ -144,7 +148,11 @@ def build_pipeline(
         build_shard(config, limits, ring, workers, together),
         build_detectors(config),
         Correlator(incidents),
-        alerting.alert,
+        Telling(
+            alerting.alert,
+            Audit((told.budget.info, told.budget.warning, told.budget.critical), told.budget.audit_evidence),
+            partial(audited, version=__version__),
+        ),
         engine,
         keep_scored=keep_scored,
         beside=Beside(

@@ -98,6 +98,13 @@ class Budget(Section):
     critical: float = Field(
         default=0.1, gt=0, le=10_000, description="Pages per market-week at critical: what wakes somebody."
     )
+    audit_evidence: float = Field(
+        default=20.0,
+        gt=1.0,
+        le=1e6,
+        description="So much evidence that more came than promised, and it is said; kept promises reach it once in "
+        "so many times.",
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> Budget:

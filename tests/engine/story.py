@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -22,10 +23,13 @@ from detector.engine.pipeline import EngineSettings, Pipeline
 from detector.engine.shard import Shard
 from detector.engine.shards import Shards
 from detector.engine.step import Step
+from detector.engine.telling import Telling
 from detector.features.tables import Limits
 from detector.formats.native import Native
 from detector.incidents.alerting import Alerting
+from detector.incidents.audit import Audit
 from detector.incidents.correlator import Correlator
+from detector.incidents.notice import audited
 from detector.incidents.settings import IncidentSettings
 from detector.model.records import RecordBatch, pack
 from detector.wiring.build import build_groups
@@ -65,7 +69,8 @@ def pipeline(
         shard,
         detectors,
         Correlator(incidents),
-        alerting.alert,
+        # so soon that a short story has something to say
+        Telling(alerting.alert, Audit((7.0, 1.0, 0.1), 2.0, first_ns=0, pages_min=1), partial(audited, version="0")),
         settings,
         keep_scored=True,
         beside=Beside(Circumstances()),

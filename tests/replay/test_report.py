@@ -37,7 +37,7 @@ def story(tmp_path: Path) -> tuple[dict[str, Any], Collector]:
         Label(0, 10 * SECOND_NS, ("A",), "benign", "news"),
     ]
     verdict = judge(collector.told, labels, tally.observed_ns)
-    return summarise(tally, collector.episodes, verdict, 2.0, [str(path)]), collector
+    return summarise(tally, collector, verdict, 2.0, [str(path)]), collector
 
 
 def test_the_summary_is_plain_json_with_everything_in_it(tmp_path: Path) -> None:

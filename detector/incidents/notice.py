@@ -1,0 +1,103 @@
+"""Notice: what is told of the watch itself and of no market, in the contract's form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from detector.incidents.audit import Finding
+from detector.incidents.words import instant
+from detector.model.alert import Alert
+from detector.model.incident import Severity
+
+SPENDERS = 5  # features and markets that are named
+DIGITS = 4
+
+
+def notice(
+    kind: str,
+    incident_id: str,
+    at: str,
+    severity: str,
+    title: str,
+    summary: str,
+    *,
+    version: str,
+    firing: bool = False,
+    seq: int = 1,
+    more: Mapping[str, Any] | None = None,
+) -> Alert:
+    """An Alert of `kind` about ourselves alone. at: as the contract writes times; more: stands behind the rest."""
+    incident_id = "".join(c if c.isalnum() and c.isascii() else "_" for c in incident_id)
+    data: dict[str, Any] = {
+        "schema": 1,
+        "incident_id": incident_id,
+        "seq": seq,
+        "status": "firing" if firing else "resolved",
+        "reason": "opened" if firing else "resolved",
+        "severity": severity,
+        "kind": "feed",
+        "markets": [],
+        "detectors": [],
+        "title": title,
+        "summary": summary,
+        "started_at": at,
+        "detected_at": at,
+        "ended_at": None if firing else at,
+        "evidence": [],
+        "delayed_by_s": 0,
+        "version": version,
+        **(more or {}),
+    }
+    return Alert(key=f"{incident_id}_{seq}", type=kind, timestamp=at, data=data)
+
+
+def audited(finding: Finding, version: str) -> Alert:
+    """foreshock.degraded: a promised number of pages is broken, or kept again. Info, whatever severity it is about:
+    nobody is woken because somebody was woken too often."""
+    recent = finding.recent
+    label = recent.severity.label
+    more = {
+        "audit": {
+            "severity": label,
+            "promised": _number(recent.promised),
+            "realised": _number(recent.realised),
+            "pages": recent.pages,
+            "market_weeks": _number(recent.market_weeks),
+            "days": finding.days,
+            "against": _number(recent.evidence),
+            "features": [{"feature": name, "pages": pages} for name, pages in finding.features[:SPENDERS]],
+            "markets": [{"market": name, "pages": pages} for name, pages in finding.markets[:SPENDERS]],
+        }
+    }
+    return notice(
+        "foreshock.degraded", f"degraded_budget_{label}_{(finding.seq + 1) // 2}", instant(finding.at_ns),
+        Severity.INFO.label, *_words(finding, label), version=version, firing=finding.broken,
+        seq=1 if finding.broken else 2, more=more,
+    )  # fmt: skip
+
+
+def _words(finding: Finding, label: str) -> tuple[str, str]:
+    """(title, summary)."""
+    recent = finding.recent
+    days = "day" if finding.days == 1 else f"{finding.days} days"
+    count = (
+        f"{recent.pages} incidents at {label} or above in the last {days} of {recent.market_weeks:.3g} market-weeks: "
+        f"{recent.realised:.2g} a market-week, {recent.promised:g} promised."
+    )
+    if not finding.broken:
+        return f"foreshock: the promise at {label} is kept again", f"{count} It is audited anew from here."
+    return (
+        f"foreshock: more told at {label} than promised, {recent.realised:.2g} a market-week for {recent.promised:g}",
+        f"{count} Most began with {_listed(finding.features)}; on {_listed(finding.markets)}. True ones count, too. If "
+        "they were not: a smaller budget_share of that detector, or a smaller [budget], tells less.",
+    )
+
+
+def _listed(spent: Sequence[tuple[str, int]]) -> str:
+    return ", ".join(f"{name} ({pages})" for name, pages in spent[:SPENDERS]) or "nothing that is known"
+
+
+def _number(value: float) -> float:
+    """As it is read."""
+    return float(f"{value:.{DIGITS}g}")
