@@ -23,6 +23,7 @@ from replay.laboratory_ablation import ablate
 from replay.laboratory_audit import audit_rows
 from replay.laboratory_cold import COLD_HOURS, COLD_MARKETS
 from replay.laboratory_correlation import correlation_rows, together_row
+from replay.laboratory_degraded import degraded_rows
 from replay.laboratory_judge import recall_row, summary
 from replay.laboratory_lives import life_rows
 from replay.laboratory_matched import curve, matched
@@ -61,8 +62,11 @@ def investigate(
     told["correlation"] = [*correlation_rows(held_out=held_out), together_row([r for r in runs if r.kind == "planted"])]
     say("lives")
     told["lives"] = life_rows(held_out=held_out)
-    say("audit")
-    told["audit"] = audit_rows(held_out=held_out, processes=processes)
+    if name == "full":
+        say("feeds that name less")
+        told["degraded"] = degraded_rows(held_out=held_out, processes=processes)
+        say("other exchanges")
+        told["audit"] = audit_rows(held_out=held_out, processes=processes)
     if ceilings:
         say("ceilings")
         told["ceilings"] = ceiling_rows(main, runs, processes)

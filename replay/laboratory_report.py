@@ -182,6 +182,14 @@ def _recall_sections(told: Mapping[str, Any]) -> list[Section]:
             told.get("lives", []),
         ),
         (
+            "Feeds that name less",
+            "The same streams as feeds without accounts, and without accounts and order ids, would tell them "
+            "(`replay/laboratory_degraded.py`): of foreshock and drift only the half without leverage can be seen. "
+            "realised: false pages a market-week on a clean stream, promised 1.",
+            ["feed", "class", "planted", "early", "caught", "lead_median_s", "delay_median_s", "hit_1", "realised"],
+            told.get("degraded", []),
+        ),
+        (
             "On other exchanges",
             "Clean streams of exchanges that are unlike the one the detectors were tuned on, at a promise of 1: what "
             "came, the evidence that more came than promised, and after how many hours the audit said so (-: it did "

@@ -8,7 +8,7 @@ engine pauses learning for is its own open incidents.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -37,6 +37,8 @@ PROMISES = (0.25, 0.5, 1.0, 2.0, 4.0)  # pages per market-week at warning
 INFO, CRITICAL = 7.0, 0.1  # x the promise, as shipped
 KEY = b"foreshock laboratory"  # the accounts are made up
 CHUNK_S = 60.0
+
+Through = Callable[[EventColumn], EventColumn]
 
 
 class Shadowed(Correlator):
@@ -89,9 +91,16 @@ def budgets_of(detectors: Sequence[Detector]) -> dict[str, npt.NDArray[np.float6
 
 
 def run(
-    kind: str, scenario: Scenario, seed: int, *, promises: Sequence[float] = PROMISES, sampled: bool = False
+    kind: str,
+    scenario: Scenario,
+    seed: int,
+    *,
+    promises: Sequence[float] = PROMISES,
+    sampled: bool = False,
+    through: Through | None = None,
 ) -> Run:
-    """One stream: `scenario` from `seed`, through an engine as shipped. `sampled`: keep what peers need."""
+    """One stream: `scenario` from `seed`, through an engine as shipped. `sampled`: keep what peers need. through: what
+    the feed makes of the exchange's rows, None = it tells them as they are."""
     started_s = time.process_time()
     config = of({})
     exchange = Exchange(scenario, seed)
@@ -102,7 +111,7 @@ def run(
     callers = Callers()
     result = Run(kind, seed, scenario, exchange.labels(), {})
     tally = Tally(result, scenario, sampled=sampled)
-    for step in steps(pipeline, exchange):
+    for step in steps(pipeline, exchange, through):
         callers.take(step.incidents)
         result.audit = step.audit or result.audit
         result.audit_said += [(one.broken_ns, one.severity) for one in step.audit if one.broken_ns]
@@ -117,18 +126,19 @@ def run(
     return result
 
 
-def steps(pipeline: Pipeline, exchange: Exchange) -> Iterator[Step]:
+def steps(pipeline: Pipeline, exchange: Exchange, through: Through | None = None) -> Iterator[Step]:
     """The whole stream through the engine."""
-    for batch in batches_of(exchange):
+    for batch in batches_of(exchange, through):
         yield pipeline.take([({}, batch)])
     yield pipeline.finish()
 
 
-def batches_of(exchange: Exchange) -> Iterator[EventBatch]:
+def batches_of(exchange: Exchange, through: Through | None = None) -> Iterator[EventBatch]:
     """The whole stream, a minute of event time at once, as a decoder would hand it over."""
     key = digest_key(KEY)
     offset = 0
-    for events in arrivals(exchange, CHUNK_S):
+    for told in arrivals(exchange, CHUNK_S):
+        events = told if through is None else through(told)
         if len(events):
             batch = _batch(events, exchange.markets, offset, key)
             offset = batch.next_offset

@@ -150,11 +150,10 @@ class Audit:
         self._wealth *= np.exp(-np.outer(self._promised * weeks, self._factors - 1.0))
         if pages.any():
             self._wealth = np.minimum(self._wealth * self._factors ** pages[:, None], WEALTH_MAX)
-        elif not self._broken_ns.any():
-            return ()  # nothing but time has passed, and that only takes evidence away
         if close_ns - self._first_ns < self._not_before_ns:
             return ()
-        return tuple(filter(None, (self._found(row, close_ns) for row in range(len(SEVERITIES)))))
+        due = (self._evidence() >= self._enough) | (self._broken_ns > 0)
+        return tuple(filter(None, (self._found(int(row), close_ns) for row in np.flatnonzero(due))))
 
     def standings(self) -> tuple[Standing, ...]:
         """Each promise as it stands."""

@@ -127,6 +127,13 @@ def test_it_is_kept_again_after_days_that_were() -> None:
     assert [(one.broken, one.seq) for one in again] == [(True, 3)]
 
 
+def test_what_came_on_the_first_day_is_said_at_its_end() -> None:
+    audit = Audit(PROMISED)
+    found = watched(audit, 30, {1: 50})
+    assert {one.at_ns - START_NS for one in found} == {DAY_NS}
+    assert [one.recent.severity for one in found] == [Severity.WARNING]
+
+
 def test_neither_a_day_nor_a_few_pages_are_enough() -> None:
     audit = Audit(PROMISED)
     assert watched(audit, 20, {1: 50}) == []
