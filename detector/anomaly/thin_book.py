@@ -13,6 +13,7 @@ from detector.model.windows import Windows
 
 NET = 0.001  # part of the budget of what is eaten and not refilled (docs/adr/0020)
 MOVED = 0.006  # and of quotes placed further out: what of it is no leap is mostly a volatile hour (docs/adr/0025)
+SWEEP = 20.0  # % of the depth: sweeps come in such pieces (mean square over mean), so many of them are counted
 LEAPT = 0.2  # and of leaps: a fifth of what is left to quotes pulled, which say least in normal times (docs/adr/0032)
 
 
@@ -72,9 +73,9 @@ class ThinBook(StreamDetector):
                 LEAPT,
             ),
             Stream(
-                "taken", "% of depth", "what aggressors of one side took, against what rests within 10 bps",
+                "taken", "% of depth", "what aggressors of one side took of all that rested within 10 bps",
                 _taken, unconditioned,
-                Measure(float(params.taken_windows), 0.0, 1.0, 4.0, 2.0, 3.0, memory, 1.0),
+                Measure(float(params.taken_windows), 0.0, SWEEP, 1.5, 60.0, 10.0, memory, 1.0),
             ),
         )  # fmt: skip
 
@@ -113,11 +114,17 @@ def _usual(windows: Windows) -> Column:
 
 
 def _taken(windows: Windows) -> Column:
-    """Percent of the resting value within 10 bps that one side's aggressors took, where no account is named."""
+    """Percent of the resting value within 10 bps that one side's aggressors took, where no account is named: of what is
+    left and what was taken, for a book that was emptied holds next to nothing (docs/adr/0036)."""
     unnamed = np.isnan(windows.column("acting_accounts"))
     if not unnamed.any():
         return np.full(len(unnamed), np.nan)
-    sold = windows.column("taken_by_sellers") / np.maximum(windows.column("bid_depth_10_bps"), 1.0)
-    bought = windows.column("taken_by_buyers") / np.maximum(windows.column("ask_depth_10_bps"), 1.0)
-    taken = 100.0 * np.minimum(np.fmax(sold, bought), 100.0)
-    return np.where(unnamed, taken, np.nan)
+    sold = _of_all(windows.column("taken_by_sellers"), windows.column("bid_depth_10_bps"))
+    bought = _of_all(windows.column("taken_by_buyers"), windows.column("ask_depth_10_bps"))
+    return np.where(unnamed, 100.0 * np.fmax(sold, bought), np.nan)
+
+
+def _of_all(taken: Column, left: Column) -> Column:
+    """Share; 0 where nothing was taken, NaN where one of them is not known."""
+    share: Column = taken / np.maximum(taken + left, 1.0)
+    return share
