@@ -36,11 +36,12 @@ def _row(name: str, form: str, paths: list[Path]) -> dict[str, Any]:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
         if done.returncode != 0:
             return {"capture": name, "told": f"failed: {done.stderr.strip()[-200:]}"}
-        alerts = [json.loads(line)["data"] for line in out.read_text("utf-8").splitlines()]
+        told = [json.loads(line) for line in out.read_text("utf-8").splitlines()]
+    alerts = [alert["data"] for alert in told if alert["type"].startswith("foreshock.incident.")]
     opened = [alert for alert in alerts if alert["reason"] in ("opened", "escalated")]
     paged = [alert for alert in opened if alert["severity"] in PAGES]
     first = {alert["incident_id"]: alert for alert in reversed(paged)}
-    told = sorted((alert["detected_at"][11:19], alert["title"]) for alert in first.values())
+    titles = sorted((alert["detected_at"][11:19], alert["title"]) for alert in first.values())
     said = json.loads(done.stdout)
     return {
         "capture": name,
@@ -48,7 +49,7 @@ def _row(name: str, form: str, paths: list[Path]) -> dict[str, Any]:
         "markets": len(said["markets"]),
         "pages": len(first),
         "incidents": len({alert["incident_id"] for alert in opened}),
-        "told": "; ".join(f"{at} {title}" for at, title in told[:TITLES_MAX]) or "no page",
+        "told": "; ".join(f"{at} {title}" for at, title in titles[:TITLES_MAX]) or "no page",
     }
 
 
