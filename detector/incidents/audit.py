@@ -35,6 +35,7 @@ DAYS_KEPT = 7  # what the last days spent, by feature and market; and so long a 
 NAMED_MAX = 512  # markets a day that are told apart; what others spent stands under OTHERS
 OTHERS = "others"
 WEALTH_MAX = 1e12  # evidence beyond this says nothing more
+AT_ONCE_MAX = 100  # pages of one window that count as evidence: less of it is never wrong
 DRIFT = "drift"
 
 SEVERITIES = tuple(Severity)
@@ -118,7 +119,7 @@ class Audit:
             if incident.reason is Reason.RESOLVED:
                 self._told.pop(incident.incident_id, None)
             elif incident.reason in (Reason.OPENED, Reason.ESCALATED) and incident.kind != DRIFT:
-                before = 0 if incident.reason is Reason.OPENED else self._told.get(incident.incident_id, 0)
+                before = self._told.get(incident.incident_id, 0)
                 self._told[incident.incident_id] = int(incident.severity)
                 first = incident.evidence[0] if incident.evidence else None
                 feature = f"{first.detector}.{first.feature}" if first is not None else incident.kind
@@ -149,7 +150,8 @@ class Audit:
         self._pages += pages
         self._wealth *= np.exp(-np.outer(self._promised * weeks, self._factors - 1.0))
         if pages.any():
-            self._wealth = np.minimum(self._wealth * self._factors ** pages[:, None], WEALTH_MAX)
+            grown = self._wealth * self._factors ** np.minimum(pages, AT_ONCE_MAX)[:, None]
+            self._wealth = np.minimum(grown, WEALTH_MAX)
         if close_ns - self._first_ns < self._not_before_ns:
             return ()
         due = (self._evidence() >= self._enough) | (self._broken_ns > 0)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from detector.incidents.audit import DAY_NS, DAYS_KEPT, FACTORS, WEEK_NS, Audit, Finding
+from detector.incidents.audit import DAY_NS, DAYS_KEPT, FACTORS, NAMED_MAX, OTHERS, WEEK_NS, Audit, Finding
 from detector.incidents.notice import audited
 from detector.model.incident import Incident, Reason, Severity
 from detector.model.score import Evidence
@@ -125,6 +125,38 @@ def test_it_is_kept_again_after_days_that_were() -> None:
     assert audit.standings()[WARNING].evidence < 2.0  # it begins anew
     again = watched(audit, 48, drawn(6.0, 48, 3, begin=24 * 22), begin=24 * 22)
     assert [(one.broken, one.seq) for one in again] == [(True, 3)]
+
+
+def test_it_stays_broken_while_more_comes_than_was_promised_and_names_the_last_days_alone() -> None:
+    audit = Audit((1000.0, 1.0, 1000.0))
+    broken = watched(audit, 24 * 20, drawn(4.0, 24 * 20, 1))
+    assert [one.broken for one in broken] == [True]
+    after = watched(audit, 24 * 10, {}, begin=24 * 20)
+    assert [one.broken for one in after] == [False]
+    assert after[0].days == DAYS_KEPT
+    assert after[0].recent.market_weeks <= DAYS_KEPT * 100 / 7.0 + 1e-9
+    # days of too many are forgotten one after the other, until what is left is no more than was promised
+    assert 3 * DAY_NS <= after[0].at_ns - START_NS - 20 * DAY_NS <= 6 * DAY_NS
+
+
+def test_what_waits_for_its_window_is_in_a_checkpoint() -> None:
+    audit, other = Audit(PROMISED), Audit(PROMISED)
+    audit.close(START_NS, HOUR_NS, 100)
+    audit.take([page(1)])
+    other.restore(decode(encode(audit.state())))
+    other.take([page(1, Severity.CRITICAL, Reason.ESCALATED)])
+    other.close(START_NS + HOUR_NS, HOUR_NS, 100)
+    assert [standing.pages for standing in other.standings()] == [1, 1, 1]
+
+
+def test_markets_beyond_the_limit_are_counted_together() -> None:
+    audit = Audit((1.0, 1.0, 1.0))
+    row = page(0).evidence[0]
+    pages = [page(n, evidence=(replace(row, market=f"M{n:04}"),)) for n in range(NAMED_MAX + 40)]
+    audit.take(pages)
+    found = [one for hour in range(30) for one in audit.close(START_NS + (hour + 1) * HOUR_NS, HOUR_NS, 100)]
+    assert found[0].markets[0] == (OTHERS, 40)
+    assert len(found[0].markets) == NAMED_MAX + 1
 
 
 def test_what_came_on_the_first_day_is_said_at_its_end() -> None:
