@@ -27,7 +27,8 @@ from detector.model.incident import Incident, Reason, Severity
 from detector.model.state import State
 
 FACTORS = (1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0)  # how many times the promise the rate may be
-DAY_NS = 86_400_000_000_000
+SECOND_NS = 1_000_000_000
+DAY_NS = 86_400 * SECOND_NS
 WEEK_NS = 7 * DAY_NS
 FIRST_NS = DAY_NS  # a promise for a week is not judged within its first day ...
 PAGES_MIN = 5  # ... nor by fewer pages
@@ -62,10 +63,11 @@ class Standing:
 @dataclass(frozen=True, slots=True)
 class Finding:
     """A promise that is broken now, or kept again: to be told. recent: the last days' standing (its evidence is that of
-    the whole); features, markets: who spent how many of those pages, most first; seq: of this promise's findings."""
+    the whole); features, markets: who spent how many of those pages, most first; name: of this breach, the same when it
+    is over: when it was found and which market spent most. A cold start or another instance has another one."""
 
     at_ns: int
-    seq: int
+    name: str
     broken: bool
     recent: Standing
     days: int
@@ -111,7 +113,7 @@ class Audit:
         self._told: dict[str, int] = {}  # incident -> gravest severity told since it opened
         self._days = [Day()]
         self._broken_ns = np.zeros(len(SEVERITIES), np.int64)
-        self._seq = np.zeros(len(SEVERITIES), np.int64)
+        self._names = [""] * len(SEVERITIES)
 
     def take(self, told: Sequence[Incident]) -> None:
         """What is told just now."""
@@ -132,9 +134,11 @@ class Audit:
     def close(self, close_ns: int, width_ns: int, watched: int) -> tuple[Finding, ...]:
         """A window ends in which `watched` markets were in their normal state. What is to be told of the promises."""
         if close_ns <= self._day_ns:  # event time began again at an earlier instant: the day goes on from there
-            self._first_ns -= self._day_ns - (close_ns - width_ns)
+            back_ns = self._day_ns - (close_ns - width_ns)
+            self._first_ns -= back_ns
+            self._broken_ns[self._broken_ns > 0] = np.maximum(1, self._broken_ns[self._broken_ns > 0] - back_ns)
             self._day_ns = close_ns - width_ns
-        if not self._first_ns:
+        if not self._began.any():
             self._first_ns = self._day_ns = close_ns - width_ns
             self._begin_day(range(len(SEVERITIES)))
         elif close_ns - self._day_ns > DAY_NS:
@@ -192,12 +196,13 @@ class Audit:
             self._wealth[row] = 0.0
             self._began[row] = 0
             self._begin_day([row])
-        self._seq[row] += 1
         features: Counter[str] = sum((day.features[row] for day in self._days), Counter())
         markets: Counter[str] = sum((day.markets[row] for day in self._days), Counter())
+        spent = _most(markets)
+        if self._broken_ns[row]:
+            self._names[row] = f"{close_ns // SECOND_NS}_{spent[0][0] if spent else OTHERS}"
         return Finding(
-            close_ns, int(self._seq[row]), bool(self._broken_ns[row]), recent, len(self._days),
-            _most(features), _most(markets),
+            close_ns, self._names[row], bool(self._broken_ns[row]), recent, len(self._days), _most(features), spent,
         )  # fmt: skip
 
     def _recent(self, row: int) -> Standing:
@@ -218,7 +223,7 @@ class Audit:
             "fresh": self._fresh,
             "told": dict(self._told),
             "broken_ns": self._broken_ns,
-            "seq": self._seq,
+            "names": list(self._names),
             "days": [
                 {
                     "weeks": day.weeks,
@@ -235,11 +240,11 @@ class Audit:
         told = state["told"]
         assert isinstance(told, dict)
         self._told = {str(key): int(str(value)) for key, value in told.items()}
-        self._seq = np.array(state["seq"])
         if not np.array_equal(np.asarray(state["promised"]), self._promised):
             return
-        times, days = state["times"], state["days"]
-        assert isinstance(times, list) and isinstance(days, list)
+        times, days, names = state["times"], state["days"], state["names"]
+        assert isinstance(times, list) and isinstance(days, list) and isinstance(names, list)
+        self._names = [str(name) for name in names]
         self._wealth, self._began = np.array(state["wealth"]), np.array(state["began"])
         self._first_ns, self._day_ns = (int(str(time)) for time in times)
         self._pages, self._weeks = np.array(state["pages"]), float(str(state["weeks"]))

@@ -71,7 +71,7 @@ def audited(finding: Finding, version: str) -> Alert:
         }
     }
     return notice(
-        "foreshock.degraded", f"degraded_budget_{label}_{(finding.seq + 1) // 2}", instant(finding.at_ns),
+        "foreshock.degraded", f"degraded_budget_{label}_{finding.name}", instant(finding.at_ns),
         Severity.INFO.label, *_words(finding, label), version=version, firing=finding.broken,
         seq=1 if finding.broken else 2, more=more,
     )  # fmt: skip

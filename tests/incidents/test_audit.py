@@ -124,7 +124,8 @@ def test_it_is_kept_again_after_days_that_were() -> None:
     assert after[0].at_ns - broken[0].at_ns >= DAYS_KEPT * DAY_NS
     assert audit.standings()[WARNING].evidence < 2.0  # it begins anew
     again = watched(audit, 48, drawn(6.0, 48, 3, begin=24 * 22), begin=24 * 22)
-    assert [(one.broken, one.seq) for one in again] == [(True, 3)]
+    assert [one.broken for one in again] == [True]
+    assert broken[0].name == after[0].name != again[0].name
 
 
 def test_it_stays_broken_while_more_comes_than_was_promised_and_names_the_last_days_alone() -> None:
@@ -216,7 +217,30 @@ def test_what_is_told_says_the_number_the_promise_and_who_spent_it() -> None:
     assert alert.data["audit"]["features"][0]["feature"] == "thin_book.quotes_leapt"
     assert alert.data["audit"]["promised"] == 1.0
     assert "quotes_leapt" in str(alert.data["summary"])
-    kept = audited(replace(broken, broken=False, seq=2), "0")
+    kept = audited(replace(broken, broken=False), "0")
     assert (kept.data["incident_id"], kept.data["seq"]) == (alert.data["incident_id"], 2)
     assert kept.key != alert.key
-    assert audited(replace(broken, seq=3), "0").data["incident_id"] != alert.data["incident_id"]
+
+
+def test_neither_another_promise_nor_another_instance_takes_the_name_of_a_breach() -> None:
+    audit, other = Audit((1000.0, 1.0, 1000.0)), Audit((1000.0, 2.0, 1000.0))
+    first = watched(audit, 48, drawn(8.0, 48, 1))
+    other.restore(decode(encode(audit.state())))
+    second = watched(other, 48, drawn(16.0, 48, 2, begin=48), begin=48)
+    elsewhere = Audit((1000.0, 1.0, 1000.0))
+    row = replace(page(0).evidence[0], market="ETH-PERP")
+    third: list[Finding] = []
+    for hour, count in drawn(8.0, 48, 1).items():  # the same hours and pages, on markets of its own
+        elsewhere.take([page(1000 * hour + number, evidence=(row,)) for number in range(count)])
+        third += elsewhere.close(START_NS + (hour + 1) * HOUR_NS, HOUR_NS, 100)
+    assert first[0].at_ns == third[0].at_ns
+    keys = [audited(found[0], "0").key for found in (first, second, third)]
+    assert len(set(keys)) == 3, keys
+
+
+def test_a_broken_promise_is_kept_again_though_event_time_began_anew() -> None:
+    audit = Audit((1000.0, 1.0, 1000.0))
+    assert [one.broken for one in watched(audit, 48, drawn(5.0, 48, 1))] == [True]
+    found = watched(audit, 24 * 20, {}, begin=-24 * 400)
+    assert [one.broken for one in found] == [False]
+    assert found[0].at_ns < START_NS
