@@ -1,9 +1,10 @@
 """The detection laboratory: recall at a promised budget of false pages, against peers. All streams are synthetic.
 
     python -m bench.detection [--quick | --full] [--tuning] [--no-peers] [--no-ceilings]
-        [--json] [--docs]
+        [--json] [--docs] [--only degraded|audit|captures]...
 
---quick takes minutes, --full runs more than 30 market-weeks. Seeds are held out unless --tuning is given.
+--quick takes minutes, --full runs more than 30 market-weeks. Seeds are held out unless --tuning is given. --only runs
+tables that stand on streams of their own; with --docs they are put into the page as it is, each with its own date.
 """
 
 from __future__ import annotations
@@ -11,14 +12,18 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from bench.captures import rows as captures
 from bench.machine import machine
 from bench.peers import compare
+from replay.laboratory_amend import SEPARATE, amended
+from replay.laboratory_audit import audit_rows
+from replay.laboratory_degraded import degraded_rows
 from replay.laboratory_investigate import conditions, investigate
-from replay.laboratory_report import markdown, terminal
+from replay.laboratory_report import markdown, separate_sections, table, terminal
 
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "detection.md"
 
@@ -34,7 +39,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--no-ceilings", action="store_true")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--docs", action="store_true", help="write docs/detection.md")
+    parser.add_argument("--only", choices=SEPARATE, action="append", help="this table alone (may be repeated)")
     chosen = parser.parse_args(arguments)
+    if chosen.only:
+        separate(chosen.only, held_out=not chosen.tuning, docs=chosen.docs, as_json=chosen.json)
+        return
     told = investigate(
         chosen.size,
         held_out=not chosen.tuning,
@@ -47,6 +56,30 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if chosen.docs:
         DOCS.write_text(markdown(told, lines), encoding="utf-8")
     print(json.dumps(told, indent=1) if chosen.json else terminal(told, lines))
+
+
+def separate(names: Sequence[str], *, held_out: bool, docs: bool, as_json: bool) -> None:
+    """The tables of `names` alone, printed and, if `docs`, put into the page."""
+    told: dict[str, Any] = {name: rows_of(name, held_out=held_out) for name in SEPARATE if name in names}
+    line = f"{machine('numpy', 'numba')}; {'held-out' if held_out else 'TUNING'} seeds"
+    if docs:
+        DOCS.write_text(amended(DOCS.read_text("utf-8"), told, line), encoding="utf-8")
+    print(json.dumps(told, indent=1) if as_json else shown(told, line))
+
+
+def rows_of(name: str, *, held_out: bool) -> list[dict[str, Any]]:
+    """One table's rows."""
+    if name == "degraded":
+        return degraded_rows(held_out=held_out)
+    return audit_rows(held_out=held_out) if name == "audit" else captures()
+
+
+def shown(told: Mapping[str, Any], line: str) -> str:
+    """For a screen."""
+    parts = [line]
+    for title, _, columns, rows in separate_sections(told):
+        parts += ["", f"-- {title}", *table(columns, rows)]
+    return "\n".join(parts)
 
 
 if __name__ == "__main__":

@@ -53,12 +53,17 @@ contributor was planted; accounts planted: the share of those named that were (w
 def markdown(told: Mapping[str, Any], conditions: Sequence[str]) -> str:
     """docs/detection.md."""
     parts = [HEAD.format(conditions="\n".join(f"- {line}" for line in conditions))]
-    for title, sentence, columns, rows in sections(told):
-        names = [RECALL.get(column, FALSE.get(column, column)) for column in columns]
-        lines = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
-        lines += ["| " + " | ".join(_cell(row.get(column)) for column in columns) + " |" for row in rows]
-        parts.append("\n".join([f"## {title}", "", *([sentence, ""] if sentence else []), *lines, ""]))
+    parts += [section_text(section) for section in sections(told)]
     return "\n".join(parts)
+
+
+def section_text(section: Section) -> str:
+    """One table of the page under its heading."""
+    title, sentence, columns, rows = section
+    names = [RECALL.get(column, FALSE.get(column, column)) for column in columns]
+    lines = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
+    lines += ["| " + " | ".join(_cell(row.get(column)) for column in columns) + " |" for row in rows]
+    return "\n".join([f"## {title}", "", *([sentence, ""] if sentence else []), *lines, ""])
 
 
 def terminal(told: Mapping[str, Any], conditions: Sequence[str]) -> str:
@@ -86,6 +91,7 @@ def sections(told: Mapping[str, Any]) -> list[Section]:
         *_false_sections(told),
         *_recall_sections(told),
         *_other_sections(told),
+        *separate_sections(told),
     ]
     return [section for section in made if section[3]]
 
@@ -181,22 +187,6 @@ def _recall_sections(told: Mapping[str, Any]) -> list[Section]:
             ["life_s", "amplitude", *recall],
             told.get("lives", []),
         ),
-        (
-            "Feeds that name less",
-            "The same streams as feeds without accounts, and without accounts and order ids, would tell them "
-            "(`replay/laboratory_degraded.py`): of foreshock and drift only the half without leverage can be seen. "
-            "realised: false pages a market-week on a clean stream, promised 1.",
-            ["feed", "class", "planted", "early", "caught", "lead_median_s", "delay_median_s", "hit_1", "realised"],
-            told.get("degraded", []),
-        ),
-        (
-            "On other exchanges",
-            "Clean streams of exchanges that are unlike the one the detectors were tuned on, at a promise of 1: what "
-            "came, the evidence that more came than promised, and after how many hours the audit said so (-: it did "
-            "not; a promise is not judged within its first day). `replay/laboratory_audit.py`.",
-            ["exchange", "pages", "market_weeks", "realised", "evidence", "said_after_h", "features"],
-            told.get("audit", []),
-        ),
     ]
 
 
@@ -253,6 +243,28 @@ def _other_sections(told: Mapping[str, Any]) -> list[Section]:
             ["market_weeks", "cpu_s", "us_per_market_second"],
             [told["cost"]] if "cost" in told else [],
         ),
+    ]
+
+
+def separate_sections(told: Mapping[str, Any]) -> list[Section]:
+    """Those that stand on streams of their own, so that they can be run alone: replay/laboratory_amend.py."""
+    made = [
+        (
+            "Feeds that name less",
+            "The same streams as feeds without accounts, and without accounts and order ids, would tell them "
+            "(`replay/laboratory_degraded.py`): of foreshock and drift only the half without leverage can be seen. "
+            "realised: false pages a market-week on a clean stream, promised 1.",
+            ["feed", "class", "planted", "early", "caught", "lead_median_s", "delay_median_s", "hit_1", "realised"],
+            told.get("degraded", []),
+        ),
+        (
+            "On other exchanges",
+            "Clean streams of exchanges that are unlike the one the detectors were tuned on, at a promise of 1: what "
+            "came, the evidence that more came than promised, and after how many hours the audit said so (-: it did "
+            "not; a promise is not judged within its first day). `replay/laboratory_audit.py`.",
+            ["exchange", "pages", "market_weeks", "realised", "evidence", "said_after_h", "features"],
+            told.get("audit", []),
+        ),
         (
             "Real captures",
             "Not synthetic: recordings nobody here made, replayed as `foreshock replay` does. Nothing in them is "
@@ -261,6 +273,7 @@ def _other_sections(told: Mapping[str, Any]) -> list[Section]:
             told.get("captures", []),
         ),
     ]
+    return [section for section in made if section[3]]
 
 
 def goals(told: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -1,0 +1,69 @@
+"""Tables run by themselves, put into a page that a whole run wrote."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from replay.laboratory_amend import amended
+
+PAGE = """# Detection
+
+- some conditions
+
+## Recall
+
+| a |
+|---|
+| 1 |
+
+## Cost
+
+| b |
+|---|
+| 2 |
+
+## Real captures
+
+Old sentence.
+
+| capture |
+|---|
+| old |
+"""
+DEGRADED: dict[str, Any] = {"degraded": [{"feed": "orders by id", "class": "withdrawal", "planted": 16, "early": 0.25}]}
+CAPTURES: dict[str, Any] = {"captures": [{"capture": "new", "minutes": 3.9}]}
+
+
+def headings(page: str) -> list[str]:
+    """Its tables, in order."""
+    return [line for line in page.splitlines() if line.startswith("## ")]
+
+
+def test_a_table_takes_its_own_place_and_says_when_it_was_run() -> None:
+    page = amended(PAGE, CAPTURES, "a Monday, on this machine")
+    assert headings(page) == ["## Recall", "## Cost", "## Real captures"]
+    assert "| new | 3.9 |" in page and "| old |" not in page and "Old sentence" not in page
+    assert "run by itself: a Monday, on this machine." in page
+    assert page.startswith(PAGE[: PAGE.index("## Real captures")]) and page.endswith("|\n")
+
+
+def test_a_new_table_comes_before_the_next_of_its_kind_and_touches_no_other() -> None:
+    page = amended(PAGE, DEGRADED, "today")
+    assert headings(page) == ["## Recall", "## Cost", "## Feeds that name less", "## Real captures"]
+    assert "| orders by id | withdrawal | 16 | 0.25 |" in page
+    for block in PAGE.split("\n## "):
+        assert block.strip() in page
+
+
+def test_twice_is_once() -> None:
+    once = amended(PAGE, DEGRADED | CAPTURES, "today")
+    assert amended(once, DEGRADED | CAPTURES, "today") == once
+    assert once == amended(amended(PAGE, CAPTURES, "today"), DEGRADED, "today")
+    assert "\n\n\n" not in once
+
+
+def test_no_page_is_made_of_a_part() -> None:
+    with pytest.raises(ValueError, match="run the whole first"):
+        amended("# Detection\n", CAPTURES, "today")
