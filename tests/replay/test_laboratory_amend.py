@@ -67,3 +67,10 @@ def test_twice_is_once() -> None:
 def test_no_page_is_made_of_a_part() -> None:
     with pytest.raises(ValueError, match="run the whole first"):
         amended("# Detection\n", CAPTURES, "today")
+
+
+def test_their_order_does_not_depend_on_which_was_run_first() -> None:
+    audit: dict[str, Any] = {"audit": [{"exchange": "as shipped", "pages": 3}]}
+    page = amended(amended(PAGE, audit, "today"), DEGRADED, "today")
+    assert page == amended(amended(PAGE, DEGRADED, "today"), audit, "today")
+    assert headings(page)[2:] == ["## Feeds that name less", "## On other exchanges", "## Real captures"]
