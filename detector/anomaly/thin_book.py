@@ -67,7 +67,8 @@ class ThinBook(StreamDetector):
                 MOVED,
             ),
             Stream(
-                "quotes_leapt", "1/min", "makers that moved quotes out by nine times their usual distance, both sides",
+                "quotes_leapt", "1/min",
+                "makers that moved quotes out by six times their usual distance and further than the price, both sides",
                 _leapt, _requoted,
                 Measure(float(params.leapt_windows), 0.0, 1.0, 0.15, 10_000.0, 1.0, memory, 1.0 / 60.0, excess=0.6),
                 LEAPT,

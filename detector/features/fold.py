@@ -10,6 +10,7 @@ from detector.features.book import sample_book
 from detector.features.ledger import LATE, NEED_COUNT, NEED_MARKET, STALE, apply, room_for, side_of
 from detector.features.makers import is_maker, sample_makers, seat, wants_seat
 from detector.features.quotes import note_quote
+from detector.features.swing import note_price
 from detector.features.tables import Count
 from detector.kernels import inlined, kernel
 from detector.kernels.levels import best_fetch, level_fetch
@@ -34,6 +35,7 @@ def _sample(tables: Any, market: Any, window: Any, ring: Any) -> Any:
     tables.markets[market]["late_ns"] *= LATE_FADES
     sample_book(tables, market, slot)
     end_ns = (window + 1) * tables.span[1]
+    note_price(tables, market, slot, end_ns)
     sample_makers(tables, market, slot, end_ns, tables.frozen[window % (2 * ring), market] == 0)
 
 

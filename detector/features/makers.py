@@ -53,7 +53,9 @@ class Makers(Group):
         Feature("quotes_placed", "per window", "new quotes of makers whose usual distance is known"),
         Feature("quotes_requoted", "per window", "quotes moved of which it is known how far out they were and are"),
         Feature(
-            "quotes_leapt", "per window", "makers that moved one out by nine times their usual distance, both sides"
+            "quotes_leapt",
+            "per window",
+            "makers that moved one out by six times their usual distance and further than the price went, both sides",
         ),
     )
 

@@ -20,6 +20,7 @@ import numpy as np
 
 from detector.features.distance import quote_distance
 from detector.features.ledger import AMENDED, CANCELLED, FILLED, LATE, PLACED
+from detector.features.swing import swing_bps
 from detector.kernels import inlined
 from detector.model.events import Flag, StatusCode
 
@@ -36,7 +37,7 @@ PLACED_MEMORY = 2000
 DISTANCE_MAX = 4.0  # x usual: a quote further out teaches no more than one this far (winsorised)
 BOTH_NS = 15_000_000_000  # quotes leap when bids and asks do, this close to each other
 LEAPT_NS = 30_000_000_000  # a maker that leapt does not leap again so soon: it takes several to regroup a book
-LEAP = 9.0  # x usual: a quote moved out further than this has left its place (docs/adr/0025)
+LEAP = 6.0  # x usual, beyond what the price went: a quote moved out further has left its place (docs/adr/0037)
 OUTWARD_MAX = 16.0  # x usual: a quote further out counts no more than one this far
 _DISTANCE_MIN_BPS = 0.05
 _SNAPSHOT, _BY_MAKER, _MOVED = int(Flag.SNAPSHOT), int(Flag.BY_MAKER), int(Flag.MOVED)
@@ -175,13 +176,14 @@ def forget_taken(maker: Any) -> None:
 @inlined
 def _requoted(tables: Any, maker: Any, event: Any, market: Any, old_bps: Any, new_bps: Any) -> None:
     """A quote that was placed `old_bps` from the middle was moved to `new_bps`; NaN = not known. Unlike how far out a
-    quote is this does not ask which of its maker's quotes it is, and how far the price went meanwhile."""
+    quote is this does not ask which of its maker's quotes it is; only how far the price went of late."""
     if np.isnan(old_bps) or np.isnan(new_bps) or maker["placed"] < PLACED_FIRST or event["window"] == LATE:
         return
     out = tables.outward[event["window"], market]
     out[2] += 1.0
     # what was placed ahead of a mid that lags a jump, and now is at the touch, has not moved out
-    if new_bps - max(0.0, old_bps) <= LEAP * maker["distance_bps"]:
+    beyond_bps = new_bps - max(0.0, old_bps) - LEAP * maker["distance_bps"]
+    if beyond_bps <= 0.0 or beyond_bps <= swing_bps(tables.markets[market]):
         return
     place = tables.markets[market]
     side = 0 if event["side"] > 0 else 1

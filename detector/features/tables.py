@@ -34,6 +34,9 @@ MARKET = np.dtype(
         ("first_window", "<i8"),
         ("head", "<i8"),  # newest window any event fell in
         ("sampled", "<i8"),  # last window whose book was sampled
+        ("swing_turn", "<i8"),  # of SWING_NS each: the last one a window ended in
+        ("swing_low", "<f8", (2,)),  # lowest price at the end of a window in that turn, and in the one before
+        ("swing_high", "<f8", (2,)),  # highest
         ("leapt_ns", "<i8", (2,)),  # when a maker last moved a bid, an ask far out
         ("newest_ns", "<i8"),  # latest event time of an order, cancel or fill so far
         ("late_ns", "<f8"),  # how far behind that events come, the worst of the last seconds
@@ -228,6 +231,7 @@ def blank_markets(count: int) -> Any:
         markets[name] = 1.0
     for name in ("last_seq", "floor_seq", "now_seq", "seq_offset", "first_window", "head", "sampled"):
         markets[name] = -1
+    markets["swing_turn"] = -2  # no turn comes right after it
     for name in ("mark", "funding", "open_interest"):
         markets[name] = np.nan
     return markets
