@@ -42,6 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--only", choices=SEPARATE, action="append", help="this table alone (may be repeated)")
     chosen = parser.parse_args(arguments)
     if chosen.only:
+        if chosen.size != "default" or chosen.no_peers or chosen.no_ceilings:
+            parser.error("--only runs tables that have one size and no peers: leave the other options out")
         separate(chosen.only, held_out=not chosen.tuning, docs=chosen.docs, as_json=chosen.json)
         return
     told = investigate(

@@ -5,8 +5,10 @@
 One run starts a broker (or uses the one that FORESHOCK_KAFKA__BOOTSTRAP names), fills a plain and a zstd topic with the
 same synthetic events (scenario "bench": 100 markets, 50,000 events a second in all), and reads each of them with a bare
 aiokafka loop, with the daemon, and with Kafka's own ConsumerPerformance where its jar is there; in turns, `rounds`
-times, each in a process of its own that is held to one core, which it shares with whatever else runs on the machine. Of
-each reader the round with the least CPU time counts. Compare ratios, those of the CPU time above all.
+times, each in a process of its own that is held to one core, which it shares with whatever else runs on the machine.
+What is shown of a reader is the median of its rounds; "times bare" is the median of the rounds' own ratios, with the
+least and the largest of them, each against the bare loop of the same round: a machine that slows down for a while slows
+both. Of memory and of the longest turn the largest counts. Compare ratios, those of the CPU time above all.
 
 After one second of event time `resting` orders are placed in all markets, 2 to 30 % from the price, and stay
 (bench/live_deep.py): the order table holds them while the clocks run, and "live orders" says how many rest at the end.
@@ -34,6 +36,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from statistics import median
 
 from bench.live_deep import resting
 from bench.machine import machine
@@ -58,7 +61,7 @@ CODECS: tuple[Compression, ...] = ("none", "zstd")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One reader on one topic: its best round."""
+    """One reader on one topic in one round."""
 
     codec: str
     reader: str
@@ -82,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--events", type=int, default=2_000_000, help="in each topic (default: %(default)s)")
     parser.add_argument(
-        "--rounds", type=int, default=3, help="of each reader; the cheapest counts (default: %(default)s)"
+        "--rounds", type=int, default=3, help="of each reader; the median counts (default: %(default)s)"
     )
     parser.add_argument("--codecs", nargs="+", choices=CODECS, default=CODECS)
     parser.add_argument("--resting", type=int, default=1_000_000, help="live orders (default: %(default)s)")
@@ -90,27 +93,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print("\n".join(report(measure(chosen.events, chosen.resting, chosen.rounds, tuple(chosen.codecs)))))
 
 
-def measure(events: int, orders: int, rounds: int, codecs: Sequence[Compression]) -> list[Row]:
-    """Every reader on every topic, which holds `events` and `orders` that rest."""
-    rows = []
+def measure(events: int, orders: int, rounds: int, codecs: Sequence[Compression]) -> list[list[Row]]:
+    """Every reader on every topic, which holds `events` and `orders` that rest: a list of rows for each round and
+    codec, the bare loop's among them."""
+    told = []
     with broker() as bootstrap:
         for codec in codecs:
             topic = f"bench-{uuid.uuid4().hex[:12]}"
             sent = asyncio.run(fill(bootstrap, topic, events, orders, codec))
             after = sent - events * 9 // 10
             say(f"{sent:,} records in {topic}, codec {codec}")
-            told: list[Row] = []
             for _ in range(rounds):  # in turns: what else the machine does is spread over all of them
+                told.append([])
                 for reader, work in readers(bootstrap, topic, sent, after):
-                    told.append(Row(codec, reader, work()))
-                    say(f"  {reader}: {told[-1].events_s:,.0f} events/s, {told[-1].cpu_us:.2f} us of CPU each")
-            for reader in dict.fromkeys(row.reader for row in told):
-                rows.append(min((row for row in told if row.reader == reader), key=cpu_us))
-    return rows
+                    row = Row(codec, reader, work())
+                    told[-1].append(row)
+                    say(f"  {reader}: {row.events_s:,.0f} events/s, {row.cpu_us:.2f} us of CPU each")
+    return told
 
 
-def report(rows: Sequence[Row]) -> list[str]:
-    """The table, in Markdown."""
+def report(rounds: Sequence[Sequence[Row]]) -> list[str]:
+    """The table of what `measure` found, in Markdown."""
     lines = [
         machine("aiokafka", "numba", "numpy") + f", Kafka {kafka_version()}",
         "",
@@ -118,14 +121,20 @@ def report(rows: Sequence[Row]) -> list[str]:
         "| opening s | save s |",
         "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
-    bare = {row.codec: row for row in rows if row.reader == BARE}
-    for row in rows:
-        beside = bare[row.codec]
+    found: dict[tuple[str, str], list[tuple[Row, Row]]] = {}  # of each reader: (its row, the bare loop's) by round
+    for told in rounds:
+        bare = next(row for row in told if row.reader == BARE)
+        for row in told:
+            found.setdefault((row.codec, row.reader), []).append((row, bare))
+    for (codec, reader), pairs in found.items():
+        own = [row for row, _ in pairs]
         cells = (
-            *(row.codec, row.reader, f"{row.events_s:,.0f}", f"{row.events_s / beside.events_s:.2f}"),
-            *(f"{row.cpu_us:.2f}", f"{beside.cpu_us / row.cpu_us:.2f}"),
-            *(cell(row, "rss_mib", 0), cell(row, "live_orders", 0)),
-            *(cell(row, "turn_ms_max", 0), cell(row, "opening_s", 2), cell(row, "save_s", 2)),
+            *(codec, reader, f"{median(row.events_s for row in own):,.0f}"),
+            spread([row.events_s / bare.events_s for row, bare in pairs]),
+            f"{median(row.cpu_us for row in own):.2f}",
+            spread([bare.cpu_us / row.cpu_us for row, bare in pairs]),
+            *(cell(own, "rss_mib", 0, max), cell(own, "live_orders", 0), cell(own, "turn_ms_max", 0, max)),
+            *(cell(own, "opening_s", 2), cell(own, "save_s", 2)),
         )
         lines.append(f"| {' | '.join(cells)} |")
     if java_tool() is None:
@@ -133,14 +142,16 @@ def report(rows: Sequence[Row]) -> list[str]:
     return lines
 
 
-def cpu_us(row: Row) -> float:
-    """What the rounds are compared by."""
-    return row.cpu_us
+def spread(ratios: Sequence[float]) -> str:
+    """Their median, and from where to where they go."""
+    middle = f"{median(ratios):.2f}"
+    return middle if min(ratios) == max(ratios) else f"{middle} ({min(ratios):.2f} to {max(ratios):.2f})"
 
 
-def cell(row: Row, name: str, digits: int) -> str:
-    """What only some readers tell."""
-    return f"{row.told[name]:.{digits}f}" if name in row.told else ""
+def cell(rows: Sequence[Row], name: str, digits: int, of: Callable[[list[float]], float] = median) -> str:
+    """What only some readers tell, over their rounds."""
+    told = [row.told[name] for row in rows if name in row.told]
+    return f"{of(told):.{digits}f}" if told else ""
 
 
 def readers(
