@@ -28,6 +28,7 @@ class Params:
     burst_windows: int = 10  # bursts are summed over this long
     sudden_windows: int = 3  # the same of those who are no makers, whose bursts stand out sooner
     unnamed_windows: int = 2  # the same on feeds that name no accounts
+    fleeting_windows: int = 5  # and there, of orders that hardly rested
     memory_windows: int = 7200  # what is normal half forgets in this long
 
 
@@ -38,8 +39,12 @@ class CancelBurst(StreamDetector):
     Accounts count as far as trading bears them out: hundreds that place and pull together and hardly trade are no busy
     market. On a feed that has never told of a trade all of them count.
 
-    Wrong when a feed hides who acts: then cancels are held against their own recent past alone, and a busy second looks
-    like a burst.
+    A feed that names nobody does not tell makers from others. Where it tells orders by id, how long they rested does: a
+    maker's quotes stand for seconds, the orders of a burst do not; cancels of young ones are held against the orders
+    placed (docs/adr/0038).
+
+    Wrong when a feed tells price levels alone: then cancels are held against their own recent past, and a busy second
+    looks like a burst.
     """
 
     name = "cancel_burst"
@@ -117,6 +122,16 @@ class CancelBurst(StreamDetector):
                 "cancels_net", "1/s", "levels taken back against levels that grew, on a feed that names nobody",
                 _unnamed("cancels"), _orders,
                 Measure(float(params.unnamed_windows), 0.0, 1.0, 50.0, 50.0, 0.04, memory, 1.0),
+            ),
+            Stream(
+                "fleeting_unnamed", "1/s", "orders taken back within 50 ms, on a feed that names nobody",
+                _unnamed("fleeting_cancels"), _orders,
+                Measure(float(params.fleeting_windows), 0.0, 1.0, 5.0, 50.0, 0.1, memory, 1.0),
+            ),
+            Stream(
+                "young_unnamed", "1/s", "orders taken back within a second, on a feed that names nobody",
+                _unnamed("young_cancels"), _orders,
+                Measure(float(params.sudden_windows), 0.0, 1.0, 10.0, 50.0, 0.02, memory, 1.0),
             ),
         )  # fmt: skip
 

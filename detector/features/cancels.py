@@ -19,6 +19,7 @@ from detector.model.state import State
 from detector.model.windows import Feature
 
 FLEETING_NS = 50_000_000
+YOUNG_NS = 1_000_000_000
 FIRST_TIME_NS = 10_000_000_000  # an account that has not cancelled for this long cancels for the first time
 REPLACED_NS = 100_000_000  # an order so soon after a cancel replaces it
 PEAK_NS = 100_000_000
@@ -48,6 +49,7 @@ class Cancels(Group):
     GROWS: ClassVar[Mapping[str, str]] = {
         "cancels": "cancels",
         "fleeting_cancels": "fleeting",
+        "young_cancels": "young",
         "new_cancellers": "new_cancellers",
         "cancels_by_others": "others",
     }
@@ -63,6 +65,7 @@ class Cancels(Group):
             ("peak", "<f8"),
             ("run", "<f8"),  # cancels since run_ns, for `peak`
             ("run_ns", "<i8"),
+            ("young", "<f8"),
             ("others", "<f8"),
         ],
         align=True,
@@ -78,6 +81,7 @@ class Cancels(Group):
         Feature("cancel_peak", "per 100 ms", "most orders taken back within 100 ms"),
         Feature("cancel_life", "s", "how long orders taken back had rested, median of the last hundred or so"),
         Feature("cancels_by_others", "per window", "orders taken back by accounts that are none of the makers"),
+        Feature("young_cancels", "per window", "orders taken back within a second of being placed"),
     )
 
     def __init__(self, ring: int) -> None:
@@ -102,8 +106,9 @@ class Cancels(Group):
         values = counts[: len(self.FEATURES)]  # the first eight are told as they are counted
         np.maximum(values[0], 0.0, out=values[0])
         values[8] = np.where(life_ns > 0, life_ns / 1e9, np.nan)
-        values[9] = counts[-1]
-        values[1, (has & HAS_ORDERS) == 0] = np.nan
+        values[9] = counts[-1]  # and "young" stands where it is told
+        nameless = (has & HAS_ORDERS) == 0
+        values[1, nameless] = values[10, nameless] = np.nan
         unnamed = (has & HAS_ACCOUNTS) == 0
         if unnamed.any():
             for count in (2, 6, 9):
@@ -175,8 +180,10 @@ def fold_cancels(participants: Any, blind: Any, begun: Any, counts: Any, events:
         count["peak"] = max(count["peak"], count["run"])
         if event["kind"] == _CANCEL:  # a level says nothing of how long its orders had rested
             age_ns = float(event["age_ns"])
-            if age_ns < FLEETING_NS:
-                count["fleeting"] += 1.0
+            if age_ns < YOUNG_NS:
+                count["young"] += 1.0
+                if age_ns < FLEETING_NS:
+                    count["fleeting"] += 1.0
             life_ns = unseen["life_ns"]
             if life_ns <= 0.0:
                 unseen["life_ns"] = max(1.0, age_ns)

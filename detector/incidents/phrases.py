@@ -33,6 +33,8 @@ PHRASES: dict[str, Phrase] = {
     "cancels": Phrase("cancels", "cancels run at"),
     "cancels_by_others": Phrase("cancels by others than makers", "cancels by others than makers run at"),
     "cancels_unnamed": Phrase("cancels", "cancels run at"),
+    "fleeting_unnamed": Phrase("cancels within 50 ms", "cancels within 50 ms of placing run at"),
+    "young_unnamed": Phrase("cancels within a second", "cancels within a second of placing run at"),
     "fleeting_cancels": Phrase("cancels within 50 ms", "cancels within 50 ms of placing run at"),
     "new_cancellers": Phrase("accounts that begin to cancel", "accounts that begin to cancel come at"),
     "cancelled_notional": Phrase("value taken back", "the value of orders taken back stands at", plural=False),

@@ -20,7 +20,7 @@ QUIET = {
     "quotes_usual": 100.0, "quotes_outward": 4.0, "quotes_placed": 4.0, "quotes_requoted": 4.0, "quotes_leapt": 0.0,
 }  # fmt: skip
 FEATURES = tuple(Feature(name, "", "") for name in (*QUIET, "taken_by_sellers", "taken_by_buyers", "bid_depth_10_bps",
-                                                    "ask_depth_10_bps"))  # fmt: skip
+                                                    "ask_depth_10_bps", "fleeting_cancels", "young_cancels"))  # fmt: skip
 
 
 class Market:

@@ -53,6 +53,15 @@ def touch(story: Told) -> Told:
     return story
 
 
+def test_cancels_are_told_by_how_long_their_orders_rested() -> None:
+    story = touch(Told(1, 2))
+    for number, life_s in enumerate((0.01, 0.049, 0.051, 0.4, 0.99, 1.01, 2.5)):
+        gone = 0.1 * number + 0.05
+        story.pair(gone - life_s, gone, 3, 1, "99.90")
+    found = story.window()
+    assert (found["cancels"], found["fleeting_cancels"], found["young_cancels"]) == (7.0, 2.0, 5.0)
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_cancels_are_told_apart_as_plain_python_tells_them(seed: int) -> None:
     dice = Random(seed)

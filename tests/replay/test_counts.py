@@ -14,7 +14,7 @@ from replay.scenario import Planted, Scenario
 
 MARKETS = 6
 LENGTH_S = 1500.0
-WHOLE = {"cancels_by_others": "cancels", "fleeting_cancels": "cancels"}
+WHOLE = {"cancels_by_others": "cancels", "young_cancels": "cancels", "fleeting_cancels": "young_cancels"}
 
 
 @pytest.mark.parametrize("seed", [1, 2])

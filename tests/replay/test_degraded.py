@@ -54,3 +54,14 @@ def test_no_cancel_is_lost(feed: str, full: list[Windows]) -> None:
     ours, theirs = (sum(float(w.column("cancels").sum()) for w in windows) for windows in (found, full))
     assert theirs > 500
     assert ours == pytest.approx(theirs, rel=0.05)
+
+
+def test_how_long_orders_rested_is_known_without_accounts_and_not_of_levels(full: list[Windows]) -> None:
+    for feed, known in (("orders by id", True), ("levels and trades", False)):
+        for name in ("young_cancels", "fleeting_cancels"):
+            ours, theirs = (np.array([w.column(name).sum() for w in ws]) for ws in (windows_of(feed)[0], full))
+            assert theirs.sum() > 0.0
+            if known:
+                np.testing.assert_array_equal(ours, theirs)
+            else:
+                assert np.isnan(ours).all()
