@@ -124,12 +124,12 @@ class CancelBurst(StreamDetector):
                 Measure(float(params.unnamed_windows), 0.0, 1.0, 50.0, 50.0, 0.04, memory, 1.0),
             ),
             Stream(
-                "fleeting_unnamed", "1/s", "orders taken back within 50 ms, on a feed that names nobody",
+                "fleeting_cancels_unnamed", "1/s", "orders taken back within 50 ms, on a feed that names nobody",
                 _unnamed("fleeting_cancels"), _orders,
                 Measure(float(params.fleeting_windows), 0.0, 1.0, 5.0, 50.0, 0.1, memory, 1.0),
             ),
             Stream(
-                "young_unnamed", "1/s", "orders taken back within a second, on a feed that names nobody",
+                "young_cancels_unnamed", "1/s", "orders taken back within a second, on a feed that names nobody",
                 _unnamed("young_cancels"), _orders,
                 Measure(float(params.sudden_windows), 0.0, 1.0, 10.0, 50.0, 0.02, memory, 1.0),
             ),

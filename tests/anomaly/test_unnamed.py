@@ -87,11 +87,11 @@ def test_a_busy_market_is_no_burst_of_young_orders() -> None:
     market = settled(orders=True)
     for _ in range(60):
         market.see(times=6.0)
-        assert market.surprise("young_unnamed") < 5.0
-        assert market.surprise("fleeting_unnamed") < 5.0
+        assert market.surprise("young_cancels_unnamed") < 5.0
+        assert market.surprise("fleeting_cancels_unnamed") < 5.0
 
 
-@pytest.mark.parametrize("stream", ["young_unnamed", "fleeting_unnamed"])
+@pytest.mark.parametrize("stream", ["young_cancels_unnamed", "fleeting_cancels_unnamed"])
 def test_they_say_nothing_where_accounts_are_named_or_orders_are_not(stream: str) -> None:
     for how in ({"orders": True, "named": True}, {"orders": False}):
         market = Market(**how)
