@@ -1,7 +1,8 @@
 """Swing: how far the price went in the last half minute. A quote is far out only when it is further than that.
 
 Where the price moves fast, mid and mark lag it, and every quote placed where the price is now looks far out: bids while
-it falls, asks when it turns. That is no maker that stepped back (docs/adr/0037).
+it falls, asks when it turns. That is no maker that stepped back (docs/adr/0037). A wrong mark is a swing as well: it
+hides leaps until it is forgotten, and makes none.
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ def note_price(tables: Any, market: Any, slot: Any, end_ns: Any) -> None:
 
 @inlined
 def swing_bps(place: Any) -> Any:
-    """Of a row of Tables.markets: its highest price against its lowest of the last 15 to 30 s, the mark of now among
-    them. 0 = no price is known."""
+    """Of a row of Tables.markets: its highest price against its lowest of the last 15 to 30 s, bps, the mark of now
+    among them. 0 = no price is known."""
     low = min(place["swing_low"][0], place["swing_low"][1])
     high = max(place["swing_high"][0], place["swing_high"][1])
     if place["mark"] > 0.0:

@@ -64,10 +64,10 @@ def test_what_was_before_a_pause_is_forgotten() -> None:
 
 
 def regrouped(swing_ticks: int) -> float:
-    """Leaps of a book regrouped 40 bps out on both sides, whose price went to and fro by so much before."""
+    """Leaps of a book regrouped 40 bps out on both sides, whose mark was so far away for a moment just before."""
     market = Market().ordinary(SETTLED_S)
-    for market.middle in (10_000 + swing_ticks, 10_000):
-        market.ordinary(2)
+    market.say(market.second - 0.05, type="mark", price=market.middle + swing_ticks)
+    market.ordinary(1)
     market.hole = 40
     market.ordinary(8)
     return sum(market.columns("quotes_leapt", 8))
