@@ -1,10 +1,11 @@
 """The detection laboratory: recall at a promised budget of false pages, against peers. All streams are synthetic.
 
     python -m bench.detection [--quick | --full] [--tuning] [--no-peers] [--no-ceilings]
-        [--json] [--docs] [--only degraded|audit|captures]...
+        [--fresh] [--json] [--docs] [--only degraded|audit|captures]...
 
---quick takes minutes, --full runs more than 30 market-weeks. Seeds are held out unless --tuning is given. --only runs
-tables that stand on streams of their own; with --docs they are put into the page as it is, each with its own date.
+--quick takes minutes, --full runs more than 30 market-weeks. Seeds are held out unless --tuning is given. A run goes on
+where another of the same code was stopped, from .run/laboratory/kept; --fresh begins anew. --only runs tables that
+stand on streams of their own; with --docs they are put into the page as it is, each with its own date.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from replay.laboratory_amend import SEPARATE, amended
 from replay.laboratory_audit import audit_rows
 from replay.laboratory_degraded import degraded_rows
 from replay.laboratory_investigate import conditions, investigate
+from replay.laboratory_kept import Kept, place_of
 from replay.laboratory_report import markdown, separate_sections, table, terminal
 
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "detection.md"
@@ -37,24 +39,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--tuning", action="store_true", help="tuning seeds and markets instead of held-out ones")
     parser.add_argument("--no-peers", action="store_true")
     parser.add_argument("--no-ceilings", action="store_true")
+    parser.add_argument("--fresh", action="store_true", help="nothing is taken over from a run that was stopped")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--docs", action="store_true", help="write docs/detection.md")
     parser.add_argument("--only", choices=SEPARATE, action="append", help="this table alone (may be repeated)")
     chosen = parser.parse_args(arguments)
     if chosen.only:
-        if chosen.size != "default" or chosen.no_peers or chosen.no_ceilings:
-            parser.error("--only runs tables that have one size and no peers: leave the other options out")
+        if chosen.size != "default" or chosen.no_peers or chosen.no_ceilings or chosen.fresh:
+            parser.error("--only runs tables anew that have one size and no peers: leave the other options out")
         separate(chosen.only, held_out=not chosen.tuning, docs=chosen.docs, as_json=chosen.json)
         return
+    stamp = machine("numpy", "numba", "river", "pyod")
+    kept = Kept(place_of(chosen.size, held_out=not chosen.tuning), stamp, fresh=chosen.fresh)
     told = investigate(
         chosen.size,
         held_out=not chosen.tuning,
         peers=None if chosen.no_peers else compare,
         ceilings=not chosen.no_ceilings,
+        kept=kept,
         say=lambda line: print(line, file=sys.stderr, flush=True),
     )
     told["captures"] = captures()
-    lines = [*conditions(chosen.size, held_out=not chosen.tuning), machine("numpy", "numba", "river", "pyod")]
+    lines = [*conditions(chosen.size, held_out=not chosen.tuning), *sorted({*kept.stamps, stamp})]
     if chosen.docs:
         DOCS.write_text(markdown(told, lines), encoding="utf-8")
     print(json.dumps(told, indent=1) if chosen.json else terminal(told, lines))

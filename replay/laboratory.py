@@ -11,6 +11,7 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from replay.balanced import INCIDENTS, deal, markets
 from replay.laboratory_cold import COLD_HOURS, COLD_MARKETS, cold
@@ -97,25 +98,14 @@ def work(job: Job) -> Run:
     return run(job.kind, scenario_of(job.kind, job.seed, job.size), job.seed, sampled=job.sampled)
 
 
-def run_all(todo: Sequence[Job], processes: int = 2, told: Callable[[Run], None] | None = None) -> list[Run]:
-    """Every job, at most `processes` at a time, in the order of the jobs."""
-    return list(_each(todo, processes, told))
-
-
-def _each(todo: Sequence[Job], processes: int, told: Callable[[Run], None] | None) -> Iterator[Run]:
+def in_order(do: Callable[[Job], Any], todo: Sequence[Job], processes: int = 2) -> Iterator[Any]:
+    """`do` of every job, at most `processes` at a time, as each is done, in the order of the jobs."""
     if processes <= 1:
-        for job in todo:
-            done = work(job)
-            if told is not None:
-                told(done)
-            yield done
+        yield from map(do, todo)
         return
     # spawned, not forked: a compiled loop's threads do not survive a fork
     with multiprocessing.get_context("spawn").Pool(min(processes, len(todo)), _give_way, (), 1) as pool:
-        for done in pool.imap(work, todo):
-            if told is not None:
-                told(done)
-            yield done
+        yield from pool.imap(do, todo)
 
 
 def _give_way() -> None:

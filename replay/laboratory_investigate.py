@@ -17,7 +17,6 @@ from replay.laboratory import (
     Job,
     extra_jobs,
     jobs,
-    run_all,
 )
 from replay.laboratory_ablation import ablate
 from replay.laboratory_audit import audit_rows
@@ -25,6 +24,7 @@ from replay.laboratory_cold import COLD_HOURS, COLD_MARKETS
 from replay.laboratory_correlation import correlation_rows, together_row
 from replay.laboratory_degraded import degraded_rows
 from replay.laboratory_judge import recall_row, summary
+from replay.laboratory_kept import Kept
 from replay.laboratory_lives import life_rows
 from replay.laboratory_matched import curve, matched
 from replay.laboratory_oracle import Ceilings
@@ -47,36 +47,39 @@ def investigate(
     say: Say,
     processes: int = 2,
     ceilings: bool = True,
+    kept: Kept | None = None,
 ) -> dict[str, Any]:
-    """All of it, at the size called `name`. peers: of bench/peers.py, where there is a source checkout."""
+    """All of it, at the size called `name`. peers: of bench/peers.py, where there is a source checkout. kept: what is
+    there already, and takes what is made now."""
     main = jobs(SIZES[name], held_out=held_out, sampled=True)
+    kept = Kept(None) if kept is None else kept
 
     def done(one: Run) -> None:
         say(f"{one.kind}, seed {one.seed}: {one.events:,} events in {one.cpu_s:.0f} s of CPU")
 
-    runs = run_all([*main, *extra_jobs(name, held_out=held_out)], processes, done)
+    def piece(key: str, what: str, make: Callable[[], Any]) -> Any:
+        say(what)
+        return kept.rows(key, make)
+
+    runs = kept.runs([*main, *extra_jobs(name, held_out=held_out)], processes, done)
     told = summary(runs)
     warm = [one for one in runs if one.kind in KINDS]
+    planted = [one for one in runs if one.kind == "planted"]
     told["cost"] = cost_row(warm)
-    say("correlation")
-    told["correlation"] = [*correlation_rows(held_out=held_out), together_row([r for r in runs if r.kind == "planted"])]
-    say("lives")
-    told["lives"] = life_rows(held_out=held_out)
+    told["correlation"] = piece("correlation", "correlation", lambda: correlation_rows(held_out=held_out))
+    told["correlation"].append(together_row(planted))
+    told["lives"] = piece("lives", "lives", lambda: life_rows(held_out=held_out))
     if name == "full":
-        say("feeds that name less")
-        told["degraded"] = degraded_rows(held_out=held_out, processes=processes)
-        say("other exchanges")
-        told["audit"] = audit_rows(held_out=held_out, processes=processes)
+        told["degraded"] = piece(
+            "degraded", "feeds that name less", lambda: degraded_rows(held_out=held_out, processes=processes)
+        )
+        told["audit"] = piece("audit", "other exchanges", lambda: audit_rows(held_out=held_out, processes=processes))
     if ceilings:
-        say("ceilings")
-        told["ceilings"] = ceiling_rows(main, runs, processes)
-        say("ablation")
-        told["ablation"] = ablate(recordings(main, processes)[0], processes)
-    say("curve")
-    margins = [one.margins for one in warm]
-    told["curve"] = curve(warm, margins)
+        told["ceilings"] = piece("ceilings", "ceilings", lambda: ceiling_rows(main, runs, processes))
+        told["ablation"] = piece("ablation", "ablation", lambda: ablate(recordings(main, processes)[0], processes))
+    told["curve"] = piece("curve", "curve", lambda: curve(warm, [one.margins for one in warm]))
     if peers is not None:
-        told["peers"] = peer_rows(warm, peers, say)
+        told["peers"] = piece("peers", "peers", lambda: peer_rows(warm, peers, say))
     return told
 
 
