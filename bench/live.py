@@ -85,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--events", type=int, default=2_000_000, help="in each topic (default: %(default)s)")
     parser.add_argument(
-        "--rounds", type=int, default=3, help="of each reader; the median counts (default: %(default)s)"
+        "--rounds", type=int, default=5, help="of each reader; the median counts (default: %(default)s)"
     )
     parser.add_argument("--codecs", nargs="+", choices=CODECS, default=CODECS)
     parser.add_argument("--resting", type=int, default=1_000_000, help="live orders (default: %(default)s)")
