@@ -43,6 +43,7 @@ STREAM = np.dtype(
         ("a_sum", "<f8"),
         ("learned_n", "<f8"),  # decayed sums: rate = (prior_n + learned_n) / (prior_a + learned_a)
         ("learned_a", "<f8"),
+        ("learned_w", "<f8"),  # the same of windows: learned_a / learned_w is a window's usual activity
         ("spread_n", "<f8"),  # decayed sums: dispersion = spread_n / spread_d, shrunk to the prior
         ("spread_d", "<f8"),
         ("unusual", "<f8"),  # windows in a row it was unusual or learning was off
@@ -72,6 +73,7 @@ class Measure(NamedTuple):
     shrink: float = 0.0  # above 0 this is no count but a weighted mean (anomaly/mean.py)
     quantile: float = TAIL_SCORE  # shipped: raw surprise that 2 % of normal windows exceed, and the mean excess over it
     excess: float = EXCESS_PRIOR
+    floor: float = 0.0  # where less is going on than usual, the part of what lacks that a count does not follow
 
 
 MEASURES = np.dtype([(name, "<f8") for name in Measure._fields])
@@ -86,6 +88,18 @@ def blank_streams(markets: int, measure: Measure) -> Any:
     """STREAM (markets), nothing learned."""
     streams = np.zeros(markets, STREAM)
     streams["tail"] = blank_tail((markets,), measure.quantile, measure.excess)
+    return streams
+
+
+def brought_up(saved: Any, measures: Sequence[Measure]) -> Any:
+    """STREAM (S, M) of a checkpoint that may be of a version before `learned_w`: it is as if all windows had taught."""
+    if saved.dtype == STREAM:
+        return saved
+    streams = np.stack([blank_streams(saved.shape[1], measure) for measure in measures])
+    for name in set(saved.dtype.names) & set(STREAM.names or ()):
+        streams[name] = saved[name]
+    keep = 0.5 ** (1.0 / np.array([[measure.memory] for measure in measures]))
+    streams["learned_w"] = (1.0 - keep ** streams["windows"]) / (1.0 - keep)
     return streams
 
 
@@ -163,6 +177,7 @@ def advance(
             most = WINSOR * (rate * past_a[old, market] + 1.0)
             stream["learned_n"] = stream["learned_n"] * keep + min(past_n[old, market], most)
             stream["learned_a"] = stream["learned_a"] * keep + past_a[old, market]
+            stream["learned_w"] = stream["learned_w"] * keep + 1.0
         if not due[market] or np.isnan(counts[s, market]):
             leave_out(stream, past_n, past_a, past_ok, here, market)
             scores[market, s] = np.nan
@@ -175,7 +190,11 @@ def advance(
         observed = max(0.0, stream["n_sum"]) / divide
         rate = (measure["prior_n"] + stream["learned_n"]) / (measure["prior_a"] + stream["learned_a"])
         # half an activity more: a lone event in a dead market is a little unusual, not infinitely so
-        mu = max(1e-6, rate * (stream["a_sum"] / divide + 0.5))
+        acting = stream["a_sum"]
+        if measure["floor"] > 0.0 and stream["learned_w"] > 0.0:
+            usual = stream["learned_a"] / stream["learned_w"] * spread_over
+            acting += measure["floor"] * max(0.0, usual - acting)
+        mu = max(1e-6, rate * (acting / divide + 0.5))
         dispersion = _dispersion(stream, mu, measure)
         stream["residual"] = deviance(observed, mu, dispersion)
         surprise = normal_surprise(stream["residual"])

@@ -10,6 +10,7 @@ from detector.anomaly.streams import Column, Stream, StreamDetector
 from detector.model.windows import Windows
 
 WHALES = 0.3  # part of the budget: what a few large accounts do stands out by far, or is nothing
+LULL = 1.0  # leverage is changed in a lull as often as ever (docs/adr/0039)
 NOTHING = 0.0  # evidence: each raise counts in raised_far already (docs/adr/0024)
 
 
@@ -24,7 +25,8 @@ class Params:
 
 class LeverageSpike(StreamDetector):
     """Raises weighed by how improbably far they go, against the accounts acting now (a crowd), and raises weighed by
-    how improbably large the positions are (whales). How many there are is evidence.
+    how improbably large the positions are (whales). How many there are is evidence. Where fewer act than usual they are
+    held against the usual.
 
     Wrong when a venue changes its leverage limits: everybody adjusts at once, and it will say so.
     """
@@ -33,7 +35,7 @@ class LeverageSpike(StreamDetector):
     Params = Params
     GROWS = ("raised_far",)
     SHARE = 2.0  # sparse streams: the same share buys more here than elsewhere
-    PEAK_PRIOR = (0.71, 1.21)
+    PEAK_PRIOR = (0.65, 1.15)
 
     @staticmethod
     def make(params: Any) -> tuple[Stream, ...]:
@@ -43,16 +45,16 @@ class LeverageSpike(StreamDetector):
             Stream(
                 "raised_far", "nats/min", "raises of leverage, each weighed by how improbably far it goes",
                 _far, _accounts,
-                Measure(crowd, 0.0, 2.0, 4.0, 6000.0, 0.15, memory, 1.0 / 60.0),
+                Measure(crowd, 0.0, 2.0, 4.0, 6000.0, 0.1, memory, 1.0 / 60.0, floor=LULL),
             ),
             Stream(
                 "raises", "1/min", "accounts raising their leverage", _raises, _accounts,
-                Measure(crowd, 0.0, 1.0, 8.0, 6000.0, 0.15, memory, 1.0 / 60.0), NOTHING,
+                Measure(crowd, 0.0, 1.0, 8.0, 6000.0, 0.15, memory, 1.0 / 60.0, floor=LULL), NOTHING,
             ),
             Stream(
                 "raise_surprise", "nats/min", "raises weighed by how improbably large the positions are",
                 _surprise, _accounts,
-                Measure(whale, 0.0, 2.0, 2.0, 12000.0, 0.5, memory, 1.0 / 60.0), WHALES,
+                Measure(whale, 0.0, 2.0, 2.0, 12000.0, 0.5, memory, 1.0 / 60.0, floor=LULL), WHALES,
             ),
         )  # fmt: skip
 

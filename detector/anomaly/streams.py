@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from detector.anomaly import early
 from detector.anomaly.base import Detector
-from detector.anomaly.baseline import LAG_WINDOWS, Measure, advance, blank_streams, measures_of
+from detector.anomaly.baseline import LAG_WINDOWS, Measure, advance, blank_streams, brought_up, measures_of
 from detector.anomaly.budget import blank_peaks, settle, spreads_above
 from detector.anomaly.mean import advance_mean
 from detector.kernels import kernel
@@ -219,7 +219,7 @@ class StreamDetector(Detector):
         """See Detector.relearn: the past weighs RELEARN_KEEP, so the rate follows as much faster."""
         for s, one in enumerate(self.streams):
             if one.name == stream:
-                for learned in ("learned_n", "learned_a"):
+                for learned in ("learned_n", "learned_a", "learned_w"):
                     self._tables[learned][s, market] *= RELEARN_KEEP
 
     def part(self, rows: npt.NDArray[np.int64]) -> Self:
@@ -305,7 +305,7 @@ class StreamDetector(Detector):
         self._at = int(str(state["at"]))
         self._age = np.array(state["age"])
         self._peaks = np.array(state["peaks"])
-        self._tables = np.array(state["tables"])
+        self._tables = brought_up(np.array(state["tables"]), [stream.measure for stream in self.streams])
         self._past = (rings[0], rings[1], rings[2])
         self._room = len(self._age)
 
