@@ -151,6 +151,19 @@ def leave_out(stream: Any, past_n: Any, past_a: Any, past_ok: Any, here: Any, ma
 
 
 @kernel
+def asleep(s: Any, streams: Any, counts: Any, scores: Any) -> Any:
+    """Stream `s` has never had anything to say of any market, nor has it now: then all of `advance` comes to this. A
+    feed that names accounts has such streams by the half. Shapes as there."""
+    for market in range(counts.shape[1]):
+        if streams[s, market]["windows"] > 0.0 or not np.isnan(counts[s, market]):
+            return False
+    for market in range(counts.shape[1]):
+        streams[s, market]["residual"] = np.nan
+        scores[market, s] = np.nan
+    return True
+
+
+@kernel
 def advance(
     s: Any, streams: Any, past_n: Any, past_a: Any, past_ok: Any, first: Any, length: Any, at: Any, measures: Any,
     counts: Any, activities: Any, due: Any, learn: Any, scores: Any,

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from detector.anomaly.baseline import Measure
 from detector.anomaly.streams import Column, Stream, StreamDetector, unconditioned
+from detector.kernels import kernel
 from detector.model.arrays import widen
 from detector.model.score import Score
 from detector.model.state import State
@@ -63,9 +64,7 @@ class CancelBurst(StreamDetector):
         if len(self._trades) < len(trades):
             self._trades = widen(self._trades, 0, len(trades))
             self._trading = widen(self._trading, 0, len(trades))
-        self._trades[: len(trades)] |= trades > 0
-        lately = self._trading[: len(trades)]
-        lately += (np.where(np.isnan(trades), 0.0, trades) - lately) / BEARING_WINDOWS
+        note_trades(trades, self._trades, self._trading)
         borne_out = self._borne_out(windows.column("acting_accounts"), trades)
         return super().score(windows.with_column("acting_accounts", borne_out), learn, before)
 
@@ -156,3 +155,13 @@ def _named(name: str) -> Any:
 def _unnamed(name: str) -> Any:
     """The column where the feed names no accounts."""
     return lambda windows: np.where(np.isnan(windows.column("acting_accounts")), windows.column(name), np.nan)
+
+
+@kernel
+def note_trades(trades: Any, told: Any, lately: Any) -> Any:
+    """A window's trades of each market, float64 (M), NaN = cannot say, into told bool (M) and lately float64 (M)."""
+    for m in range(len(trades)):
+        if trades[m] > 0.0:
+            told[m] = True
+        fresh = 0.0 if np.isnan(trades[m]) else trades[m]
+        lately[m] += (fresh - lately[m]) / BEARING_WINDOWS

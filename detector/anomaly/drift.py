@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detector.anomaly.base import Detector
-from detector.anomaly.watches import COLUMNS, WATCHES, Minute, columns
+from detector.anomaly.watches import COLUMNS, WATCHES, Minute
 from detector.kernels import inlined, kernel
 from detector.model.arrays import widen
 from detector.model.score import Evidence, Score
@@ -100,7 +100,8 @@ class Drift(Detector):
         self._told = {}
         if not windows.idle:
             normal = windows.normal
-            self._sums[:count] += np.where(normal[:, None], columns(windows), 0.0)
+            for of_all, name in zip(self._sums[:count].T, COLUMNS, strict=True):
+                np.add(of_all, windows.column(name), out=of_all, where=normal)
             self._said[:count] += normal
             self._windows += 1
             if self._windows % 60 == 0:

@@ -21,7 +21,15 @@ import numpy.typing as npt
 
 from detector.anomaly import early
 from detector.anomaly.base import Detector
-from detector.anomaly.baseline import LAG_WINDOWS, Measure, advance, blank_streams, brought_up, measures_of
+from detector.anomaly.baseline import (
+    LAG_WINDOWS,
+    Measure,
+    advance,
+    asleep,
+    blank_streams,
+    brought_up,
+    measures_of,
+)
 from detector.anomaly.budget import blank_peaks, settle, spreads_above
 from detector.anomaly.mean import advance_mean
 from detector.kernels import kernel
@@ -202,8 +210,9 @@ class StreamDetector(Detector):
     ) -> None:
         self._at += 1
         age = self._age[: len(windows.markets)]
-        unnamed = windows.fresh & (age == 0.0) & np.isnan(windows.column("acting_accounts"))
-        if unnamed.any():
+        born = windows.fresh & (age == 0.0)
+        if np.count_nonzero(born):
+            unnamed = born & np.isnan(windows.column("acting_accounts"))
             self._peaks[: len(age)][unnamed] = blank_peaks(1, *self.PEAK_PRIOR_UNNAMED)[0]
         age += windows.fresh
         counts, activities = np.empty((2, len(self.streams), len(age)))
@@ -323,6 +332,8 @@ def advance_all(
     """The `window`th window of every stream; firsts, lengths int64 (S): where each one's ring lies, else as in
     baseline.advance."""
     for s in range(len(measures)):
+        if asleep(s, tables, counts, surprises):
+            continue
         first, length = firsts[s], lengths[s]
         if measures[s]["shrink"] > 0.0:
             advance_mean(

@@ -118,7 +118,7 @@ def _taken(windows: Windows) -> Column:
     """Percent of the resting value within 10 bps that one side's aggressors took, where no account is named: of what is
     left and what was taken, for a book that was emptied holds next to nothing (docs/adr/0036)."""
     unnamed = np.isnan(windows.column("acting_accounts"))
-    if not unnamed.any():
+    if not np.count_nonzero(unnamed):
         return np.full(len(unnamed), np.nan)
     sold = _of_all(windows.column("taken_by_sellers"), windows.column("bid_depth_10_bps"))
     bought = _of_all(windows.column("taken_by_buyers"), windows.column("ask_depth_10_bps"))

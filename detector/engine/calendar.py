@@ -54,8 +54,11 @@ class Calendar:
         self, from_ns: int, to_ns: int, markets: Sequence[str]
     ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
         """bool (M), bool (M): markets in a busy phase, markets in a closed one."""
-        busy, closed = np.zeros(len(markets), np.bool_), np.zeros(len(markets), np.bool_)
-        for phase in self.during(from_ns, to_ns):
+        busy, closed = np.zeros((2, len(markets)), np.bool_)
+        phases = self.during(from_ns, to_ns)
+        if not phases:
+            return busy, closed
+        for phase in phases:
             hit = closed if phase.closed else busy
             hit |= np.array([market in phase.markets for market in markets], np.bool_) if phase.markets else True
         return busy & ~closed, closed
@@ -68,7 +71,7 @@ class Calendar:
 
 def raised(scores: Sequence[Score], busy: npt.NDArray[np.bool_]) -> tuple[Score, ...]:
     """The scores with the levels of busy markets raised by one rank; critical by as much as warning was."""
-    if not busy.any():
+    if not np.count_nonzero(busy):
         return tuple(scores)
     return tuple(replace(score, levels=_raised(score.levels, busy)) for score in scores)
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 
@@ -253,7 +252,7 @@ class Pipeline:
         busy = self.correlator.open_markets()
         learn = windows.normal
         if busy:
-            learn &= np.array([market not in busy for market in windows.markets], np.bool_)
+            learn[[self.shard.index[market] for market in busy]] = False
         scores = score_all(self.detectors, windows, learn)
         if windows.busy is not None:
             scores = raised(scores, windows.busy)
@@ -277,9 +276,15 @@ class Pipeline:
     def _context(self, at_ns: int, scores: Sequence[Score]) -> Context:
         shard = self.shard
 
-        @cache  # of this step alone: of a shock over many markets the same are asked for again and again
+        known: dict[tuple[str, str], tuple[Contributor, ...]] = {}  # of this step alone: of a shock over many markets
+        # the same are asked for again and again
+
         def who(market: str, detector: str) -> tuple[Contributor, ...]:
-            return shard.contributors(shard.index[market], detector, at_ns, strongest(scores, market, detector))
+            key = (market, detector)
+            if key not in known:
+                feature = strongest(scores, market, detector)
+                known[key] = shard.contributors(shard.index[market], detector, at_ns, feature)
+            return known[key]
 
         def lacks(market: str) -> tuple[str, ...]:
             told = shard.feeds(shard.index[market])

@@ -14,9 +14,9 @@ from detector.features.cancels import Cancels
 from detector.features.contributors import contributors
 from detector.features.fold import fold, sample_due
 from detector.features.onset import onset
+from detector.features.standing import stand
 from detector.features.tables import Count, Limits, Need, from_state, grown, make, to_state, with_markets
 from detector.model.arrays import widen
-from detector.model.events import StatusCode
 from detector.model.incident import Contributor
 from detector.model.state import State
 from detector.model.windows import Feature, Windows
@@ -40,6 +40,7 @@ class Shard:
         self._market_of = np.full(64, -1, np.int32)  # the decoder's index of a market -> ours
         self._growing = {feature: group for group in groups.values() for feature in group.GROWS}
         self.features: tuple[Feature, ...] = tuple(f for group in groups.values() for f in group.FEATURES)
+        self._places = {feature.name: place for place, feature in enumerate(self.features)}
 
     def market(self, name: str) -> int:
         """The engine's index of a market, made when new."""
@@ -125,10 +126,9 @@ class Shard:
         return int(self.tables.counts[Count.EVENTS])
 
     def _windows(self, window: int, values: npt.NDArray[np.float64], idle: bool) -> Windows:
-        markets = self.tables.markets[: len(self.markets)]
         close_ns = (window + 1) * self.width_ns
-        planned = (markets["status"] == StatusCode.HALTED) | (markets["status"] == StatusCode.AUCTION)
-        seen = markets["first_window"] >= 0
+        calm, fresh = np.empty((2, len(self.markets)), np.bool_)
+        stand(self.tables.markets, window, close_ns, calm, fresh)
         busy, closed = self.calendar.within(close_ns - self.width_ns, close_ns, self.markets)
         return Windows(
             close_ns=close_ns,
@@ -136,10 +136,11 @@ class Shard:
             markets=self.markets,
             features=self.features,
             values=values,
-            calm=~planned & ~closed & (markets["restless_ns"] < close_ns),
-            fresh=seen & (markets["first_window"] < window),
+            calm=calm & ~closed,
+            fresh=fresh,
             idle=idle,
             busy=busy,
+            places=self._places,
         )
 
     def freeze(self, window: int, learn: npt.NDArray[np.bool_]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from detector.features.base import Group, numbers
+from detector.features.base import Group
 from detector.features.ledger import best
 from detector.features.tables import Tables
 from detector.kernels import inlined, kernel
@@ -39,12 +39,24 @@ class Book(Group):
 
     def read(self, tables: Tables, slot: int, markets: int) -> npt.NDArray[np.float64]:
         """See Group.read."""
-        values = numbers(tables.samples[slot, :markets])[: len(self.FEATURES)]
-        bid, ask = values[:2]
-        mid = 0.5 * (bid + ask)
-        spread = (ask - bid) / np.where(mid > 0, mid, np.nan) * 1e4
-        values[0], values[1] = mid, spread  # the others stand in a sample as they do here
+        values = np.empty((len(self.FEATURES), markets))
+        read_book(tables.samples[slot], values)
         return values.T
+
+
+@kernel
+def read_book(samples: Any, values: Any) -> Any:
+    """FEATURES of each market from its sample, SAMPLE (M), into values float64 (F, M)."""
+    for m in range(values.shape[1]):
+        sample = samples[m]
+        mid = 0.5 * (sample["bid"] + sample["ask"])
+        values[0, m] = mid
+        values[1, m] = (sample["ask"] - sample["bid"]) / mid * 1e4 if mid > 0.0 else np.nan
+        for d in range(4):
+            values[2 + d, m] = sample["bid_depth"][d]
+            values[6 + d, m] = sample["ask_depth"][d]
+        values[10, m] = sample["gap_bps"]
+        values[11, m] = sample["levels"]
 
 
 @inlined

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from detector.features.base import Group, numbers
+from detector.features.base import Group
 from detector.features.ledger import CANCELLED, LATE, PLACED
 from detector.features.scale import worth
 from detector.features.tables import HAS_ACCOUNTS, HAS_ORDERS, Tables
@@ -27,6 +27,7 @@ NEAR_BPS = 10.0
 LIFE_STEP = 1.05  # the running median moves by this factor towards each new life
 RECENT_NS = 10e9  # decay of an account's own count, for naming contributors
 _CANCEL, _TRADE, _AFTER_GAP = int(Kind.CANCEL), int(Kind.TRADE), int(Flag.AFTER_GAP)
+_ORDERS, _ACCOUNTS = int(HAS_ORDERS), int(HAS_ACCOUNTS)
 _BY_MAKER, _MOVED = int(Flag.BY_MAKER), int(Flag.MOVED)
 # the market's last cancel, and the span before the last gap or snapshot in which cancels may have been missed
 BLIND = np.dtype(
@@ -101,18 +102,8 @@ class Cancels(Group):
 
     def read(self, tables: Tables, slot: int, markets: int) -> npt.NDArray[np.float64]:
         """See Group.read."""
-        counts = numbers(self.counts[slot, :markets])
-        has, life_ns = tables.markets["has"][:markets], self.blind["life_ns"][:markets]
-        values = counts[: len(self.FEATURES)]  # the first eight are told as they are counted
-        np.maximum(values[0], 0.0, out=values[0])
-        values[8] = np.where(life_ns > 0, life_ns / 1e9, np.nan)
-        values[9] = counts[-1]  # and "young" stands where it is told
-        nameless = (has & HAS_ORDERS) == 0
-        values[1, nameless] = values[10, nameless] = np.nan
-        unnamed = (has & HAS_ACCOUNTS) == 0
-        if unnamed.any():
-            for count in (2, 6, 9):
-                values[count, unnamed] = np.nan
+        values = np.empty((len(self.FEATURES), markets))
+        read_cancels(tables.markets, self.blind, self.counts[slot], values)
         return values.T
 
     def state(self) -> State:
@@ -137,6 +128,26 @@ def _note_block(ring: Any, block: Any) -> None:
         ring["block"] = block
     if ring["counts"][block % BLOCKS] < BLOCK_MAX:
         ring["counts"][block % BLOCKS] += 1
+
+
+@kernel
+def read_cancels(markets: Any, blind: Any, counts: Any, values: Any) -> Any:
+    """FEATURES of each market, written to values float64 (F, M)."""
+    for m in range(values.shape[1]):
+        count = counts[m]
+        orders = (markets[m]["has"] & _ORDERS) != 0
+        accounts = (markets[m]["has"] & _ACCOUNTS) != 0
+        values[0, m] = max(0.0, count["cancels"])
+        values[1, m] = count["fleeting"] if orders else np.nan
+        values[2, m] = count["new_cancellers"] if accounts else np.nan
+        values[3, m] = count["notional"]
+        values[4, m] = count["near"]
+        values[5, m] = count["bids"]
+        values[6, m] = count["replaced"] if accounts else np.nan
+        values[7, m] = count["peak"]
+        values[8, m] = blind[m]["life_ns"] / 1e9 if blind[m]["life_ns"] > 0.0 else np.nan
+        values[9, m] = count["others"] if accounts else np.nan
+        values[10, m] = count["young"] if orders else np.nan
 
 
 @kernel

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from detector.features.base import Group, numbers
+from detector.features.base import Group
 from detector.features.ledger import LATE, STALE
 from detector.features.tables import HAS_LEVERAGE, Tables
 from detector.kernels import kernel
@@ -30,6 +30,7 @@ OUTLIER = 3.0  # spreads: a raise further out teaches no more than one this far 
 P_MIN = 1e-18
 FAR_MAX = 8.0  # a raise weighs no more than so many ordinary ones, however far it goes: one account is no crowd
 _LEVERAGE = int(Kind.LEVERAGE)
+_HAS = int(HAS_LEVERAGE)
 
 BINS = 8  # of leverage: below 2, 4, 8, ... 128 x, and above
 LATELY_NS, DAY_NS = 300e9, 86400e9
@@ -110,9 +111,9 @@ class Leverage(Group):
 
     def read(self, tables: Tables, slot: int, markets: int) -> npt.NDArray[np.float64]:
         """See Group.read."""
-        shift_all(self.taken[:markets])
-        values = np.vstack((numbers(self.counts[slot, :markets]), self.taken["shift"][:markets]))
-        values[:, (tables.markets["has"][:markets] & HAS_LEVERAGE) == 0] = np.nan
+        counts = self.counts[slot, :markets].view(np.float64).reshape(markets, len(self.FEATURES) - 1)
+        values = np.empty((len(self.FEATURES), markets))
+        read_leverage(tables.markets, self.taken, counts, values)
         return values.T
 
     def state(self) -> State:
@@ -127,23 +128,32 @@ class Leverage(Group):
 
 
 @kernel
-def shift_all(taken: Any) -> Any:
+def read_leverage(markets: Any, taken: Any, counts: Any, values: Any) -> Any:
+    """FEATURES of each market: counts float64 (M, F - 1), as they are, and its shift; into values float64 (F, M)."""
+    for m in range(values.shape[1]):
+        if taken[m]["changed"] != 0:
+            taken[m]["shift"] = shift_of(taken[m])
+            taken[m]["changed"] = 0
+        told = (markets[m]["has"] & _HAS) != 0
+        for f in range(counts.shape[1]):
+            values[f, m] = counts[m, f] if told else np.nan
+        values[counts.shape[1], m] = taken[m]["shift"] if told else np.nan
+
+
+@kernel
+def shift_of(taken: Any) -> Any:
     """KL divergence of what was taken lately from what was taken in a day; few changes are shrunk towards the day's."""
-    for m in range(len(taken)):
-        if taken[m]["changed"] == 0:
-            continue
-        lately = 0.0
-        usual = 0.0
-        for place in range(BINS):
-            lately += taken[m]["lately"][place]
-            usual += taken[m]["usual"][place] + 0.5
-        shift = 0.0
-        for place in range(BINS):
-            q = (taken[m]["usual"][place] + 0.5) / usual
-            p = (taken[m]["lately"][place] + SHRINK * q) / (lately + SHRINK)
-            shift += p * log(p / q)
-        taken[m]["shift"] = shift
-        taken[m]["changed"] = 0
+    lately = 0.0
+    usual = 0.0
+    for place in range(BINS):
+        lately += taken["lately"][place]
+        usual += taken["usual"][place] + 0.5
+    shift = 0.0
+    for place in range(BINS):
+        q = (taken["usual"][place] + 0.5) / usual
+        p = (taken["lately"][place] + SHRINK * q) / (lately + SHRINK)
+        shift += p * log(p / q)
+    return shift
 
 
 @kernel

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from detector.features.base import Group, numbers
+from detector.features.base import Group
 from detector.features.quotes import GAP_FIRST_NS, MOVES_MIN, forget_taken, not_replaced, not_resting, requotes
 from detector.features.tables import HAS_ACCOUNTS, Tables
 from detector.kernels import inlined, kernel
 from detector.model.windows import Feature
 
+_ACCOUNTS = int(HAS_ACCOUNTS)
 SEAT_ORDERS = 4
 SETTLED_SAMPLES = 60  # a maker is judged after this many windows of its own
 PRESENT_MIN = 0.8  # who quoted in fewer of those is no maker: a burst leaves nobody missing
@@ -64,12 +65,25 @@ class Makers(Group):
 
     def read(self, tables: Tables, slot: int, markets: int) -> npt.NDArray[np.float64]:
         """See Group.read."""
-        # the last four of a sample
-        sample = numbers(tables.samples[slot, :markets])[-4:]
-        values = np.vstack((sample, tables.outward[slot, :markets].T))
-        blind = (tables.markets["has"][:markets] & HAS_ACCOUNTS) == 0
-        values[:, blind | (sample[1] <= 0)] = np.nan
+        values = np.empty((len(self.FEATURES), markets))
+        read_makers(tables.markets, tables.samples[slot], tables.outward[slot], values)
         return values.T
+
+
+@kernel
+def read_makers(markets: Any, samples: Any, outward: Any, values: Any) -> Any:
+    """FEATURES of each market from its sample, SAMPLE (M), and outward float64 (M, 4), into values float64 (F, M)."""
+    for m in range(values.shape[1]):
+        sample = samples[m]
+        if (markets[m]["has"] & _ACCOUNTS) == 0 or sample["quotes_usual"] <= 0.0:
+            values[:, m] = np.nan
+            continue
+        values[0, m] = sample["quotes_missing"]
+        values[1, m] = sample["quotes_usual"]
+        values[2, m] = sample["quotes_pulled"]
+        values[3, m] = sample["quotes_weight"]
+        for k in range(outward.shape[1]):
+            values[4 + k, m] = outward[m, k]
 
 
 @inlined

@@ -104,6 +104,7 @@ class Audit:
         self._not_before_ns = first_ns
         self._pages_min = pages_min
         self._factors = np.array(FACTORS)
+        self._faded = (-1.0, np.ones(0))
         self._wealth = np.zeros((len(SEVERITIES), len(FACTORS)))  # of the parts that have begun
         self._began = np.zeros(len(SEVERITIES), np.int64)  # days begun, since when each is audited
         self._first_ns = self._day_ns = 0
@@ -152,7 +153,7 @@ class Audit:
         today.pages += pages
         self._weeks += weeks
         self._pages += pages
-        self._wealth *= np.exp(-np.outer(self._promised * weeks, self._factors - 1.0))
+        self._wealth *= self._fading(weeks)
         if pages.any():
             grown = self._wealth * self._factors ** np.minimum(pages, AT_ONCE_MAX)[:, None]
             self._wealth = np.minimum(grown, WEALTH_MAX)
@@ -160,6 +161,13 @@ class Audit:
             return ()
         due = (self._evidence() >= self._enough) | (self._broken_ns > 0)
         return tuple(filter(None, (self._found(int(row), close_ns) for row in np.flatnonzero(due))))
+
+    def _fading(self, weeks: float) -> npt.NDArray[np.float64]:
+        """float64 (severities, FACTORS): what is left of each part after market-weeks without a page. Nearly every
+        window watches as many markets as the one before it."""
+        if weeks != self._faded[0]:
+            self._faded = (weeks, np.exp(-np.outer(self._promised * weeks, self._factors - 1.0)))
+        return self._faded[1]
 
     def standings(self) -> tuple[Standing, ...]:
         """Each promise as it stands."""

@@ -107,14 +107,14 @@ def beyond_doubt(score: Score) -> bool:
 def near(score: Score, margin: float) -> Iterator[str]:
     """Markets within `margin` of crossing, or beyond: too high to be called quiet."""
     mask = score.values >= score.levels[0] - margin
-    if mask.any():
+    if np.count_nonzero(mask):  # quicker than any() while there are a few hundred markets
         for index in np.flatnonzero(mask).tolist():
             yield score.markets[index]
 
 
 def _of(score: Score) -> Iterator[Crossing]:
     mask = score.values >= score.levels[0]
-    if not mask.any():
+    if not np.count_nonzero(mask):
         return
     for index in np.flatnonzero(mask).tolist():
         value = min(float(score.values[index]), SCORE_MAX)

@@ -39,7 +39,7 @@ class Windows:
     fresh: npt.NDArray[np.bool_]
     idle: bool = False
     busy: npt.NDArray[np.bool_] | None = None
-    places: dict[str, int] = field(default_factory=dict, repr=False)  # of features, made when first asked for
+    places: dict[str, int] = field(default_factory=dict, repr=False)  # of features; made when asked for and not given
     instead: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict, repr=False)  # columns put in their place
 
     @property
@@ -50,14 +50,17 @@ class Windows:
 
     def column(self, name: str) -> npt.NDArray[np.float64]:
         """float64 (M): one feature over the markets. KeyError when no group makes it."""
-        place = self._place(name)
-        return self.instead[name] if name in self.instead else self.values[:, place]
+        instead = self.instead.get(name)
+        return self.values[:, self._place(name)] if instead is None else instead
 
     def with_column(self, name: str, column: npt.NDArray[np.float64]) -> Windows:
         """The same with another column (M) of one feature, which `column` then gives; `values` stay as they are.
         KeyError when no group makes it."""
         self._place(name)
-        return replace(self, instead={**self.instead, name: column})
+        return Windows(
+            self.close_ns, self.width_ns, self.markets, self.features, self.values, self.calm, self.fresh, self.idle,
+            self.busy, self.places, {**self.instead, name: column},
+        )  # fmt: skip
 
     def _place(self, name: str) -> int:
         if not self.places:
