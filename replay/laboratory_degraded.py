@@ -4,7 +4,8 @@
 
 Three feeds of one exchange: orders by id with their accounts; orders by id; price levels and trades. The last two are
 what most venues publish, and neither tells of leverage: the classes made of it alone are left out, and of foreshock and
-drift only the other half can be seen. Nothing is planted beside the incidents, and no disorder has to be converted.
+drift only the other half can be seen. Nothing is planted beside the incidents. A dirty stream has confounders alone:
+what a busy market costs where nobody can ask how many act. Disorder is not among them, for it cannot be converted.
 """
 
 from __future__ import annotations
@@ -19,40 +20,56 @@ from typing import Any
 import numpy as np
 
 from detector.model.events import EventColumn, Flag, Kind
-from replay.balanced import INCIDENTS, deal
-from replay.laboratory import HELD_OUT, Job, Size, scenario_of
+from replay.balanced import CONFOUNDERS, INCIDENTS, deal
+from replay.laboratory import CONFOUNDERS_PER_MARKET_DAY, HELD_OUT, Job, Size, scenario_of
 from replay.laboratory_judge import rate_row, recall_row
 from replay.laboratory_report import table
 from replay.laboratory_run import run
 from replay.laboratory_tally import Run
 from replay.laboratory_verdicts import verdicts_of
 from replay.laboratory_windows import each
-from replay.scenario import Draw
 
 MARKETS, HOURS = 64, 14.0
 CLASSES = tuple(name for name in INCIDENTS if name not in ("crowd", "whales"))
+CONVERTED = tuple(name for name in CONFOUNDERS if name != "disorder")
 FEEDS = ("orders and accounts", "orders by id", "levels and trades")
-COLUMNS = ["feed", "class", "planted", "early", "caught", "lead_median_s", "delay_median_s", "hit_1", "realised"]
+COLUMNS = [
+    "feed",
+    "class",
+    "planted",
+    "early",
+    "caught",
+    "lead_median_s",
+    "delay_median_s",
+    "hit_1",
+    "realised",
+    "dirty",
+]
 _NAMELESS = (Kind.LEVERAGE, Kind.POSITION)
 
 
 def degraded_rows(*, held_out: bool, processes: int = 2, hours: float = HOURS) -> list[dict[str, Any]]:
-    """For each of FEEDS: all classes with the false pages of a clean stream (`realised`), then each class."""
+    """For each of FEEDS: all classes with the false pages of a clean stream (`realised`) and of a dirty one (`dirty`),
+    then each class."""
     first = (HELD_OUT if held_out else 1) + 900
     size = Size(1, MARKETS, hours)
-    todo = [Job(kind, first + k, size, False) for k, kind in enumerate(("planted", "clean"))]
+    todo = [Job(kind, first + k, size, False) for k, kind in enumerate(("planted", "clean", "dirty"))]
     rows: list[dict[str, Any]] = []
     for feed in FEEDS:
-        planted, clean = each(todo, partial(told_by, feed=feed), processes)
+        planted, clean, dirty = each(todo, partial(told_by, feed=feed), processes)
         found = verdicts_of(planted, planted.calls[1.0])
-        rows.append(recall_row(found, feed=feed, realised=rate_row([clean], 1.0)["realised"]) | {"class": "all"})
+        false = {name: rate_row([one], 1.0)["realised"] for name, one in (("realised", clean), ("dirty", dirty))}
+        rows.append(recall_row(found, feed=feed, **false) | {"class": "all"})
         rows += [recall_row([v for v in found if v.name == one], feed=feed) | {"class": one} for one in CLASSES]
     return rows
 
 
 def told_by(job: Job, feed: str) -> Run:
     """The job's stream, as `feed` tells it."""
-    scenario = replace(scenario_of("clean", job.seed, job.size), draw=Draw(warm_up_s=600.0))
+    scenario = scenario_of("clean", job.seed, job.size)
+    rate = CONFOUNDERS_PER_MARKET_DAY["dirty"] if job.kind == "dirty" else 0.0
+    draw = replace(scenario.draw, confounders_per_market_day=rate, confounders=CONVERTED)
+    scenario = replace(scenario, draw=draw)
     if job.kind == "planted":
         scenario = deal(scenario, job.seed, CLASSES)
     return run(job.kind, scenario, job.seed, promises=(1.0,), through=through(feed))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import sqrt
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from detector.anomaly.baseline import Measure
-from detector.anomaly.streams import Column, Stream, StreamDetector, unconditioned
+from detector.anomaly.streams import Column, Stream, StreamDetector
 from detector.kernels import kernel
 from detector.model.arrays import widen
 from detector.model.score import Score
@@ -20,6 +21,18 @@ from detector.model.windows import Windows
 NET = 0.005  # part of the budget: makers re-quoting in a rush cancel a lot, and seldom does it matter (docs/adr/0020)
 ACCOUNTS_PER_TRADE = 8.0  # per window; benign rushes of the simulated exchange stay below it
 BEARING_WINDOWS = 30.0  # trades come in clumps: a moment without any does not make a busy market a hollow one
+BRISK_WINDOWS, USUAL_WINDOWS = 5.0, 7200.0  # trading now, against what a market is used to
+BRISK_FROM = 1.0 / 3.0  # trades a window that both have on top: one trade in a market that hardly has any is no rush
+TRADING = np.dtype(
+    [
+        ("told", "?"),  # this feed tells of trades
+        ("bearing", "<f8"),  # trades a window, fading within BEARING_WINDOWS ...
+        ("now", "<f8"),  # ... and BRISK_WINDOWS
+        ("usual", "<f8"),  # their mean where there was something to learn ...
+        ("seen", "<f8"),  # ... over so many windows, at most USUAL_WINDOWS
+    ],
+    align=True,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,42 +55,43 @@ class CancelBurst(StreamDetector):
 
     A feed that names nobody does not tell makers from others. Where it tells orders by id, how long they rested does: a
     maker's quotes stand for seconds, the orders of a burst do not; cancels of young ones are held against the orders
-    placed (docs/adr/0038).
+    placed (docs/adr/0038), and all of it against how brisk trading is (docs/adr/0040).
 
-    Wrong when a feed tells price levels alone: then cancels are held against their own recent past, and a busy second
-    looks like a burst.
+    Wrong when a feed tells price levels alone, and not of trades: then cancels are held against their own recent past,
+    and a busy second looks like a burst.
     """
 
     name = "cancel_burst"
     Params = Params
     GROWS = ("cancels", "cancels_by_others")
     PEAK_PRIOR = (1.72, 1.97)
+    PEAK_PRIOR_UNNAMED = (2.2, 2.6)
 
     def __init__(self, params: Any, budgets: npt.NDArray[np.float64]) -> None:
         super().__init__(params, budgets)
-        self._trades: Any = np.zeros(0, np.bool_)  # (M): this feed tells of trades
-        self._trading: Any = np.zeros(0)  # (M): trades a window, fading
+        self._trading: Any = np.zeros(0, TRADING)  # (room)
 
     def score(self, windows: Windows, learn: npt.NDArray[np.bool_], before: Sequence[Score]) -> Score:
         """See Detector.score."""
-        trades = windows.column("trades")
-        if len(self._trades) < len(trades):
-            self._trades = widen(self._trades, 0, len(trades))
-            self._trading = widen(self._trading, 0, len(trades))
-        note_trades(trades, self._trades, self._trading)
-        borne_out = self._borne_out(windows.column("acting_accounts"), trades)
-        return super().score(windows.with_column("acting_accounts", borne_out), learn, before)
+        trades, accounts = windows.column("trades"), windows.column("acting_accounts")
+        self._trading = widen(self._trading, 0, len(trades))
+        brisk = np.empty(len(trades))
+        note_trades(trades, learn, self._trading, brisk)
+        if np.count_nonzero(np.isnan(accounts)):  # where they are named nothing reads these two
+            windows = windows.with_column("orders", windows.column("orders") * brisk).with_column("trades", brisk)
+        windows = windows.with_column("acting_accounts", self._borne_out(accounts, trades))
+        return super().score(windows, learn, before)
 
     def _borne_out(self, accounts: Column, trades: Column) -> Column:
         """Acting accounts, as far as trading bears them out."""
         known = slice(0, len(trades))
-        bearing = ACCOUNTS_PER_TRADE * (np.maximum(trades, self._trading[known]) + 1.0)
-        return np.minimum(accounts, np.where(self._trades[known], bearing, np.inf))
+        bearing = ACCOUNTS_PER_TRADE * (np.maximum(trades, self._trading["bearing"][known]) + 1.0)
+        return np.minimum(accounts, np.where(self._trading["told"][known], bearing, np.inf))
 
     def part(self, rows: npt.NDArray[np.int64]) -> Self:
         """See StreamDetector.part."""
         twin = super().part(rows)
-        twin._trades, twin._trading = self._trades[rows], self._trading[rows]
+        twin._trading = self._trading[rows]
         return twin
 
     def foreseen(self, windows: Windows, passed: float) -> Windows:
@@ -86,17 +100,20 @@ class CancelBurst(StreamDetector):
         borne_out = self._borne_out(windows.column("acting_accounts"), trades)
         seen = super().foreseen(windows.with_column("acting_accounts", borne_out), passed)
         bearing = np.maximum(trades, seen.column("acting_accounts") / ACCOUNTS_PER_TRADE)
-        return seen.with_column("trades", np.where(self._trades, bearing, trades))
+        return seen.with_column("trades", np.where(self._trading["told"], bearing, trades))
 
     def state(self) -> State:
         """See Detector.state."""
-        return {**super().state(), "trades": self._trades, "trading": self._trading}
+        return {**super().state(), "trading": self._trading}
 
     def restore(self, state: State) -> None:
-        """See Detector.restore."""
+        """See Detector.restore. An older version knew of trades what bears accounts out; the usual is learned anew."""
         super().restore(state)
-        self._trades = np.array(state["trades"], np.bool_)
-        self._trading = np.array(state.get("trading", np.zeros(len(self._trades))))
+        saved = np.array(state["trading"])
+        self._trading = saved
+        if saved.dtype != TRADING:
+            self._trading = np.zeros(len(saved), TRADING)
+            self._trading["told"], self._trading["bearing"] = np.array(state["trades"]), saved
 
     @staticmethod
     def make(params: Any) -> tuple[Stream, ...]:
@@ -114,7 +131,7 @@ class CancelBurst(StreamDetector):
             ),
             Stream(
                 "cancels_unnamed", "1/s", "orders or levels taken back without a trade, on a feed that names nobody",
-                _unnamed("cancels"), unconditioned,
+                _unnamed("cancels"), _brisk,
                 Measure(float(params.unnamed_windows), 0.0, 1.0, 100.0, 2.0, 0.5, memory, 1.0),
             ),
             Stream(
@@ -140,7 +157,13 @@ def _accounts(windows: Windows) -> Column:
 
 
 def _orders(windows: Windows) -> Column:
+    """Orders placed, times how brisk trading is: where nobody is named `score` puts that there."""
     return windows.column("orders")
+
+
+def _brisk(windows: Windows) -> Column:
+    """How brisk trading is, 1 = as usual: where nobody is named `score` puts it in this place."""
+    return windows.column("trades")
 
 
 def _column(name: str) -> Any:
@@ -158,10 +181,19 @@ def _unnamed(name: str) -> Any:
 
 
 @kernel
-def note_trades(trades: Any, told: Any, lately: Any) -> Any:
-    """A window's trades of each market, float64 (M), NaN = cannot say, into told bool (M) and lately float64 (M)."""
+def note_trades(trades: Any, learn: Any, trading: Any, brisk: Any) -> Any:
+    """A window's trades, float64 (M), NaN = cannot say, into TRADING (room). brisk float64 (M), written: the square
+    root of how many times the usual is traded, at least 1."""
     for m in range(len(trades)):
+        known = trading[m]
         if trades[m] > 0.0:
-            told[m] = True
+            known["told"] = True
         fresh = 0.0 if np.isnan(trades[m]) else trades[m]
-        lately[m] += (fresh - lately[m]) / BEARING_WINDOWS
+        known["bearing"] += (fresh - known["bearing"]) / BEARING_WINDOWS
+        known["now"] += (fresh - known["now"]) / BRISK_WINDOWS
+        if learn[m]:
+            known["seen"] = min(known["seen"] + 1.0, USUAL_WINDOWS)
+            known["usual"] += (fresh - known["usual"]) / known["seen"]
+        # a rush begins with a window, and its mean follows
+        now = max(known["now"], 0.5 * fresh)
+        brisk[m] = sqrt(max(1.0, (now + BRISK_FROM) / (known["usual"] + BRISK_FROM)))
