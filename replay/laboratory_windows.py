@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from multiprocessing import get_context
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,7 @@ SOURCES = ("replay/exchange*.py", "replay/incidents_plan.py", "replay/balanced.p
            "replay/feed.py", "replay/laboratory.py", "detector/features/*.py", "detector/kernels/*.py",
            "detector/model/*.py", "detector/engine/*.py")  # fmt: skip
 AHEAD_WINDOWS = 256  # read from disk at once
+RECORDINGS_MAX = 2  # of a job, each of another state of the code; gigabytes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,6 +90,9 @@ def ready(job: Job, folder: Path = FOLDER) -> Path:
     made = folder / name_of(job)
     if not (made / "about.json").is_file():
         record(job, made)
+        known = sorted(folder.glob(f"{made.name.rpartition('-')[0]}-*"), key=lambda path: path.stat().st_mtime_ns)
+        for old in known[:-RECORDINGS_MAX]:
+            rmtree(old)
     return made
 
 

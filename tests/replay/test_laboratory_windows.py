@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from detector.wiring.build import build_pipeline
 from detector.wiring.config import of
+from replay import laboratory_windows
 from replay.exchange import Exchange
 from replay.laboratory import Job, Size, scenario_of
 from replay.laboratory_run import KEY, run, steps
-from replay.laboratory_windows import name_of, recorded, rescore
+from replay.laboratory_windows import name_of, ready, recorded, rescore
 
 JOB = Job("dirty", 6, Size(1, 3, 0.3), sampled=True)
 
@@ -45,3 +48,17 @@ def test_scoring_a_recording_counts_what_the_engine_counts(tmp_path: Path) -> No
     np.testing.assert_allclose(again.samples, live.samples, rtol=1e-5)
     np.testing.assert_allclose(again.residuals, live.residuals, atol=1e-3)
     assert live.residuals.shape == (*live.samples.shape[:2], len(live.streams)) and "cancels" in live.streams
+
+
+def test_only_the_newest_recordings_of_a_job_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def made(job: Job, place: Path) -> None:
+        place.mkdir()
+        (place / "about.json").write_text("{}")
+
+    monkeypatch.setattr(laboratory_windows, "record", made)
+    older, other = ["dirty-6-3x0.3h-a", "dirty-6-3x0.3h-b", "dirty-6-3x0.3h-c"], "dirty-61-3x0.3h-a"
+    for at, name in enumerate([*older, other]):
+        made(JOB, tmp_path / name)
+        os.utime(tmp_path / name, (at, at))
+    ready(JOB, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {older[-1], other, name_of(JOB)}
