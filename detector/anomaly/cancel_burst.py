@@ -77,8 +77,8 @@ class CancelBurst(StreamDetector):
         self._trading = widen(self._trading, 0, len(trades))
         brisk = np.empty(len(trades))
         note_trades(trades, learn, self._trading, brisk)
-        if np.count_nonzero(np.isnan(accounts)):  # where they are named nothing reads these two
-            windows = windows.with_column("orders", windows.column("orders") * brisk).with_column("trades", brisk)
+        if np.count_nonzero(np.isnan(accounts)):  # where they are named no stream reads it
+            windows = windows.with_column("trades", brisk)
         windows = windows.with_column("acting_accounts", self._borne_out(accounts, trades))
         return super().score(windows, learn, before)
 
@@ -141,12 +141,12 @@ class CancelBurst(StreamDetector):
             ),
             Stream(
                 "fleeting_cancels_unnamed", "1/s", "orders taken back within 50 ms, on a feed that names nobody",
-                _unnamed("fleeting_cancels"), _orders,
+                _unnamed("fleeting_cancels"), _brisk_orders,
                 Measure(float(params.fleeting_windows), 0.0, 1.0, 5.0, 50.0, 0.1, memory, 1.0),
             ),
             Stream(
                 "young_cancels_unnamed", "1/s", "orders taken back within a second, on a feed that names nobody",
-                _unnamed("young_cancels"), _orders,
+                _unnamed("young_cancels"), _brisk_orders,
                 Measure(float(params.sudden_windows), 0.0, 1.0, 10.0, 50.0, 0.02, memory, 1.0),
             ),
         )  # fmt: skip
@@ -157,8 +157,12 @@ def _accounts(windows: Windows) -> Column:
 
 
 def _orders(windows: Windows) -> Column:
-    """Orders placed, times how brisk trading is: where nobody is named `score` puts that there."""
     return windows.column("orders")
+
+
+def _brisk_orders(windows: Windows) -> Column:
+    """Orders placed, times how brisk trading is."""
+    return windows.column("orders") * _brisk(windows)
 
 
 def _brisk(windows: Windows) -> Column:
