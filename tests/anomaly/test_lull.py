@@ -108,3 +108,10 @@ def test_a_checkpoint_of_now_is_taken_as_it_is() -> None:
     measure = Measure(10.0, 0.0, 1.0, 1.0, 1.0, 0.1, 100.0, 1.0)
     now = np.stack([blank_streams(2, measure)])
     assert brought_up(now, [measure]) is now
+
+
+def test_a_young_stream_is_held_against_the_windows_it_has_seen() -> None:
+    """Not against as many as it sums one day: four raises in its first two minutes would be what is usual in five."""
+    kept, followed = leverage(), following()
+    assert far(kept, 120, USUAL, 2.0) == pytest.approx(far(followed, 120, USUAL, 2.0), abs=0.05)
+    assert kept._tables["expected"][0, 0] == pytest.approx(followed._tables["expected"][0, 0], rel=0.05)

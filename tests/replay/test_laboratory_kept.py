@@ -103,3 +103,7 @@ def test_the_runs_touched_last_stay(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["b", "c"]
     Kept(tmp_path / "d")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["c", "d"]
+    os.utime(tmp_path / "d", (9, 9))
+    Kept(tmp_path / "c")  # goes on: it is touched, and stays
+    Kept(tmp_path / "e")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["c", "e"]
