@@ -37,6 +37,8 @@ def main(arguments: Sequence[str] = ()) -> None:
     parser.add_argument("--steady", type=int, default=STEADY_WINDOWS, help="(default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=20, help="the cheapest counts (default: %(default)s)")
     chosen = parser.parse_args(arguments)
+    if chosen.rounds < 1 or chosen.windows < 60 or chosen.windows % 60:
+        parser.error("--rounds of 1 or more, and --windows in whole minutes (60, 120, ...): events come by the minute")
     warm(of({}))
     ages = {"young": WARM_WINDOWS, "everything, steady": chosen.steady}
     columns = {

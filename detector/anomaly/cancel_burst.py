@@ -55,7 +55,8 @@ class CancelBurst(StreamDetector):
 
     A feed that names nobody does not tell makers from others. Where it tells orders by id, how long they rested does: a
     maker's quotes stand for seconds, the orders of a burst do not; cancels of young ones are held against the orders
-    placed (docs/adr/0038), and all of it against how brisk trading is (docs/adr/0040).
+    placed (docs/adr/0038) and how brisk trading is, and so are all cancels; net of what is placed, cancels are held
+    against the orders alone (docs/adr/0040).
 
     Wrong when a feed tells price levels alone, and not of trades: then cancels are held against their own recent past,
     and a busy second looks like a burst.
@@ -109,11 +110,12 @@ class CancelBurst(StreamDetector):
     def restore(self, state: State) -> None:
         """See Detector.restore. An older version knew of trades what bears accounts out; the usual is learned anew."""
         super().restore(state)
-        saved = np.array(state["trading"])
-        self._trading = saved
-        if saved.dtype != TRADING:
-            self._trading = np.zeros(len(saved), TRADING)
-            self._trading["told"], self._trading["bearing"] = np.array(state["trades"]), saved
+        if "trades" not in state:
+            self._trading = np.array(state["trading"])
+            return
+        told = np.array(state["trades"], np.bool_)
+        self._trading = np.zeros(len(told), TRADING)
+        self._trading["told"], self._trading["bearing"] = told, np.array(state.get("trading", np.zeros(len(told))))
 
     @staticmethod
     def make(params: Any) -> tuple[Stream, ...]:

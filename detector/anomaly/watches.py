@@ -15,8 +15,6 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from detector.model.windows import Windows
-
 Column: TypeAlias = npt.NDArray[np.float64]
 PSEUDO = 2.0  # actions: a minute of few says little
 COLUMNS = (
@@ -60,11 +58,6 @@ class Watch:
     counted: bool = False
     paced: bool = False
     relearn: tuple[str, ...] = ()
-
-
-def columns(windows: Windows) -> npt.NDArray[np.float64]:
-    """float64 (M, len(COLUMNS))."""
-    return np.column_stack([windows.column(name) for name in COLUMNS])
 
 
 def _activity(minute: Minute) -> Column:

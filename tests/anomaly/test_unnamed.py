@@ -140,6 +140,9 @@ def test_a_checkpoint_of_before_keeps_what_it_knew_of_trades() -> None:
     known = again.detector.state()["trading"]
     assert known["told"].tolist() == trading["told"].tolist() and known["bearing"][0] == trading["bearing"][0]
     assert known["seen"][0] == 0.0
+    del older["trading"]  # of a version before that one
+    again.detector.restore(older)
+    assert again.detector.state()["trading"]["told"].tolist() == trading["told"].tolist()
     assert crosses(again, 5, burst=60.0)
 
 
