@@ -46,6 +46,7 @@ _TICK_S = TICK_NS * 1e-9
 _MOOD_S, _NERVES_S, _DAY_S = 600.0, 900.0, 86_400.0
 _NERVES_SIGMA = 0.4
 _NEVER = 2**62
+_BREAK_S = 30.0
 _TWO = np.int64(2)
 _NEW, _OLD = np.float64(0.0), np.float64(0.75)
 _USER, _EXPIRED = np.int64(CancelCode.USER), np.int64(CancelCode.EXPIRED)
@@ -129,6 +130,8 @@ def tick(desk: Any, common_shock: Any, common_mood: Any) -> None:
     shock = m["rho"] * common_shock + math.sqrt(1.0 - m["rho"] ** 2) * normal(desk.rng, SURROUNDINGS)
     m["log_fair"] += m["sigma"] * math.sqrt(_TICK_S) * math.exp(m["nerves"]) * math.sqrt(m["activity"]) * shock
     pull(desk)
+    if m["break_rate"] > 0.0:
+        take_breaks(desk)
     m["fair"] = math.exp(m["log_fair"]) / m["tick_value"]
     if abs(m["fair"] - (m["low"] + BOOK_TICKS // 2)) > BOOK_TICKS // 8:
         recentre(desk, int(m["fair"]), _EXPIRED)
@@ -141,6 +144,18 @@ def tick(desk: Any, common_shock: Any, common_mood: Any) -> None:
     m["ticks"] += 1
     m["tick_ns"] += TICK_NS
     redraw(desk)
+
+
+@inlined
+def take_breaks(desk: Any) -> None:
+    """Now and then a maker restarts, or loses its line: all its quotes go at once, and come again a while later."""
+    m = desk.state[0]
+    for maker in range(len(desk.makers)):
+        who = desk.makers[maker]
+        if who["active"] != 0 and uniform(desk.rng, FLOW) < m["break_rate"] * _TICK_S:
+            who["back_ns"] = m["now_ns"] + 1 + int(-math.log(uniform(desk.rng, FLOW)) * _BREAK_S * 1e9)
+            quote_all(desk, np.int64(maker))
+            schedule(desk, who["back_ns"], QUOTE_DUE, np.int64(maker))
 
 
 @inlined
@@ -247,9 +262,11 @@ def quote(desk: Any, maker: Any, side: Any, level: Any) -> None:
     slot = np.int64(desk.quotes[maker, 0 if side > 0 else 1, level])
     if slot >= 0:
         cancel(desk, slot, _USER)
-    if quote_gone(desk, maker, level) or m["halted"] != 0:
-        return
     who = desk.makers[maker]
+    if quote_gone(desk, maker, level) or m["halted"] != 0 or m["now_ns"] < who["back_ns"]:
+        return
+    if slot >= 0 and m["unreplaced"] > 0.0 and uniform(desk.rng, FLOW) < m["unreplaced"]:
+        return
     hole = quote_hole(desk, maker, level)
     distance = who["first"] * max(0.7, math.exp(m["nerves"])) + who["step"] * level
     if hole > 0.0:  # regrouped: threes of quotes, tight together, with gaps between them
