@@ -3,9 +3,9 @@
     python -m replay.laboratory_audit [--tuning] [--hours 26]
 
 Nothing is planted, so every page is a false one. What changes is what the shipped priors know nothing of: how far
-activity wanders, how much takers call each other, how far prices move, how few accounts there are. Levels are return
-levels of each market's own peaks, shrunk to what ships; where that is not enough the promise is broken, and the daemon
-is to say so.
+activity wanders, how much takers call each other, how far prices move, how few accounts there are, how often makers go
+away and how often they leave a quote away. Levels are return levels of each market's own peaks, shrunk to what ships;
+where that is not enough the promise is broken, and the daemon is to say so.
 """
 
 from __future__ import annotations
@@ -45,6 +45,10 @@ def unlike(name: str, scenario: Scenario) -> Scenario:
             return replace(scenario, markets=wild)
         case "a twentieth of the accounts":
             return replace(scenario, accounts=scenario.accounts // 20)
+        case "makers go away four times a day":
+            return replace(scenario, breaks_per_day=4.0)
+        case "makers leave every twentieth quote away":
+            return replace(scenario, unreplaced=0.05)
     raise ValueError(f"no exchange is called {name}")
 
 
@@ -54,6 +58,8 @@ EXCHANGES = (
     "takers call each other",
     "prices move three times as far",
     "a twentieth of the accounts",
+    "makers go away four times a day",
+    "makers leave every twentieth quote away",
 )
 
 

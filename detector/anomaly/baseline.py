@@ -74,6 +74,9 @@ class Measure(NamedTuple):
     quantile: float = TAIL_SCORE  # shipped: raw surprise that 2 % of normal windows exceed, and the mean excess over it
     excess: float = EXCESS_PRIOR
     floor: float = 0.0  # where less is going on than usual, the part of what lacks that a count does not follow
+    steadiest: float = (
+        0.5  # x the shipped variance of a mean, below which none is taken to be: luck makes nobody steady
+    )
 
 
 MEASURES = np.dtype([(name, "<f8") for name in Measure._fields])

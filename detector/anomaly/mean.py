@@ -29,14 +29,14 @@ from detector.anomaly.tail import LEARN_MAX, calibrate, learn_tail, normal_surpr
 from detector.kernels import kernel
 
 WINSOR = 3.0  # deviations: a window teaches the slow mean at most this much
-SPREAD_FLOOR, SPREAD_CEILING = 0.5, 30.0  # of the shipped variance: luck does not make a stream regular
+SPREAD_CEILING = 30.0  # of the shipped variance
 
 
 @kernel
 def _spread2(stream: Any, measure: Any) -> Any:
     prior = DISPERSION_WINDOWS * measure["scale"]
     learned = (measure["dispersion"] * prior + stream["spread_n"]) / (prior + stream["spread_d"])
-    return min(max(learned, SPREAD_FLOOR * measure["dispersion"]), SPREAD_CEILING * measure["dispersion"])
+    return min(max(learned, measure["steadiest"] * measure["dispersion"]), SPREAD_CEILING * measure["dispersion"])
 
 
 @kernel

@@ -9,11 +9,15 @@ import numpy as np
 
 from detector.anomaly.baseline import Measure
 from detector.anomaly.streams import Column, Stream, StreamDetector, unconditioned
+from detector.anomaly.tail import EXCESS_PRIOR, TAIL_SCORE
 from detector.model.windows import Windows
 
 NET = 0.001  # part of the budget of what is eaten and not refilled (docs/adr/0020)
 MOVED = 0.006  # and of quotes placed further out: what of it is no leap is mostly a volatile hour (docs/adr/0025)
 SWEEP = 20.0  # % of the depth: sweeps come in such pieces (mean square over mean), so many of them are counted
+UNSTEADY = (
+    2.5  # x the tail of a calibrated stream: what is far out of its own spread is all that counts (docs/adr/0041)
+)
 LEAPT = 0.2  # and of leaps: a fifth of what is left to quotes pulled, which say least in normal times (docs/adr/0032)
 
 
@@ -35,7 +39,8 @@ class ThinBook(StreamDetector):
     at once; with a small part of the budget, placed further out or missing for whatever reason. On feeds that name
     nobody: what aggressors take in a moment against what rests within 10 bps.
 
-    Wrong when makers re-quote in one big sweep of many seconds. Depth, spread and holes alone page hardly anybody
+    Wrong when makers re-quote in one big sweep of many seconds, and when two that are not most of the book restart at
+    once. One alone is no page (docs/adr/0041). Depth, spread and holes alone page hardly anybody
     (detection.md 3.4); they are evidence elsewhere.
     """
 
@@ -53,7 +58,10 @@ class ThinBook(StreamDetector):
             Stream(
                 "quotes_pulled", "%", "of the makers' usual quotes, taken back and not replaced",
                 _pulled, _weight,
-                Measure(float(params.pulled_windows), 1.0, 100.0, 0.0, 1e6, 0.3, slow, 1.0, 1.0),
+                Measure(
+                    float(params.pulled_windows), 1.0, 100.0, 0.0, 1e6, 0.3, slow, 1.0, 1.0,
+                    UNSTEADY * TAIL_SCORE, UNSTEADY * EXCESS_PRIOR, steadiest=0.15,
+                ),
             ),
             Stream(
                 "quotes_missing", "orders", "orders that the market's makers usually have resting and have not",

@@ -27,6 +27,8 @@ LEARN_DOWN = 1.0 / 14400.0  # fewer are not: winsorised downwards
 LEARN_SPREAD = 1.0 / 7200.0
 LEARN_MEAN = 1.0 / 1800.0
 LEARN_PULLED = 1.0 / 14400.0
+PART_MAX = 5.0  # deviations of its own strays: what one maker pulled beyond that counts no more
+DOMINANT = 0.6  # of what all makers usually rest: one with so much is most of the book, and counts in full
 STRAY_MAX = 3.0  # deviations: a stray further off teaches no more than one this far
 STEADY = 0.4  # of its usual orders: who strays further than this is no measure of anything
 BY_CHANCE = 0.25  # x as many as there are, squared, from their mean: placed and taken back at random, it is once
@@ -41,7 +43,9 @@ class Makers(Group):
 
     `quotes_pulled` is the share a of its quotes that every maker would have to have pulled to explain best what all of
     them have: least squares of pulled_i = usual_i a + stray_i, each weighed by how little it strays by itself. One that
-    leaves is noise; all of them thinning out together is not.
+    leaves is noise, for makers restart and lose lines; all of them thinning out together is not. So a maker's part ends
+    at PART_MAX, and the largest part counts no more than the next one (docs/adr/0041). Not so where one maker is most
+    of the book, or the only one that is known.
     """
 
     STATE = np.dtype([("none", "u1")])
@@ -126,6 +130,7 @@ def seat(tables: Any, market: Any, participant: Any) -> Any:
         tables.participants[makers[weakest]["participant"]]["seat"] = -1
     makers[weakest]["participant"] = participant
     makers[weakest]["usual"] = count
+    makers[weakest]["usual_lots"] = place["bid_lots"] + place["ask_lots"]
     makers[weakest]["mean"] = 0.0
     makers[weakest]["spread2"] = 0.0
     makers[weakest]["missing"] = 0.0
@@ -172,7 +177,14 @@ def sample_makers(tables: Any, market: Any, slot: Any, end_ns: Any, learning: An
     usual = 0.0
     pulled = 0.0
     weight = 0.0
+    largest = 0.0
+    next_largest = 0.0
+    judged = 0
     makers = tables.makers[market]
+    lots = 0.0
+    for k in range(len(makers)):
+        if makers[k]["participant"] >= 0:
+            lots += makers[k]["usual_lots"]
     floor = np.inf
     late_ns = tables.markets[market]["late_ns"]
     for k in range(len(makers)):
@@ -198,11 +210,21 @@ def sample_makers(tables: Any, market: Any, slot: Any, end_ns: Any, learning: An
         known = maker["samples"] >= KNOWN_SAMPLES and requotes(maker)
         if known and maker["usual"] >= USUAL_MIN and steady:
             own = maker["usual"] / (rough + (ROUGHNESS_SHARE * maker["usual"]) * (ROUGHNESS_SHARE * maker["usual"]))
-            pulled += own * (gone - maker["pulled_usual"])
+            part = own * (gone - maker["pulled_usual"])
+            if maker["usual_lots"] <= DOMINANT * lots:
+                most = own * PART_MAX * np.sqrt(maker["usual"] / own)
+                part = min(most, max(-most, part))
+                if part > largest:
+                    next_largest = largest
+                    largest = part
+                elif part > next_largest:
+                    next_largest = part
+            judged += 1
+            pulled += part
             weight += own * maker["usual"]
         # a young one always learns, or a bad start would last
         if learning or maker["samples"] < KNOWN_SAMPLES:
-            _learn(maker, count, gone)
+            _learn(maker, count, float(place["bid_lots"] + place["ask_lots"]), gone)
             passing = maker["samples"] == SETTLED_SAMPLES and maker["present"] < PRESENT_MIN * SETTLED_SAMPLES
             if passing or (maker["samples"] > SETTLED_SAMPLES and maker["usual"] < GONE_ORDERS and count == 0):
                 place["seat"] = -1
@@ -210,6 +232,8 @@ def sample_makers(tables: Any, market: Any, slot: Any, end_ns: Any, learning: An
                 floor = 0.0
         floor = min(floor, maker["usual"])
     tables.markets[market]["seat_floor"] = floor
+    if judged > 1:
+        pulled -= largest - next_largest
     sample["quotes_missing"] = missing
     sample["quotes_usual"] = usual
     sample["quotes_pulled"] = pulled / weight if weight > 0.0 else np.nan
@@ -230,7 +254,7 @@ def _corrected(maker: Any, count: Any) -> None:
 
 
 @inlined
-def _learn(maker: Any, count: Any, gone: Any) -> None:
+def _learn(maker: Any, count: Any, lots: Any, gone: Any) -> None:
     settled = maker["samples"] >= SETTLED_SAMPLES
     maker["samples"] += 1
     maker["present"] += 1 if 2.0 * count >= SEAT_ORDERS else 0
@@ -239,6 +263,8 @@ def _learn(maker: Any, count: Any, gone: Any) -> None:
     if count < maker["usual"] and settled:
         weight = LEARN_DOWN
     maker["usual"] += weight * (count - maker["usual"])
+    weight = LEARN_DOWN if lots < maker["usual_lots"] and settled else LEARN_UP if settled else share
+    maker["usual_lots"] += weight * (lots - maker["usual_lots"])
     if settled:
         since = 1.0 / (maker["samples"] - SETTLED_SAMPLES)
         off = count - maker["mean"]

@@ -53,6 +53,8 @@ def _rescale_quantities(tables: Any, market: Any, by: Any) -> Any:
         tables.participants[index]["bid_lots"] *= by
         tables.participants[index]["ask_lots"] *= by
         index = tables.participants[index]["next"]
+    for seat in range(tables.makers.shape[1]):
+        tables.makers[market, seat]["usual_lots"] *= float(by)
     for at in range(CREDITS):
         tables.credits[market, at]["lots"] *= by
     for at in range(OVERTAKEN_MAX):

@@ -88,6 +88,7 @@ MAKER = np.dtype(
         ("usual", "<f8"),  # resting orders it usually has
         ("mean", "<f8"),  # resting orders, slow mean of the samples
         ("spread2", "<f8"),  # mean square of how far they are from it
+        ("usual_lots", "<f8"),  # resting quantity it usually has
         ("missing", "<f8"),  # orders missing at the last sample
         ("pulled_usual", "<f8"),  # orders it usually has taken back and not replaced
         ("pulled_spread2", "<f8"),  # mean square of how far it strays from that
@@ -315,6 +316,7 @@ def from_state(tables: Tables, state: State) -> Tables:
     }
     if arrays["makers"].shape[1] != tables.makers.shape[1]:
         raise ValueError("the saved state has another limits.makers_max")
+    arrays["makers"] = _brought_up(arrays["makers"], np.asarray(state["participants"]))
     if arrays["makers"].dtype != MAKER or arrays["markets"].dtype != MARKET:
         raise ValueError("the saved state is of another version: it knows other things of markets and makers")
     rooms = (state["order_room"], state["participant_room"])
@@ -328,6 +330,20 @@ def from_state(tables: Tables, state: State) -> Tables:
     arrays.update(order_distances=longer(np.asarray(state["order_distances"]), rooms[0]))
     arrays.update(participants=participants, slots=slots, limits=tables.limits)
     return Tables(**arrays)
+
+
+def _brought_up(makers: Any, participants: Any) -> Any:
+    """MAKER of a checkpoint that may be of a version before `usual_lots`: what rests now is what usually does."""
+    lacking = set(MAKER.names or ()) - set(makers.dtype.names or ())
+    if lacking != {"usual_lots"}:
+        return makers
+    known = blank_makers(*makers.shape)
+    for name in makers.dtype.names:
+        known[name] = makers[name]
+    seated = known["participant"] >= 0
+    quotes = participants[known["participant"][seated]]
+    known["usual_lots"][seated] = quotes["bid_lots"] + quotes["ask_lots"]
+    return known
 
 
 def longer(array: Any, size: int) -> Any:

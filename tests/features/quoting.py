@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from detector.model.records import pack
+from detector.model.records import RecordBatch, pack
 from detector.wiring.build import build_pipeline
 from detector.wiring.config import of
 
@@ -17,9 +17,11 @@ SETTLED_S = 420
 
 
 class Market:
-    """Five makers of twelve quotes each who renew one quote a second, and what happens to them."""
+    """Makers of twelve quotes each who renew one quote a second, and what happens to them. qty: of each one's quotes."""
 
-    def __init__(self) -> None:
+    def __init__(self, makers: int = 5) -> None:
+        self.makers = makers
+        self.qty: dict[int, float] = {}  # 1 where nothing is said
         self.messages: list[dict[str, Any]] = []
         self.live: dict[tuple[int, int], str] = {}
         self.made = 0
@@ -40,7 +42,13 @@ class Market:
             self.cancel(at_s, maker, level)
         self.made += 1
         self.live[maker, level] = f"o{self.made}"
-        fields = {"order_id": f"o{self.made}", "side": side, "price": price, "qty": 1, "account": f"m{maker}"}
+        fields = {
+            "order_id": f"o{self.made}",
+            "side": side,
+            "price": price,
+            "qty": self.qty.get(maker, 1.0),
+            "account": f"m{maker}",
+        }
         self.say(at_s + 0.001, type="order", **fields)
 
     def cancel(self, at_s: float, maker: int, level: int) -> None:
@@ -52,11 +60,17 @@ class Market:
     def ordinary(self, seconds: int, levels: int = 2 * LEVELS) -> Market:
         """Every maker renews one of its first `levels` quotes a second."""
         for _ in range(seconds):
-            for maker in range(5):
+            for maker in range(self.makers):
                 self.quote(self.second + 0.1 * maker, maker, (self.second + maker) % levels)
             self.say(self.second + 0.9, type="mark", price=self.middle)
             self.second += 1
         return self
+
+    def batch(self) -> RecordBatch:
+        """All that was said, as it arrives."""
+        self.messages.sort(key=self.arrival)
+        values = [json.dumps(message).encode() for message in self.messages]
+        return pack("t", 0, values, range(len(values)))
 
     def column(self, name: str) -> float:
         """Of the last whole window."""
@@ -66,9 +80,7 @@ class Market:
         """Of the last whole windows."""
         self.say(self.second + 2.0, type="mark", price=self.middle)
         engine = build_pipeline(of({}), pseudonym_key=b"k" * 32, format_name="native", keep_scored=True)
-        self.messages.sort(key=self.arrival)
-        values = [json.dumps(message).encode() for message in self.messages]
-        scored = engine.step([pack("t", 0, values, range(len(values)))]).scored
+        scored = engine.step([self.batch()]).scored
         by_close = {one.windows.close_ns: one.windows for one in scored}
         ends = range(self.second - windows + 1, self.second + 1)
         return [float(by_close[START_NS + end * 10**9].column(name)[0]) for end in ends]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from math import sqrt
 from random import Random
 
 import pytest
 
+from detector.features.makers import PART_MAX, ROUGHNESS2, ROUGHNESS_SHARE
 from tests.features.quoting import LEVELS, SETTLED_S, START_NS, Market
 
 
@@ -32,12 +35,47 @@ def test_quotes_taken_back_and_not_replaced_are_pulled_and_their_share_is_told()
     assert market.column("quotes_pulled") == pytest.approx(3 / 12, abs=0.03)
 
 
-def test_one_maker_that_leaves_weighs_what_its_quotes_weigh() -> None:
-    market = Market().ordinary(SETTLED_S)
-    for level in range(2 * LEVELS):
-        market.cancel(market.second, 0, level)
+def _without(market: Market, makers: Iterable[int]) -> float:
+    """quotes_pulled, three seconds after these makers took back all they had."""
+    for maker in makers:
+        for level in range(2 * LEVELS):
+            market.cancel(market.second, maker, level)
     market.second += 3
-    assert market.column("quotes_pulled") == pytest.approx(1 / 5, abs=0.03)
+    return market.column("quotes_pulled")
+
+
+def test_one_maker_that_leaves_is_noise() -> None:
+    assert _without(Market().ordinary(SETTLED_S), [0]) == pytest.approx(0.0, abs=0.01)
+
+
+def test_of_several_that_leave_each_counts_up_to_a_few_of_its_own_strays() -> None:
+    found = [_without(Market().ordinary(SETTLED_S), range(makers)) for makers in (2, 3, 4, 5)]
+    each = PART_MAX * sqrt(ROUGHNESS2 + (12 * ROUGHNESS_SHARE) ** 2) / 12  # of its quotes; these makers never stray
+    assert found == pytest.approx([each * makers / 5 for makers in (2, 3, 4, 5)], rel=0.1)
+
+
+def test_one_that_is_most_of_the_book_counts_in_full() -> None:
+    large = Market()
+    large.qty[0] = 8.0  # of 12 in all
+    assert _without(large.ordinary(SETTLED_S), [0]) == pytest.approx(1 / 5, abs=0.03)
+    not_most = Market()
+    not_most.qty[0] = 4.0
+    assert _without(not_most.ordinary(SETTLED_S), [0]) == pytest.approx(0.0, abs=0.01)
+
+
+def test_who_is_most_of_the_book_stays_so_where_quantities_become_finer() -> None:
+    market = Market()
+    market.qty[0] = 8.0
+    market.ordinary(SETTLED_S - 2)
+    market.qty = {0: 8.0001, 1: 1.0001}
+    assert _without(market.ordinary(2), [0]) == pytest.approx(1 / 5, abs=0.03)
+    market = Market().ordinary(SETTLED_S - 2)
+    market.qty[1] = 1.0001
+    assert _without(market.ordinary(2), [0]) == pytest.approx(0.0, abs=0.01)
+
+
+def test_the_only_maker_that_is_known_counts_in_full() -> None:
+    assert _without(Market(makers=1).ordinary(SETTLED_S), [0]) == pytest.approx(1.0, abs=0.05)
 
 
 def test_who_has_all_quotes_again_has_pulled_none() -> None:

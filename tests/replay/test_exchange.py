@@ -6,6 +6,7 @@ import hashlib
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -218,6 +219,43 @@ def test_a_halt_empties_the_makers_and_nobody_acts_until_it_is_over() -> None:
     assert np.sum((at_s > 40) & (events["kind"] == Kind.ORDER)) > 1000
 
 
+def resting_of_makers(events: EventColumn, of: Scenario, every_s: float = 1.0) -> list[dict[int, int]]:
+    """How many orders each maker has resting, every so often."""
+    found: list[dict[int, int]] = []
+    book = Book()
+    for event, at_s in zip(events, seconds_of(events, of), strict=True):
+        while len(found) * every_s < at_s:
+            held = [account for _, _, _, account in book.orders.values() if account <= 1000]
+            found.append({account: held.count(account) for account in held})
+        book.apply(event)
+    return found
+
+
+def test_makers_go_away_as_often_as_asked_and_come_back_after_half_a_minute() -> None:
+    of = scenario(rate=20.0, seconds=3600.0, breaks_per_day=96.0)  # four an hour and maker, of eight
+    resting = resting_of_makers(everything(of), of)
+    makers = {account for held in resting for account in held}
+    gone = {account: [account not in held for held in resting[5:]] for account in makers}
+    breaks = sum(now and not before for one in gone.values() for before, now in pairwise(one))
+    away = sum(sum(one) for one in gone.values())
+    assert len(makers) == 8
+    assert 15 <= breaks <= 50  # 32 are expected; of less than a second some are not seen
+    assert 15.0 <= away / breaks <= 50.0
+    assert all(account in resting[-1] or any(account in held for held in resting[-300:]) for account in makers)
+
+
+def test_makers_leave_as_many_quotes_away_as_asked() -> None:
+    whole, holed = (scenario(rate=50.0, seconds=600.0, unreplaced=part) for part in (0.0, 0.2))
+    counts = [sum(sum(held.values()) for held in resting_of_makers(everything(of), of)[300:]) for of in (whole, holed)]
+    assert 0.75 <= counts[1] / counts[0] <= 0.88  # away from one look to the next: 1 / (1 + 0.2) stand
+
+
+def test_makers_that_never_go_draw_no_dice_for_it() -> None:
+    of = scenario(rate=20.0, seconds=30.0)
+    assert told(everything(of)) == told(everything(replace(of, unreplaced=0.0, breaks_per_day=0.0)))
+    assert told(everything(of)) != told(everything(replace(of, unreplaced=0.1)))
+
+
 def test_after_a_gap_in_the_feed_a_snapshot_tells_the_book_and_sequence_numbers_are_missing() -> None:
     of = scenario(Planted("gap", 20.0, NAMES[:1], hold_s=10.0), rate=100.0)
     events = everything(of)
@@ -269,6 +307,14 @@ def test_shipped_scenarios_load_and_say_what_is_planted() -> None:
     demo = Exchange("demo").labels()
     assert [label["kind"] for label in demo] == ["cancel_burst", "thin_book", "leverage_spike", "correlated"]
     assert all(label["confounder"] and label["kind"] == "benign" for label in Exchange("quiet").labels())
+
+
+def test_how_makers_behave_has_its_bounds() -> None:
+    markets = {"count": 1, "events_per_s": 5.0}
+    with pytest.raises(ScenarioError, match=r"(?s)unreplaced: 0.7, wanted .*breaks_per_day: -1, wanted"):
+        parse("makers", {"markets": markets, "duration_s": 10, "unreplaced": 0.7, "breaks_per_day": -1})
+    given = {"markets": dict(markets), "duration_s": 10, "unreplaced": 0.05, "breaks_per_day": 4}
+    assert parse("makers", given).breaks_per_day == 4
 
 
 def test_a_faulty_scenario_is_told_all_its_faults_at_once() -> None:

@@ -1,0 +1,34 @@
+"""What a checkpoint of an older version knows of makers, and what this one makes of it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from detector.features.tables import from_state, to_state
+from detector.wiring.build import build_pipeline
+from detector.wiring.config import of
+from tests.features.quoting import Market
+
+
+def test_of_a_version_before_usual_quantities_what_rests_is_what_usually_does() -> None:
+    market = Market()
+    market.qty[0] = 8.0
+    engine = build_pipeline(of({}), pseudonym_key=b"k" * 32, format_name="native")
+    engine.step([market.ordinary(60).batch()])
+    tables = engine.shard.tables
+    saved = to_state(tables)
+    now = tables.makers
+    names = [name for name in now.dtype.names if name != "usual_lots"]
+    older = np.zeros(now.shape, [(name, now.dtype[name]) for name in names])
+    for name in names:
+        older[name] = now[name]
+    restored = from_state(tables, {**saved, "makers": older}).makers
+    assert all(np.array_equal(restored[name], now[name]) for name in names)
+    seated = now["participant"] >= 0
+    assert seated.sum() == 5
+    assert restored["usual_lots"][seated] == pytest.approx(now["usual_lots"][seated], rel=0.2)
+    assert not restored["usual_lots"][~seated].any()
+    del saved["makers"]
+    with pytest.raises(ValueError, match="another version"):
+        from_state(tables, {**saved, "makers": older[names[1:]].copy()})
