@@ -152,7 +152,8 @@ def take_breaks(desk: Any) -> None:
     m = desk.state[0]
     for maker in range(len(desk.makers)):
         who = desk.makers[maker]
-        if who["active"] != 0 and uniform(desk.rng, FLOW) < m["break_rate"] * _TICK_S:
+        here = who["active"] != 0 and m["now_ns"] >= who["back_ns"]
+        if here and uniform(desk.rng, FLOW) < m["break_rate"] * _TICK_S:
             who["back_ns"] = m["now_ns"] + 1 + int(-math.log(uniform(desk.rng, FLOW)) * _BREAK_S * 1e9)
             quote_all(desk, np.int64(maker))
             schedule(desk, who["back_ns"], QUOTE_DUE, np.int64(maker))

@@ -2,10 +2,13 @@
 
     python -m replay.laboratory_audit [--tuning] [--hours 26]
 
-Nothing is planted, so every page is a false one. What changes is what the shipped priors know nothing of: how far
-activity wanders, how much takers call each other, how far prices move, how few accounts there are, how often makers go
-away and how often they leave a quote away. Levels are return levels of each market's own peaks, shrunk to what ships;
-where that is not enough the promise is broken, and the daemon is to say so.
+On a clean stream of each nothing is planted, so every page is a false one. On a second, shorter one incidents are
+planted as on planted streams of bench.detection: whoever keeps quiet on a strange exchange must still hear.
+
+What changes is what the shipped priors know nothing of: how far activity wanders, how much takers call each other, how
+far prices move, how few accounts there are, how often makers go away and how often they leave a quote away. Levels are
+return levels of each market's own peaks, shrunk to what ships; where that is not enough the promise is broken, and the
+daemon is to say so.
 """
 
 from __future__ import annotations
@@ -21,14 +24,21 @@ from typing import Any
 from detector.model.incident import Severity
 from replay.instant import SECOND_NS
 from replay.laboratory import HELD_OUT, Job, Size, scenario_of
+from replay.laboratory_judge import recall_row, recall_rows
 from replay.laboratory_report import table
 from replay.laboratory_run import run
 from replay.laboratory_tally import Run
+from replay.laboratory_verdicts import verdicts_of
 from replay.laboratory_windows import each
 from replay.scenario import Scenario
 
 MARKETS, HOURS = 64, 26.0  # longer than the first day, in which a promise for a week is not judged
-COLUMNS = ["exchange", "pages", "market_weeks", "realised", "evidence", "said_after_h", "features"]
+PLANTED_HOURS = 14.0
+PLANTED_FIRST = 50  # seeds of planted streams lie so far behind those of clean ones
+COLUMNS = [
+    *("exchange", "pages", "market_weeks", "realised", "evidence", "said_after_h", "features"),
+    *("planted", "early", "worst"),
+]
 
 
 def unlike(name: str, scenario: Scenario) -> Scenario:
@@ -65,18 +75,28 @@ EXCHANGES = (
 
 def audit_rows(*, held_out: bool, hours: float = HOURS, processes: int = 2) -> list[dict[str, Any]]:
     """One row for each of EXCHANGES, at a promise of 1."""
-    jobs = [
-        Job("clean", (HELD_OUT if held_out else 1) + 800 + i, Size(1, MARKETS, hours), False)
-        for i in range(len(EXCHANGES))
-    ]
-    rows: list[dict[str, Any]] = each(jobs, partial(audited, first=jobs[0].seed), processes)
-    return rows
+    first, count = (HELD_OUT if held_out else 1) + 800, len(EXCHANGES)
+    clean = [Job("clean", first + i, Size(1, MARKETS, hours), False) for i in range(count)]
+    size = Size(1, MARKETS, min(hours, PLANTED_HOURS))
+    planted = [Job("planted", first + PLANTED_FIRST + i, size, False) for i in range(count)]
+    parts: list[dict[str, Any]] = each([*clean, *planted], partial(audited, first=first), processes)
+    return [kept | heard for kept, heard in zip(parts[:count], parts[count:], strict=True)]
 
 
 def audited(job: Job, first: int) -> dict[str, Any]:
-    """The exchange whose number is how far the job's seed is from the first one."""
-    name = EXCHANGES[job.seed - first]
-    return row(name, run(job.kind, unlike(name, scenario_of(job.kind, job.seed, job.size)), job.seed, promises=(1.0,)))
+    """The exchange whose number is how far the job's seed is from the first one, or from the first of planted ones."""
+    name = EXCHANGES[(job.seed - first) % PLANTED_FIRST]
+    done = run(job.kind, unlike(name, scenario_of(job.kind, job.seed, job.size)), job.seed, promises=(1.0,))
+    return recalled(done) if job.kind == "planted" else row(name, done)
+
+
+def recalled(done: Run) -> dict[str, Any]:
+    """How many incidents were planted, the share that was told of before its climax, and the class with the least."""
+    found = verdicts_of(done, done.calls[1.0])
+    classes = recall_rows(found, [("class", lambda one: one.name)])
+    least = min(classes, key=lambda one: float(one["early"]), default=None)
+    worst = f"{least['class']} {least['early']:g}" if least else "-"
+    return {"planted": len(found), "early": recall_row(found)["early"], "worst": worst}
 
 
 def row(name: str, done: Run) -> dict[str, Any]:

@@ -264,8 +264,12 @@ def separate_sections(told: Mapping[str, Any]) -> list[Section]:
             "On other exchanges",
             "Clean streams of exchanges that are unlike the one the detectors were tuned on, at a promise of 1: what "
             "came, the evidence that more came than promised, and after how many hours the audit said so (-: it did "
-            "not; a promise is not judged within its first day). `replay/laboratory_audit.py`.",
-            ["exchange", "pages", "market_weeks", "realised", "evidence", "said_after_h", "features"],
+            "not; a promise is not judged within its first day). planted: on a second stream of each, and the class "
+            "told of least. `replay/laboratory_audit.py`.",
+            [
+                *("exchange", "pages", "market_weeks", "realised", "evidence", "said_after_h", "features"),
+                *("planted", "early", "worst"),
+            ],
             told.get("audit", []),
         ),
         (
