@@ -1,7 +1,7 @@
 """The detection laboratory: recall at a promised budget of false pages, against peers. All streams are synthetic.
 
     python -m bench.detection [--quick | --full] [--tuning] [--no-peers] [--no-ceilings]
-        [--fresh] [--json] [--docs] [--only degraded|audit|captures]...
+        [--fresh] [--json] [--docs] [--only degraded|unsteady|audit|captures]...
 
 --quick takes minutes, --full runs more than 30 market-weeks. Seeds are held out unless --tuning is given. A run goes on
 where another of the same code was stopped, from .run/laboratory/kept; --fresh begins anew. --only runs tables that
@@ -23,7 +23,7 @@ from bench.peers import compare
 from replay.laboratory_amend import SEPARATE, amended
 from replay.laboratory_audit import audit_rows
 from replay.laboratory_degraded import degraded_rows
-from replay.laboratory_investigate import conditions, investigate
+from replay.laboratory_investigate import conditions, investigate, unsteady_rows
 from replay.laboratory_kept import Kept, place_of
 from replay.laboratory_report import markdown, separate_sections, table, terminal
 
@@ -89,6 +89,8 @@ def rows_of(name: str, *, held_out: bool) -> list[dict[str, Any]]:
     """One table's rows."""
     if name == "degraded":
         return degraded_rows(held_out=held_out)
+    if name == "unsteady":
+        return unsteady_rows(compare, lambda line: print(line, file=sys.stderr, flush=True), held_out=held_out)
     return audit_rows(held_out=held_out) if name == "audit" else captures()
 
 

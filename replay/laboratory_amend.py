@@ -7,7 +7,7 @@ from typing import Any
 
 from replay.laboratory_report import Section, section_text, separate_sections
 
-SEPARATE = ("degraded", "audit", "captures")  # keys of what `investigate` and bench.detection tell
+SEPARATE = ("degraded", "unsteady", "audit", "captures")  # keys of what `investigate` and bench.detection tell
 
 
 def amended(page: str, told: Mapping[str, Any], line: str) -> str:

@@ -62,14 +62,14 @@ def unlike(name: str, scenario: Scenario) -> Scenario:
     raise ValueError(f"no exchange is called {name}")
 
 
+UNSTEADY_MAKERS = ("makers go away four times a day", "makers leave every twentieth quote away")
 EXCHANGES = (
     "as shipped",
     "activity wanders three times as far",
     "takers call each other",
     "prices move three times as far",
     "a twentieth of the accounts",
-    "makers go away four times a day",
-    "makers leave every twentieth quote away",
+    *UNSTEADY_MAKERS,
 )
 
 

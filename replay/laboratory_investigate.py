@@ -10,16 +10,19 @@ from replay.balanced import INCIDENTS
 from replay.laboratory import (
     CONFOUNDERS_PER_MARKET_DAY,
     EVENTS_PER_S,
+    HELD_OUT,
     KINDS,
     SIZES,
     WIDE,
     WIDE_EVENTS_PER_S,
     Job,
+    Size,
     extra_jobs,
     jobs,
+    scenario_of,
 )
 from replay.laboratory_ablation import ablate
-from replay.laboratory_audit import audit_rows
+from replay.laboratory_audit import UNSTEADY_MAKERS, audit_rows, unlike
 from replay.laboratory_cold import COLD_HOURS, COLD_MARKETS
 from replay.laboratory_correlation import correlation_rows, together_row
 from replay.laboratory_degraded import degraded_rows
@@ -28,6 +31,7 @@ from replay.laboratory_kept import Kept
 from replay.laboratory_lives import life_rows
 from replay.laboratory_matched import curve, matched
 from replay.laboratory_oracle import Ceilings
+from replay.laboratory_run import run
 from replay.laboratory_surface import vus_pr
 from replay.laboratory_tally import Run
 from replay.laboratory_verdicts import Verdict, false_pages, verdicts_of, weeks
@@ -37,6 +41,7 @@ Say = Callable[[str], None]
 Peers = Callable[[Sequence[Run], int, Sequence[Verdict], Say], list[dict[str, Any]]]  # runs, false pages, ours
 
 PEER_MARKETS = 8  # peers are given one pair of markets in so many
+UNSTEADY_MARKETS, UNSTEADY_HOURS, UNSTEADY_EVERY = 64, 14.0, 2
 
 
 def investigate(
@@ -73,6 +78,10 @@ def investigate(
         told["degraded"] = piece(
             "degraded", "feeds that name less", lambda: degraded_rows(held_out=held_out, processes=processes)
         )
+        if peers is not None:
+            told["unsteady"] = piece(
+                "unsteady", "where makers are unsteady", lambda: unsteady_rows(peers, say, held_out=held_out)
+            )
         told["audit"] = piece("audit", "other exchanges", lambda: audit_rows(held_out=held_out, processes=processes))
     if ceilings:
         told["ceilings"] = piece("ceilings", "ceilings", lambda: ceiling_rows(main, runs, processes))
@@ -103,11 +112,20 @@ def ceiling_rows(main: Sequence[Job], runs: Sequence[Run], processes: int) -> li
     return rows
 
 
-def peer_rows(runs: Sequence[Run], peers: Peers, say: Say) -> list[dict[str, Any]]:
+def unsteady_rows(peers: Peers, say: Say, *, held_out: bool, hours: float = UNSTEADY_HOURS) -> list[dict[str, Any]]:
+    """The same comparison on a planted stream of an exchange whose makers both go away and leave quotes away."""
+    size = Size(1, UNSTEADY_MARKETS, hours)
+    seed = (HELD_OUT if held_out else 1) + 870
+    strange = UNSTEADY_MAKERS[0], unlike(UNSTEADY_MAKERS[1], scenario_of("planted", seed, size))
+    done = run("planted", unlike(*strange), seed, sampled=True, promises=(1.0,))
+    return peer_rows([done], peers, say, UNSTEADY_EVERY)
+
+
+def peer_rows(runs: Sequence[Run], peers: Peers, say: Say, every: int = PEER_MARKETS) -> list[dict[str, Any]]:
     """Ours as shipped, ours in the peers' harness, and each peer, all at the same number of false pages, on one pair of
-    markets in PEER_MARKETS of the first stream of each kind: some peers take a thousand times our time."""
+    markets in `every` of the first stream of each kind: some peers take a thousand times our time."""
     firsts = {one.kind: one for one in reversed(runs)}
-    some = [part(one, max(1, min(PEER_MARKETS, len(one.scenario.markets) // 16))) for one in firsts.values()]
+    some = [part(one, max(1, min(every, len(one.scenario.markets) // 16))) for one in firsts.values()]
     pages = sum(len(false_pages(one, one.calls[1.0])) for one in some)
     found = [v for one in some for v in verdicts_of(one, one.calls[1.0])]
     shipped = {"peer": "foreshock, its own thresholds", "input": "", "false_pages": pages, **recall_row(found)}

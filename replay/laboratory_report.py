@@ -84,6 +84,12 @@ def table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[str
 Section = tuple[str, str, list[str], list[dict[str, Any]]]  # title, sentence, columns, rows
 
 
+PEER_COLUMNS = (
+    *("peer", "input", "smoothing_s", "false_pages", "vus_pr", *[*RECALL][:5]),
+    *("both", "lead_of_both_s", "ours_of_both_s", "sooner_s", "we_first", "they_first"),
+)
+
+
 def sections(told: Mapping[str, Any]) -> list[Section]:
     """Every table that has rows."""
     made = [
@@ -221,20 +227,7 @@ def _other_sections(told: Mapping[str, Any]) -> list[Section]:
             "Paparrizos et al., VLDB 2022. A lead is over what was told of before the climax, which differs; the last "
             "six columns are over the incidents of which the peer and we (with an oracle's threshold too, and dated "
             "alike) both told in time; sooner_s: the median of how much sooner we did, by incident.",
-            [
-                "peer",
-                "input",
-                "smoothing_s",
-                "false_pages",
-                "vus_pr",
-                *[*RECALL][:5],
-                "both",
-                "lead_of_both_s",
-                "ours_of_both_s",
-                "sooner_s",
-                "we_first",
-                "they_first",
-            ],
+            [*PEER_COLUMNS],
             told.get("peers", []),
         ),
         (
@@ -259,6 +252,14 @@ def separate_sections(told: Mapping[str, Any]) -> list[Section]:
                 *("realised", "dirty"),
             ],
             told.get("degraded", []),
+        ),
+        (
+            "Peers where makers are unsteady",
+            "As `Peers on the same streams`, on a planted stream of the last two of the other exchanges in one: makers "
+            "go away four times a day, and leave every twentieth quote away. Static limits are soonest where one "
+            "stream says nothing at all in normal times.",
+            [*PEER_COLUMNS],
+            told.get("unsteady", []),
         ),
         (
             "On other exchanges",
@@ -320,16 +321,18 @@ def goals(told: Mapping[str, Any]) -> list[dict[str, Any]]:
         ceiling = sum(row["ceiling"] * row["planted"] for row in told["ceilings"]) / max(1, planted)
         share = told["recall"]["early"] / ceiling if ceiling > 0 else float("nan")
         rows.append(("recall as a share of the ceiling", "-", f"{share:.2f} of {ceiling:.2f}"))
-    rows += [row for kind in ("raw", "residuals") for row in _peer_goal(told, kind)]
+    rows += [row for kind in ("raw", "residuals") for row in _peer_goal(told.get("peers", []), kind)]
+    unsteady = _peer_goal(told.get("unsteady", []), "residuals")
+    rows += [(f"{goal}, unsteady makers", asked, reached) for goal, asked, reached in unsteady]
     return [{"goal": goal, "asked": asked, "reached": reached} for goal, asked, reached in rows]
 
 
-def _peer_goal(told: Mapping[str, Any], kind: str) -> list[tuple[str, str, str]]:
-    """Our own thresholds against the best peer on one input, on the same markets."""
-    peers = [row for row in told.get("peers", []) if row["input"] == kind]
+def _peer_goal(rows: Sequence[Mapping[str, Any]], kind: str) -> list[tuple[str, str, str]]:
+    """Our own thresholds, the first row, against the best peer on one input, on the same markets."""
+    peers = [row for row in rows if row["input"] == kind]
     if not peers:
         return []
-    best, ours = max(peers, key=lambda row: float(row["early"])), told["peers"][0]
+    best, ours = max(peers, key=lambda row: float(row["early"])), rows[0]
     times = ours["early"] / best["early"] if best["early"] > 0 else float("inf")
     lead = f"lead {_cell(ours['lead_median_s'])} s against {_cell(best['lead_median_s'])} s"
     if best.get("both"):
