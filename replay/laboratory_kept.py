@@ -8,13 +8,14 @@ The RUNS_MAX runs that were touched last stay; a full one takes gigabytes, the s
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from shutil import rmtree
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -105,7 +106,9 @@ def write_run(made: Path, job: Job, run: Run, stamp: str) -> None:
     part.mkdir(parents=True)
     for name in ARRAYS:
         if getattr(run, name) is not None:
-            np.save(part / f"{name}.npy", getattr(run, name), allow_pickle=False)
+            with (part / f"{name}.npy").open("wb") as file:
+                np.save(file, getattr(run, name), allow_pickle=False)
+                _on_disk(file)
     about = {name: getattr(run, name) for name in PLAIN} | {
         "stamp": stamp,
         "job": asdict(job),
@@ -147,5 +150,13 @@ def write_json(path: Path, content: Any) -> None:
     """Whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.part")
-    part.write_text(json.dumps(content), encoding="utf-8")
+    with part.open("wb") as file:
+        file.write(json.dumps(content).encode())
+        _on_disk(file)
     part.replace(path)
+
+
+def _on_disk(file: IO[bytes]) -> None:
+    """Before it gets its name: a name may outlive a power cut that its content does not."""
+    file.flush()
+    os.fsync(file.fileno())

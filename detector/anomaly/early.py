@@ -27,7 +27,7 @@ COUNT_MIN = 10.0  # fewer than this are never told early ...
 SPREADS_MIN = 5.0  # ... nor what lies less than this many of its least spreads above normal: critical asks for more
 
 
-def floor(table: Any, measure: Measure) -> Column:
+def worth_a_look(table: Any, measure: Measure) -> Column:
     """float64 (M): the count of the open windows that is worth a closer look; infinite while a stream says nothing."""
     rate = (measure.prior_n + table["learned_n"]) / (measure.prior_a + table["learned_a"])
     mu = rate * (table["a_sum"] + 0.5)

@@ -249,7 +249,7 @@ class StreamDetector(Detector):
         floors = np.full((len(self.GROWS), markets), np.inf)
         known = min(markets, self._room)
         for row, (table, stream) in enumerate(zip(self._tables[: len(floors)], self.streams, strict=False)):
-            floors[row, :known] = early.floor(table[:known], stream.measure)
+            floors[row, :known] = early.worth_a_look(table[:known], stream.measure)
         return floors
 
     def early(

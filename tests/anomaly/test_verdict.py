@@ -9,7 +9,7 @@ import pytest
 
 from detector.anomaly.baseline import DISPERSION_FLOOR, Measure, blank_streams
 from detector.anomaly.budget import BLOCK_WINDOWS, blank_peaks, settle, spreads_above
-from detector.anomaly.early import floor
+from detector.anomaly.early import worth_a_look
 from detector.anomaly.streams import SCORE_MAX, join_due
 from detector.kernels import plain
 from tests.anomaly import verdict_twin
@@ -74,6 +74,6 @@ def test_a_stream_that_expects_less_than_nothing_is_never_looked_at_early() -> N
     table["windows"] = 1e6
     table["a_sum"] = (-1.0, -0.5, 3.0)
     with np.errstate(all="raise"):
-        floors = floor(table, measure)
+        floors = worth_a_look(table, measure)
     assert np.isinf(floors[0])
     assert np.isfinite(floors[1:]).all()

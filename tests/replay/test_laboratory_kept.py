@@ -64,6 +64,27 @@ def test_what_was_not_finished_is_made_anew(tmp_path: Path, monkeypatch: pytest.
     assert (kept.folder / name_of(JOBS[1]) / "about.json").is_file()
 
 
+def test_what_is_not_on_disk_has_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = Kept(tmp_path / "runs" / "one", "monday")
+    synced: list[int] = []
+    powered = [1]
+
+    def cut(number: int) -> None:
+        synced.append(number)
+        if len(synced) == powered[0]:
+            raise OSError("the power is gone")
+
+    monkeypatch.setattr(os, "fsync", cut)
+    with pytest.raises(OSError, match="power"):
+        kept.rows("lives", list)
+    for files in range(1, len(ARRAYS) + 2):  # each array, and what is said of them
+        powered[0] = files
+        synced.clear()
+        with pytest.raises(OSError, match="power"):
+            kept.runs([Job("cold", 501, Size(1, 16, 0.1), sampled=True)], 1, nobody)
+    assert kept.folder is not None and all(path.suffix == ".part" for path in kept.folder.iterdir())
+
+
 def _stopped(path: Path, content: Any) -> None:
     raise KeyboardInterrupt
 
