@@ -1,0 +1,67 @@
+"""How steady a market's makers are is learned within minutes: what is nothing for some is a withdrawal for others."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from detector.anomaly.base import Detector
+from detector.model.windows import Windows
+from tests.anomaly.test_conditioning import FEATURES, NAMES, START_NS, detector
+
+MARKETS = 32
+WEIGHT = 1500.0  # eight makers of a dozen quotes each
+WARNING = 1
+PULLED, MISSING = NAMES.index("quotes_pulled"), NAMES.index("quotes_missing")
+
+
+def told(found: Detector, shares: npt.NDArray[np.float64], first: int = 0) -> npt.NDArray[np.bool_]:
+    """bool (W, M): who is at warning, window by window, of shares float64 (W, M)."""
+    blank = np.zeros((MARKETS, len(FEATURES)))
+    blank[:, NAMES.index("quotes_weight")], blank[:, NAMES.index("quotes_usual")] = WEIGHT, 100.0
+    names, every = tuple(f"m{i}" for i in range(MARKETS)), np.ones(MARKETS, np.bool_)
+    at_warning = []
+    for number, share in enumerate(shares, first):
+        values = blank.copy()
+        values[:, PULLED], values[:, MISSING] = share, 100.0 * np.maximum(0.0, share)
+        close_ns = START_NS + number * 10**9
+        score = found.score(Windows(close_ns, 10**9, names, FEATURES, values, every, every), every, ())
+        at_warning.append(score.values >= score.levels[WARNING])
+    return np.array(at_warning)
+
+
+def strays(windows: int, seed: int) -> npt.NDArray[np.float64]:
+    """float64 (W, M): one quote in forty is away on average, and stays so for half a minute."""
+    dice = np.random.default_rng(seed)
+    keep = np.exp(-1.0 / 30.0)
+    shares = np.zeros((windows, MARKETS))
+    for at in range(1, windows):
+        shares[at] = keep * shares[at - 1] + 0.025 * np.sqrt(1.0 - keep * keep) * dice.standard_normal(MARKETS)
+    return shares
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_makers_that_always_stray_page_nobody_until_far_more_is_gone(seed: int) -> None:
+    found = detector("thin_book")
+    assert not told(found, strays(7200, seed)).any()  # 64 market-hours in all, from an empty state
+    gone = strays(60, seed + 10)
+    gone[:, :4] += np.linspace(0.0, 0.35, 60)[:, None]
+    later = told(found, gone, 7200)
+    assert later[:, :4].any(axis=0).all() and not later[:, 4:].any()
+
+
+def test_where_makers_never_stray_a_few_in_a_hundred_are_told_within_seconds() -> None:
+    found = detector("thin_book")
+    assert not told(found, np.zeros((3600, MARKETS))).any()
+    gone = np.zeros((10, MARKETS))
+    gone[:, 0] = 0.06
+    assert told(found, gone, 3600)[:, 0].any()
+
+
+def test_a_market_that_is_young_is_not_known_to_be_steady() -> None:
+    found = detector("thin_book")
+    assert not told(found, np.zeros((120, MARKETS))).any()
+    gone = np.zeros((10, MARKETS))
+    gone[:, 0] = 0.06
+    assert not told(found, gone, 120).any()
