@@ -45,7 +45,7 @@ class Makers(Group):
     them have: least squares of pulled_i = usual_i a + stray_i, each weighed by how little it strays by itself. One that
     leaves is noise, for makers restart and lose lines; all of them thinning out together is not. So a maker's part ends
     at PART_MAX, and the largest part counts no more than the next one (docs/adr/0041). Not so where one maker is most
-    of the book, or the only one that is known.
+    of the book, or all of it.
     """
 
     STATE = np.dtype([("none", "u1")])
@@ -179,7 +179,6 @@ def sample_makers(tables: Any, market: Any, slot: Any, end_ns: Any, learning: An
     weight = 0.0
     largest = 0.0
     next_largest = 0.0
-    judged = 0
     makers = tables.makers[market]
     lots = 0.0
     for k in range(len(makers)):
@@ -212,14 +211,12 @@ def sample_makers(tables: Any, market: Any, slot: Any, end_ns: Any, learning: An
             own = maker["usual"] / (rough + (ROUGHNESS_SHARE * maker["usual"]) * (ROUGHNESS_SHARE * maker["usual"]))
             part = own * (gone - maker["pulled_usual"])
             if maker["usual_lots"] <= DOMINANT * lots:
-                most = own * PART_MAX * np.sqrt(maker["usual"] / own)
-                part = min(most, max(-most, part))
+                part = min(part, own * PART_MAX * np.sqrt(maker["usual"] / own))
                 if part > largest:
                     next_largest = largest
                     largest = part
                 elif part > next_largest:
                     next_largest = part
-            judged += 1
             pulled += part
             weight += own * maker["usual"]
         # a young one always learns, or a bad start would last
@@ -232,8 +229,7 @@ def sample_makers(tables: Any, market: Any, slot: Any, end_ns: Any, learning: An
                 floor = 0.0
         floor = min(floor, maker["usual"])
     tables.markets[market]["seat_floor"] = floor
-    if judged > 1:
-        pulled -= largest - next_largest
+    pulled -= largest - next_largest
     sample["quotes_missing"] = missing
     sample["quotes_usual"] = usual
     sample["quotes_pulled"] = pulled / weight if weight > 0.0 else np.nan
@@ -263,7 +259,6 @@ def _learn(maker: Any, count: Any, lots: Any, gone: Any) -> None:
     if count < maker["usual"] and settled:
         weight = LEARN_DOWN
     maker["usual"] += weight * (count - maker["usual"])
-    weight = LEARN_DOWN if lots < maker["usual_lots"] and settled else LEARN_UP if settled else share
     maker["usual_lots"] += weight * (lots - maker["usual_lots"])
     if settled:
         since = 1.0 / (maker["samples"] - SETTLED_SAMPLES)

@@ -32,12 +32,12 @@ def told(found: Detector, shares: npt.NDArray[np.float64], first: int = 0) -> np
 
 
 def strays(windows: int, seed: int) -> npt.NDArray[np.float64]:
-    """float64 (W, M): one quote in forty is away on average, and stays so for half a minute."""
+    """float64 (W, M): the share of quotes away strays by 4 in a hundred, for half a minute."""
     dice = np.random.default_rng(seed)
     keep = np.exp(-1.0 / 30.0)
     shares = np.zeros((windows, MARKETS))
     for at in range(1, windows):
-        shares[at] = keep * shares[at - 1] + 0.025 * np.sqrt(1.0 - keep * keep) * dice.standard_normal(MARKETS)
+        shares[at] = keep * shares[at - 1] + 0.04 * np.sqrt(1.0 - keep * keep) * dice.standard_normal(MARKETS)
     return shares
 
 
@@ -46,7 +46,7 @@ def test_makers_that_always_stray_page_nobody_until_far_more_is_gone(seed: int) 
     found = detector("thin_book")
     assert not told(found, strays(7200, seed)).any()  # 64 market-hours in all, from an empty state
     gone = strays(60, seed + 10)
-    gone[:, :4] += np.linspace(0.0, 0.35, 60)[:, None]
+    gone[:, :4] += np.linspace(0.0, 0.6, 60)[:, None]
     later = told(found, gone, 7200)
     assert later[:, :4].any(axis=0).all() and not later[:, 4:].any()
 
@@ -55,7 +55,7 @@ def test_where_makers_never_stray_a_few_in_a_hundred_are_told_within_seconds() -
     found = detector("thin_book")
     assert not told(found, np.zeros((3600, MARKETS))).any()
     gone = np.zeros((10, MARKETS))
-    gone[:, 0] = 0.06
+    gone[:, 0] = 0.045
     assert told(found, gone, 3600)[:, 0].any()
 
 
@@ -63,5 +63,5 @@ def test_a_market_that_is_young_is_not_known_to_be_steady() -> None:
     found = detector("thin_book")
     assert not told(found, np.zeros((120, MARKETS))).any()
     gone = np.zeros((10, MARKETS))
-    gone[:, 0] = 0.06
+    gone[:, 0] = 0.045
     assert not told(found, gone, 120).any()

@@ -54,6 +54,18 @@ def test_of_several_that_leave_each_counts_up_to_a_few_of_its_own_strays() -> No
     assert found == pytest.approx([each * makers / 5 for makers in (2, 3, 4, 5)], rel=0.1)
 
 
+@pytest.mark.parametrize("few", [0, 1])
+def test_the_largest_part_counts_no_more_than_the_next_one(few: int) -> None:
+    market = Market().ordinary(SETTLED_S)
+    market.cancel(market.second, few, 3)
+    found = _without(market, [1 - few])
+    assert found == pytest.approx(2 / 60, rel=0.15)
+
+
+def test_of_two_makers_one_that_leaves_is_noise() -> None:
+    assert _without(Market(makers=2).ordinary(SETTLED_S), [1]) == pytest.approx(0.0, abs=0.01)
+
+
 def test_one_that_is_most_of_the_book_counts_in_full() -> None:
     large = Market()
     large.qty[0] = 8.0  # of 12 in all
@@ -74,7 +86,7 @@ def test_who_is_most_of_the_book_stays_so_where_quantities_become_finer() -> Non
     assert _without(market.ordinary(2), [0]) == pytest.approx(0.0, abs=0.01)
 
 
-def test_the_only_maker_that_is_known_counts_in_full() -> None:
+def test_the_only_maker_counts_in_full() -> None:
     assert _without(Market(makers=1).ordinary(SETTLED_S), [0]) == pytest.approx(1.0, abs=0.05)
 
 
