@@ -75,6 +75,15 @@ def test_one_that_is_most_of_the_book_counts_in_full() -> None:
     assert _without(not_most.ordinary(SETTLED_S), [0]) == pytest.approx(0.0, abs=0.01)
 
 
+def test_who_has_quoted_more_for_minutes_is_most_of_the_book() -> None:
+    market = Market().ordinary(100)
+    market.qty[0] = 20.0
+    assert _without(market.ordinary(SETTLED_S), [0]) == pytest.approx(1 / 5, abs=0.03)
+    market = Market().ordinary(SETTLED_S)
+    market.qty[0] = 20.0
+    assert _without(market.ordinary(20), [0]) == pytest.approx(0.0, abs=0.01)
+
+
 def test_who_is_most_of_the_book_stays_so_where_quantities_become_finer() -> None:
     market = Market()
     market.qty[0] = 8.0
