@@ -74,9 +74,7 @@ class Measure(NamedTuple):
     quantile: float = TAIL_SCORE  # shipped: raw surprise that 2 % of normal windows exceed, and the mean excess over it
     excess: float = EXCESS_PRIOR
     floor: float = 0.0  # where less is going on than usual, the part of what lacks that a count does not follow
-    steadiest: float = (
-        0.5  # x the shipped variance of a mean, below which none is taken to be: luck makes nobody steady
-    )
+    steadiest: float = 0.5  # x a mean's shipped variance, below which none is taken to be: luck makes nobody steady
 
 
 MEASURES = np.dtype([(name, "<f8") for name in Measure._fields])
@@ -95,7 +93,11 @@ def blank_streams(markets: int, measure: Measure) -> Any:
 
 
 def brought_up(saved: Any, measures: Sequence[Measure]) -> Any:
-    """STREAM (S, M) of a checkpoint that may be of a version before `learned_w`: it is as if all windows had taught."""
+    """STREAM (S, M) of a checkpoint that may be of an older version. Before `learned_w`: it is as if all windows had
+    taught. Whose shipped tails were lighter: they are what ships now, for no tail is lighter (anomaly/tail.py)."""
+    for stream, measure in zip(saved, measures, strict=True):
+        stream["tail"]["quantile"] = np.maximum(stream["tail"]["quantile"], measure.quantile)
+        stream["tail"]["excess"] = np.maximum(stream["tail"]["excess"], measure.excess)
     if saved.dtype == STREAM:
         return saved
     streams = np.stack([blank_streams(saved.shape[1], measure) for measure in measures])

@@ -15,9 +15,7 @@ from detector.model.windows import Windows
 NET = 0.001  # part of the budget of what is eaten and not refilled (docs/adr/0020)
 MOVED = 0.006  # and of quotes placed further out: what of it is no leap is mostly a volatile hour (docs/adr/0025)
 SWEEP = 20.0  # % of the depth: sweeps come in such pieces (mean square over mean), so many of them are counted
-UNSTEADY = (
-    2.5  # x the tail of a calibrated stream: what is far out of its own spread is all that counts (docs/adr/0041)
-)
+UNSTEADY = 2.5  # x the tail of a calibrated stream: only what is far out of its own spread counts (docs/adr/0041)
 LEAPT = 0.2  # and of leaps: a fifth of what is left to quotes pulled, which say least in normal times (docs/adr/0032)
 
 
@@ -40,8 +38,8 @@ class ThinBook(StreamDetector):
     nobody: what aggressors take in a moment against what rests within 10 bps.
 
     Wrong when makers re-quote in one big sweep of many seconds, and when two that are not most of the book restart at
-    once. One alone is no page (docs/adr/0041). Depth, spread and holes alone page hardly anybody
-    (detection.md 3.4); they are evidence elsewhere.
+    once. One alone is no page (docs/adr/0041). Depth, spread and holes alone page hardly anybody (detection.md 3.4);
+    they are evidence elsewhere.
     """
 
     name = "thin_book"

@@ -65,3 +65,19 @@ def test_a_market_that_is_young_is_not_known_to_be_steady() -> None:
     gone = np.zeros((10, MARKETS))
     gone[:, 0] = 0.045
     assert not told(found, gone, 120).any()
+
+
+def test_a_tail_that_shipped_lighter_is_what_ships_now_and_one_that_was_learned_stays() -> None:
+    found = detector("thin_book")
+    told(found, np.zeros((120, MARKETS)))
+    saved = found.state()
+    tables = np.array(saved["tables"])
+    shipped = tables[0, 0]["tail"].copy()
+    tables[0]["tail"]["quantile"][:2], tables[0]["tail"]["excess"][:2] = (1.7, 9.0), (0.43, 3.0)
+    again = detector("thin_book")
+    again.restore(saved | {"tables": tables})
+    first, second = np.array(again.state()["tables"])[0]["tail"][:2]
+    assert (first["quantile"], first["excess"]) == (shipped["quantile"], shipped["excess"])
+    assert (second["quantile"], second["excess"]) == (9.0, 3.0)
+    again.restore(saved)
+    assert np.array(again.state()["tables"]).tobytes() == np.array(saved["tables"]).tobytes()
