@@ -116,8 +116,10 @@ def unsteady_rows(peers: Peers, say: Say, *, held_out: bool, hours: float = UNST
     """The same comparison on a planted stream of an exchange whose makers both go away and leave quotes away."""
     size = Size(1, UNSTEADY_MARKETS, hours)
     seed = (HELD_OUT if held_out else 1) + 870
-    strange = UNSTEADY_MAKERS[0], unlike(UNSTEADY_MAKERS[1], scenario_of("planted", seed, size))
-    done = run("planted", unlike(*strange), seed, sampled=True, promises=(1.0,))
+    scenario = scenario_of("planted", seed, size)
+    for name in UNSTEADY_MAKERS:
+        scenario = unlike(name, scenario)
+    done = run("planted", scenario, seed, sampled=True, promises=(1.0,))
     return peer_rows([done], peers, say, UNSTEADY_EVERY)
 
 
