@@ -64,7 +64,11 @@ class ThinBook(StreamDetector):
             Stream(
                 "quotes_missing", "orders", "orders that the market's makers usually have resting and have not",
                 _missing, _usual,
-                Measure(float(params.withdrawal_windows), 1.0, 1.0, 100.0, 1000.0, 0.15, memory, 1.0, excess=0.6), NET,
+                Measure(
+                    float(params.withdrawal_windows), 1.0, 1.0, 100.0, 1000.0, 0.15, memory, 1.0,
+                    quantile=UNSTEADY * TAIL_SCORE, excess=UNSTEADY * 0.6,
+                ),
+                NET,
             ),
             Stream(
                 "quotes_moved", "x", "how far from the middle makers place quotes, against their usual distance",

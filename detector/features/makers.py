@@ -12,7 +12,15 @@ import numpy as np
 import numpy.typing as npt
 
 from detector.features.base import Group
-from detector.features.quotes import GAP_FIRST_NS, MOVES_MIN, forget_taken, not_replaced, not_resting, requotes
+from detector.features.quotes import (
+    GAP_FIRST_NS,
+    MOVES_MIN,
+    MOVES_TO_LEAVES,
+    forget_taken,
+    not_replaced,
+    not_resting,
+    requotes,
+)
 from detector.features.tables import HAS_ACCOUNTS, Tables
 from detector.kernels import inlined, kernel
 from detector.model.windows import Feature
@@ -21,6 +29,7 @@ _ACCOUNTS = int(HAS_ACCOUNTS)
 SEAT_ORDERS = 4
 SETTLED_SAMPLES = 60  # a maker is judged after this many windows of its own
 PRESENT_MIN = 0.8  # who quoted in fewer of those is no maker: a burst leaves nobody missing
+THERE_MIN = 0.95  # of its windows: who quotes in so many goes away seldom, and comes back
 KNOWN_SAMPLES = 300  # how regular it is takes longer to know
 LEARN_UP = 1.0 / 300.0  # per window: more quotes than usual are soon usual
 LEARN_DOWN = 1.0 / 14400.0  # fewer are not: winsorised downwards
@@ -96,7 +105,19 @@ def is_maker(maker: Any) -> Any:
     one's first sweep over all its quotes is no burst by a stranger. Who came minutes ago has to have moved quotes that
     had stood for a while: a burst whose orders live less moves none."""
     known = maker["samples"] >= KNOWN_SAMPLES
-    return (requotes(maker) and (known or maker["stood"] >= MOVES_MIN)) or (known and maker["leaves"] == 0)
+    if known and (maker["leaves"] == 0 or _comes_back(maker)):
+        return True
+    return requotes(maker) and (known or maker["stood"] >= MOVES_MIN)
+
+
+@inlined
+def _comes_back(maker: Any) -> Any:
+    """It is hardly ever away, and moved quotes a few times for each time it went with all of them: one that restarts
+    takes many quotes back for good at once, and was nobody's burst."""
+    there = maker["present"] >= THERE_MIN * maker["samples"]
+    return (
+        there and maker["moves"] >= MOVES_MIN and maker["moves"] * maker["usual"] >= MOVES_TO_LEAVES * maker["leaves"]
+    )
 
 
 @inlined

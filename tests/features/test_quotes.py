@@ -377,7 +377,7 @@ def test_who_clears_its_quotes_for_a_halt_is_a_maker_after_it() -> None:
             market.say(market.second, type="status", status="halted")
         for level in range(2 * LEVELS):
             market.cancel(market.second + 0.1, 7, level)
-        market.second += 60
+        market.ordinary(600)
         if halted:
             market.say(market.second, type="status", status="resumed")
         sweep(market).ordinary(30)
