@@ -46,7 +46,8 @@ _TICK_S = TICK_NS * 1e-9
 _MOOD_S, _NERVES_S, _DAY_S = 600.0, 900.0, 86_400.0
 _NERVES_SIGMA = 0.4
 _NEVER = 2**62
-_BREAK_S = 30.0
+_BREAK_S, _RETREAT_S = 30.0, 60.0
+_RETREAT_TIMES = 10.0  # x as far out
 _TWO = np.int64(2)
 _NEW, _OLD = np.float64(0.0), np.float64(0.75)
 _USER, _EXPIRED = np.int64(CancelCode.USER), np.int64(CancelCode.EXPIRED)
@@ -132,6 +133,8 @@ def tick(desk: Any, common_shock: Any, common_mood: Any) -> None:
     pull(desk)
     if m["break_rate"] > 0.0:
         take_breaks(desk)
+    if m["retreat_rate"] > 0.0:
+        retreat(desk)
     m["fair"] = math.exp(m["log_fair"]) / m["tick_value"]
     if abs(m["fair"] - (m["low"] + BOOK_TICKS // 2)) > BOOK_TICKS // 8:
         recentre(desk, int(m["fair"]), _EXPIRED)
@@ -157,6 +160,19 @@ def take_breaks(desk: Any) -> None:
             who["back_ns"] = m["now_ns"] + 1 + int(-math.log(uniform(desk.rng, FLOW)) * _BREAK_S * 1e9)
             quote_all(desk, np.int64(maker))
             schedule(desk, who["back_ns"], QUOTE_DUE, np.int64(maker))
+
+
+@inlined
+def retreat(desk: Any) -> None:
+    """Now and then a maker is told to stand back: all its quotes are moved far out at once, and back a while later."""
+    m = desk.state[0]
+    for maker in range(len(desk.makers)):
+        who = desk.makers[maker]
+        here = who["active"] != 0 and m["now_ns"] >= max(who["back_ns"], who["near_ns"])
+        if here and uniform(desk.rng, FLOW) < m["retreat_rate"] * _TICK_S:
+            who["near_ns"] = m["now_ns"] + 1 + int(-math.log(uniform(desk.rng, FLOW)) * _RETREAT_S * 1e9)
+            quote_all(desk, np.int64(maker))
+            schedule(desk, who["near_ns"], QUOTE_DUE, np.int64(maker))
 
 
 @inlined
@@ -270,6 +286,8 @@ def quote(desk: Any, maker: Any, side: Any, level: Any) -> None:
         return
     hole = quote_hole(desk, maker, level)
     distance = who["first"] * max(0.7, math.exp(m["nerves"])) + who["step"] * level
+    if m["now_ns"] < who["near_ns"]:
+        distance *= _RETREAT_TIMES
     if hole > 0.0:  # regrouped: threes of quotes, tight together, with gaps between them
         distance = hole + 12.0 * (level // 3) + (level % 3)
     else:

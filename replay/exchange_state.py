@@ -70,6 +70,7 @@ MAKER = np.dtype(
         ("levels", "<i8"),
         ("active", "<i8"),
         ("back_ns", "<i8"),  # it has no quotes before
+        ("near_ns", "<i8"),  # its quotes are far out before
     ],
     align=True,
 )
@@ -140,6 +141,7 @@ MARKET = np.dtype(
         ("branching", "<f8"),  # share of takers that earlier takers called
         ("unreplaced", "<f8"),  # share of the quotes taken back that stay away until their maker looks at them again
         ("break_rate", "<f8"),  # breaks a second and maker
+        ("retreat_rate", "<f8"),  # the same of quoting far out for a while
         # how it stands
         ("now_ns", "<i8"),
         ("next_ns", "<i8"),
@@ -238,6 +240,7 @@ def make_desk(scenario: Scenario, market: int, seed: int, effects: npt.NDArray[A
     m["sigma"], m["rho"] = spec.volatility / math.sqrt(365.0 * 86_400.0), scenario.correlation
     m["mood_sigma"], m["season"], m["branching"] = scenario.mood, scenario.season, scenario.branching
     m["unreplaced"], m["break_rate"] = scenario.unreplaced, scenario.breaks_per_day / 86_400.0
+    m["retreat_rate"] = scenario.retreats_per_day / 86_400.0
     m["start_ns"] = m["now_ns"] = m["tick_ns"] = scenario.start_ns
     m["next_ns"] = scenario.start_ns + TICK_NS  # replaced at the first tick
     m["log_fair"] = math.log(spec.price)

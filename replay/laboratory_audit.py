@@ -6,7 +6,7 @@ On a clean stream of each nothing is planted, so every page is a false one. On a
 planted as on planted streams of bench.detection: whoever keeps quiet on a strange exchange must still hear.
 
 What changes is what the shipped priors know nothing of: how far activity wanders, how much takers call each other, how
-far prices move, how few accounts there are, how often makers go away and how often they leave a quote away. Levels are
+far prices move, how few accounts there are, how often makers go away, stand back, and leave a quote away. Levels are
 return levels of each market's own peaks, shrunk to what ships; where that is not enough the promise is broken, and the
 daemon is to say so.
 """
@@ -59,10 +59,16 @@ def unlike(name: str, scenario: Scenario) -> Scenario:
             return replace(scenario, breaks_per_day=4.0)
         case "makers leave every twentieth quote away":
             return replace(scenario, unreplaced=0.05)
+        case "makers stand back four times a day":
+            return replace(scenario, retreats_per_day=4.0)
     raise ValueError(f"no exchange is called {name}")
 
 
-UNSTEADY_MAKERS = ("makers go away four times a day", "makers leave every twentieth quote away")
+UNSTEADY_MAKERS = (
+    "makers go away four times a day",
+    "makers leave every twentieth quote away",
+    "makers stand back four times a day",
+)
 EXCHANGES = (
     "as shipped",
     "activity wanders three times as far",

@@ -113,7 +113,7 @@ def ceiling_rows(main: Sequence[Job], runs: Sequence[Run], processes: int) -> li
 
 
 def unsteady_rows(peers: Peers, say: Say, *, held_out: bool, hours: float = UNSTEADY_HOURS) -> list[dict[str, Any]]:
-    """The same comparison on a planted stream of an exchange whose makers both go away and leave quotes away."""
+    """The same comparison on a planted stream of an exchange whose makers go away, leave quotes away and stand back."""
     size = Size(1, UNSTEADY_MARKETS, hours)
     seed = (HELD_OUT if held_out else 1) + 870
     scenario = scenario_of("planted", seed, size)

@@ -93,7 +93,8 @@ class Scenario:
     """start_ns: event time of the first row; mood: how far activity wanders (sigma of its log); season: the same for
     the time of day; correlation: of the markets' prices; branching: share of takers that earlier takers called;
     unreplaced: share of the quotes makers take back that stay away until they look at them again; breaks_per_day: how
-    often a maker takes all its quotes away for half a minute."""
+    often a maker takes all its quotes away for half a minute; retreats_per_day: how often it quotes ten times as far
+    out for a minute."""
 
     name: str
     markets: tuple[MarketSpec, ...]
@@ -108,6 +109,7 @@ class Scenario:
     mark_every_s: float = 1.0
     unreplaced: float = 0.0
     breaks_per_day: float = 0.0
+    retreats_per_day: float = 0.0
     planted: tuple[Planted, ...] = ()
     draw: Draw = field(default_factory=Draw)
 
@@ -179,8 +181,9 @@ def check(scenario: Scenario) -> list[str]:
         faults.append(f"mark_every_s: {scenario.mark_every_s}, wanted 0.1 to 3600")
     if not 0 <= scenario.unreplaced <= 0.5:
         faults.append(f"unreplaced: {scenario.unreplaced}, wanted 0 to 0.5")
-    if not 0 <= scenario.breaks_per_day <= 288:
-        faults.append(f"breaks_per_day: {scenario.breaks_per_day}, wanted 0 to 288")
+    for name in ("breaks_per_day", "retreats_per_day"):
+        if not 0 <= getattr(scenario, name) <= 288:
+            faults.append(f"{name}: {getattr(scenario, name)}, wanted 0 to 288")
     for planted in scenario.planted:
         unknown = [market for market in planted.markets if market not in scenario.names]
         if unknown or not planted.markets:

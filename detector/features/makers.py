@@ -158,6 +158,8 @@ def seat(tables: Any, market: Any, participant: Any) -> Any:
     makers[weakest]["pulled_usual"] = 0.0
     makers[weakest]["pulled_spread2"] = FIRST_SPREAD2
     makers[weakest]["distance_bps"] = 0.0
+    makers[weakest]["outward"] = 0.0
+    makers[weakest]["outward_others"] = 0.0
     makers[weakest]["gap_ns"] = GAP_FIRST_NS
     makers[weakest]["pending_ns"] = 0
     makers[weakest]["cancel_ns"] = 0
@@ -250,11 +252,35 @@ def sample_makers(tables: Any, market: Any, slot: Any, end_ns: Any, learning: An
                 floor = 0.0
         floor = min(floor, maker["usual"])
     tables.markets[market]["seat_floor"] = floor
+    _compare_outward(makers, lots)
     pulled -= largest - next_largest
     sample["quotes_missing"] = missing
     sample["quotes_usual"] = usual
     sample["quotes_pulled"] = pulled / weight if weight > 0.0 else np.nan
     sample["quotes_weight"] = weight if weight > 0.0 else np.nan
+
+
+@inlined
+def _compare_outward(makers: Any, lots: Any) -> None:
+    """Tell every maker how far out the others place their quotes lately. Who is most of the book is held against
+    nobody, and who has nothing resting tells nobody."""
+    furthest = -1
+    largest = 0.0
+    next_largest = 0.0
+    for k in range(len(makers)):
+        if makers[k]["participant"] < 0 or makers[k]["count"] <= 0:
+            continue
+        if makers[k]["outward"] > largest:
+            next_largest = largest
+            largest = makers[k]["outward"]
+            furthest = k
+        elif makers[k]["outward"] > next_largest:
+            next_largest = makers[k]["outward"]
+    for k in range(len(makers)):
+        if makers[k]["usual_lots"] > DOMINANT * lots:
+            makers[k]["outward_others"] = np.inf
+        else:
+            makers[k]["outward_others"] = next_largest if k == furthest else largest
 
 
 @inlined

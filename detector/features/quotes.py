@@ -39,6 +39,7 @@ BOTH_NS = 15_000_000_000  # quotes leap when bids and asks do, this close to eac
 LEAPT_NS = 30_000_000_000  # a maker that leapt does not leap again so soon: it takes several to regroup a book
 LEAP = 6.0  # x usual, beyond what the price went: a quote moved out further has left its place (docs/adr/0037)
 OUTWARD_MAX = 16.0  # x usual: a quote further out counts no more than one this far
+OUTWARD_MEMORY = 16.0  # new quotes that say how far out a maker places them lately
 _DISTANCE_MIN_BPS = 0.05
 _SNAPSHOT, _BY_MAKER, _MOVED = int(Flag.SNAPSHOT), int(Flag.BY_MAKER), int(Flag.MOVED)
 _HALTED, _AUCTION = int(StatusCode.HALTED), int(StatusCode.AUCTION)
@@ -299,12 +300,22 @@ def _came(maker: Any, event: Any, distance: Any, late_ns: Any, window: Any) -> A
 
 
 @inlined
+def _outward(maker: Any, times: Any) -> Any:
+    """What a new quote `times` its maker's usual distance out counts: by itself a maker that stands back is nothing, so
+    that the one furthest out lately counts no more than the next one (docs/adr/0043)."""
+    if maker["outward"] <= 0.0:
+        maker["outward"] = times
+    maker["outward"] += (times - maker["outward"]) / OUTWARD_MEMORY
+    most = max(1.0, maker["outward_others"])
+    return times if maker["outward"] <= most else times * most / maker["outward"]
+
+
+@inlined
 def _placed(tables: Any, maker: Any, event: Any, market: Any, distance: Any, learning: Any) -> None:
     """How far out a new quote is, against what is usual for its maker."""
     if maker["placed"] >= PLACED_FIRST and event["window"] != LATE:
         out = tables.outward[event["window"], market]
-        times = max(0.0, distance / maker["distance_bps"])
-        out[0] += min(OUTWARD_MAX, times)
+        out[0] += _outward(maker, min(OUTWARD_MAX, max(0.0, distance / maker["distance_bps"])))
         out[1] += 1.0
     if learning or maker["placed"] < PLACED_FIRST:
         maker["placed"] = min(maker["placed"] + 1, PLACED_MEMORY)

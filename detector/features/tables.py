@@ -93,6 +93,8 @@ MAKER = np.dtype(
         ("pulled_usual", "<f8"),  # orders it usually has taken back and not replaced
         ("pulled_spread2", "<f8"),  # mean square of how far it strays from that
         ("distance_bps", "<f8"),  # of its new quotes from the middle, usually
+        ("outward", "<f8"),  # how far out it places them lately, x that; 0 = not known
+        ("outward_others", "<f8"),  # the largest of the same of the other makers, at the last sample
         ("taken_bps", "<f8", (2, 2)),  # bids, asks: distances of `taken`, summed, as they were when placed
         ("gap_ns", "<f8"),  # three in four of its new quotes come this soon after the old one is taken back
         ("spare_bps", "<f8", (2,)),  # distance of the last of its `spare` orders that replaces nothing yet, NaN = none
@@ -123,6 +125,8 @@ MAKER = np.dtype(
     ],
     align=True,
 )
+
+NEWER = {"usual_lots", "outward", "outward_others"}  # what checkpoints of older versions may lack
 
 
 class Count(IntEnum):
@@ -333,13 +337,16 @@ def from_state(tables: Tables, state: State) -> Tables:
 
 
 def _brought_up(makers: Any, participants: Any) -> Any:
-    """MAKER of a checkpoint that may be of a version before `usual_lots`: what rests now is what usually does."""
+    """MAKER of a checkpoint that may be of an older version: what rests now is what usually does, and how far out quotes
+    are placed lately is not known."""
     lacking = set(MAKER.names or ()) - set(makers.dtype.names or ())
-    if lacking != {"usual_lots"}:
+    if not lacking or not lacking <= NEWER:
         return makers
     known = blank_makers(*makers.shape)
     for name in makers.dtype.names:
         known[name] = makers[name]
+    if "usual_lots" not in lacking:
+        return known
     seated = known["participant"] >= 0
     quotes = participants[known["participant"][seated]]
     known["usual_lots"][seated] = quotes["bid_lots"] + quotes["ask_lots"]

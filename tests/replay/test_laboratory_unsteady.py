@@ -29,7 +29,8 @@ def test_peers_get_a_planted_stream_of_makers_that_go_and_leave_quotes_away(monk
         "foreshock, its own thresholds", "foreshock, an oracle's threshold", "nobody",
     ]  # fmt: skip
     (run,) = given
-    assert (run.kind, run.scenario.unreplaced, run.scenario.breaks_per_day) == ("planted", 0.05, 4.0)
+    of = run.scenario
+    assert (run.kind, of.unreplaced, of.breaks_per_day, of.retreats_per_day) == ("planted", 0.05, 4.0, 4.0)
     assert run.samples.shape[:2] == run.residuals.shape[:2] == run.margins.shape == (90, 16)  # every other pair
 
 
