@@ -337,8 +337,8 @@ def from_state(tables: Tables, state: State) -> Tables:
 
 
 def _brought_up(makers: Any, participants: Any) -> Any:
-    """MAKER of a checkpoint that may be of an older version: what rests now is what usually does, and how far out quotes
-    are placed lately is not known."""
+    """MAKER of a checkpoint that may be of an older version: what rests now is what usually does, and how far out they
+    place quotes lately is not known."""
     lacking = set(MAKER.names or ()) - set(makers.dtype.names or ())
     if not lacking or not lacking <= NEWER:
         return makers

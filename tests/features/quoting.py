@@ -17,11 +17,13 @@ SETTLED_S = 420
 
 
 class Market:
-    """Makers of twelve quotes each who renew one quote a second, and what happens to them. qty: of each one's quotes."""
+    """Makers of twelve quotes each who renew one quote a second, and what happens to them. qty: of each one's quotes; back: how
+    many ticks further out one quotes, where it does."""
 
     def __init__(self, makers: int = 5) -> None:
         self.makers = makers
         self.qty: dict[int, float] = {}  # 1 where nothing is said
+        self.back: dict[int, int] = {}
         self.messages: list[dict[str, Any]] = []
         self.live: dict[tuple[int, int], str] = {}
         self.made = 0
@@ -36,7 +38,7 @@ class Market:
     def quote(self, at_s: float, maker: int, level: int) -> None:
         """Take the quote back, if it stands, and place it anew."""
         side = "buy" if level < LEVELS else "sell"
-        away = 1 + level % LEVELS + self.hole
+        away = 1 + level % LEVELS + self.hole + self.back.get(maker, 0)
         price = self.middle - away if side == "buy" else self.middle + away
         if (maker, level) in self.live:
             self.cancel(at_s, maker, level)

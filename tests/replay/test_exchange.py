@@ -219,14 +219,16 @@ def test_a_halt_empties_the_makers_and_nobody_acts_until_it_is_over() -> None:
     assert np.sum((at_s > 40) & (events["kind"] == Kind.ORDER)) > 1000
 
 
-def resting_of_makers(events: EventColumn, of: Scenario, every_s: float = 1.0) -> list[dict[int, int]]:
-    """How many orders each maker has resting, every so often."""
-    found: list[dict[int, int]] = []
+def resting_of_makers(events: EventColumn, of: Scenario) -> list[dict[int, list[int]]]:
+    """The prices (ticks) of the orders that each maker has resting, every second."""
+    found: list[dict[int, list[int]]] = []
     book = Book()
     for event, at_s in zip(events, seconds_of(events, of), strict=True):
-        while len(found) * every_s < at_s:
-            held = [account for _, _, _, account in book.orders.values() if account <= 1000]
-            found.append({account: held.count(account) for account in held})
+        while len(found) < at_s:
+            found.append({})
+            for _, price, _, account in book.orders.values():
+                if account <= 1000:
+                    found[-1].setdefault(account, []).append(price)
         book.apply(event)
     return found
 
@@ -246,13 +248,28 @@ def test_makers_go_away_as_often_as_asked_and_come_back_after_half_a_minute() ->
 
 def test_makers_leave_as_many_quotes_away_as_asked() -> None:
     whole, holed = (scenario(rate=50.0, seconds=600.0, unreplaced=part) for part in (0.0, 0.2))
-    counts = [sum(sum(held.values()) for held in resting_of_makers(everything(of), of)[300:]) for of in (whole, holed)]
+    late = [resting_of_makers(everything(of), of)[300:] for of in (whole, holed)]
+    counts = [sum(len(prices) for held in one for prices in held.values()) for one in late]
     assert 0.82 <= counts[1] / counts[0] <= 0.85  # away from one look to the next: 1 / (1 + 0.2) stand, not 1 - 0.2
+
+
+def test_makers_stand_back_as_often_as_asked_and_come_back_after_a_minute() -> None:
+    of = scenario(rate=20.0, seconds=3600.0, retreats_per_day=96.0)
+    resting = resting_of_makers(everything(of), of)[5:]
+    makers = {account for held in resting for account in held}
+    wide = {account: [max(held[account]) - min(held[account]) for held in resting] for account in makers}
+    back = {account: np.array(one) > 4.0 * np.median(one) for account, one in wide.items()}
+    retreats = sum(now and not before for one in back.values() for before, now in pairwise(one.tolist()))
+    assert len(makers) == 8
+    assert 15 <= retreats <= 50
+    assert 30.0 <= sum(one.sum() for one in back.values()) / retreats <= 100.0
 
 
 def test_makers_that_never_go_draw_no_dice_for_it() -> None:
     of = scenario(rate=20.0, seconds=30.0)
-    assert told(everything(of)) == told(everything(replace(of, unreplaced=0.0, breaks_per_day=0.0)))
+    assert told(everything(of)) == told(
+        everything(replace(of, unreplaced=0.0, breaks_per_day=0.0, retreats_per_day=0.0))
+    )
     assert told(everything(of)) != told(everything(replace(of, unreplaced=0.1)))
 
 
@@ -311,8 +328,11 @@ def test_shipped_scenarios_load_and_say_what_is_planted() -> None:
 
 def test_how_makers_behave_has_its_bounds() -> None:
     markets = {"count": 1, "events_per_s": 5.0}
-    with pytest.raises(ScenarioError, match=r"(?s)unreplaced: 0.7, wanted .*breaks_per_day: -1, wanted"):
-        parse("makers", {"markets": markets, "duration_s": 10, "unreplaced": 0.7, "breaks_per_day": -1})
+    with pytest.raises(
+        ScenarioError, match=r"(?s)unreplaced: 0.7, wanted .*breaks_per_day: -1, .*retreats_per_day: 300, "
+    ):
+        wrong = {"unreplaced": 0.7, "breaks_per_day": -1, "retreats_per_day": 300}
+        parse("makers", {"markets": markets, "duration_s": 10, **wrong})
     given = {"markets": dict(markets), "duration_s": 10, "unreplaced": 0.05, "breaks_per_day": 4}
     assert parse("makers", given).breaks_per_day == 4
 
