@@ -48,6 +48,8 @@ _NERVES_SIGMA = 0.4
 _NEVER = 2**62
 _BREAK_S, _RETREAT_S = 30.0, 60.0
 _RETREAT_TIMES = 10.0  # x as far out
+_TOGGLING_S, _TOGGLE_S = 900.0, 10.0  # for so long, so often
+_TOGGLE_STEPS = (np.int64(3), np.int64(8))  # of LADDER: 5 and 25 x
 _TWO = np.int64(2)
 _NEW, _OLD = np.float64(0.0), np.float64(0.75)
 _USER, _EXPIRED = np.int64(CancelCode.USER), np.int64(CancelCode.EXPIRED)
@@ -135,6 +137,8 @@ def tick(desk: Any, common_shock: Any, common_mood: Any) -> None:
         take_breaks(desk)
     if m["retreat_rate"] > 0.0:
         retreat(desk)
+    if m["toggle_rate"] > 0.0:
+        toggle(desk)
     m["fair"] = math.exp(m["log_fair"]) / m["tick_value"]
     if abs(m["fair"] - (m["low"] + BOOK_TICKS // 2)) > BOOK_TICKS // 8:
         recentre(desk, int(m["fair"]), _EXPIRED)
@@ -173,6 +177,19 @@ def retreat(desk: Any) -> None:
             who["near_ns"] = m["now_ns"] + 1 + int(-math.log(uniform(desk.rng, FLOW)) * _RETREAT_S * 1e9)
             quote_all(desk, np.int64(maker))
             schedule(desk, who["near_ns"], QUOTE_DUE, np.int64(maker))
+
+
+@inlined
+def toggle(desk: Any) -> None:
+    """Two strategies share an account, and each sets the leverage it wants before it trades."""
+    m = desk.state[0]
+    if m["now_ns"] >= m["toggled_ns"]:
+        if uniform(desk.rng, FLOW) < m["toggle_rate"] * _TICK_S:
+            m["toggled_ns"] = m["now_ns"] + 1 + int(-math.log(uniform(desk.rng, FLOW)) * _TOGGLING_S * 1e9)
+            m["toggler"] = ordinary_account(below(desk.rng, FLOW, m["accounts"]), m["accounts"])
+    elif uniform(desk.rng, FLOW) < _TICK_S / _TOGGLE_S:
+        low = np.int64(desk.leverages[m["toggler"] % m["accounts"]]) == _TOGGLE_STEPS[0]
+        set_leverage(desk, m["toggler"], _TOGGLE_STEPS[1] if low else _TOGGLE_STEPS[0], m["notional_log"], 0.1)
 
 
 @inlined

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import erfc, log, sqrt
+from math import ceil, erfc, log, sqrt
 from typing import Any, ClassVar
 
 import numpy as np
@@ -28,7 +28,9 @@ STEP_MEAN, STEP_SPREAD = 0.6, 0.4  # ... and of ln(new / old leverage)
 SPREAD_MIN = 0.15  # of either: where all take the very same step, one that is a little longer is not improbable
 OUTLIER = 3.0  # spreads: a raise further out teaches no more than one this far (winsorised)
 P_MIN = 1e-18
-FAR_MAX = 8.0  # a raise weighs no more than so many ordinary ones, however far it goes: one account is no crowd
+AGAIN_NS = 3_600_000_000_000  # within so long of its last raise an account that cuts and raises again raises nothing
+HEIGHT_MAX = 65535.0  # hundredths
+FAR_MAX = 4.0  # a raise weighs no more than so many ordinary ones, however far it goes: one account is no crowd
 _LEVERAGE = int(Kind.LEVERAGE)
 _HAS = int(HAS_LEVERAGE)
 
@@ -55,6 +57,9 @@ class Leverage(Group):
     max(0, -ln p(size) - 2): two whales weigh what a crowd weighs. How far leverage is raised, ln(new / old), has a law
     of its own, and a raise weighs -ln p(step) by it, 1 on average: a crowd in a hurry takes larger steps than anybody
     does who adjusts a position.
+
+    An account raises as far as it goes beyond the highest it raised to lately: two strategies that share one and switch
+    its leverage to and fro are no crowd (docs/adr/0044).
 
     Where `previous` is not said it is what the account had last; a first change of an unknown account counts as a raise
     when it is above the market's usual leverage.
@@ -198,6 +203,24 @@ def note_taken(taken: Any, leverage: Any, event_ns: Any) -> Any:
 
 
 @kernel
+def note_raise(who: Any, event: Any, before: Any) -> Any:
+    """An account raises its leverage from `before`: from which one on that counts, which is the highest it raised to
+    lately if that is more."""
+    now = event["leverage"]
+    gone_ns = max(0.0, float(event["event_ns"] - who["raised_ns"]))
+    height = 0.01 * who["raised_to"] if gone_ns < AGAIN_NS else 0.0
+    first = max(before, height)
+    weight = 0.0
+    if now > first:
+        weight = event["notional"] if event["notional"] > 0.0 else 1.0
+    who["raised_recent"] = who["raised_recent"] * np.exp(-gone_ns / RECENT_NS) + weight
+    who["raised_ns"] = event["event_ns"]
+    if now > height:
+        who["raised_to"] = np.uint16(min(HEIGHT_MAX, ceil(100.0 * now)))
+    return first
+
+
+@kernel
 def fold_leverage(participants: Any, usual: Any, taken: Any, counts: Any, events: Any, start: Any, stop: Any) -> Any:
     """One loop over applied events; see Leverage."""
     for i in range(start, stop):
@@ -220,20 +243,18 @@ def fold_leverage(participants: Any, usual: Any, taken: Any, counts: Any, events
             count["above_20"] += event["notional"] if now >= 20.0 else 0.0
             count["above_50"] += event["notional"] if now >= 50.0 else 0.0
         if now > before:
-            count["raises"] += 1.0
-            count["far"] += min(FAR_MAX, unlikely(mine["step"], log(now / before), STEP_MEAN, STEP_SPREAD))
-            if event["notional"] > 0.0:
-                count["notional"] += event["notional"]
-                unusual = unlikely(mine["size"], log(event["notional"]), np.nan, SIZE_SPREAD)
-                count["surprise"] += max(0.0, unusual - SURPRISE_FREE)
             if event["participant"] >= 0:
                 who = participants[event["participant"]]
-                if event["event_ns"] - who["raised_ns"] >= FIRST_TIME_NS:
-                    count["raisers"] += 1.0
-                gone_ns = max(0.0, float(event["event_ns"] - who["raised_ns"]))
-                weight = event["notional"] if event["notional"] > 0.0 else 1.0
-                who["raised_recent"] = who["raised_recent"] * np.exp(-gone_ns / RECENT_NS) + weight
-                who["raised_ns"] = event["event_ns"]
+                first = event["event_ns"] - who["raised_ns"] >= FIRST_TIME_NS
+                before = note_raise(who, event, before)
+                count["raisers"] += 1.0 if first and now > before else 0.0
+            if now > before:
+                count["raises"] += 1.0
+                count["far"] += min(FAR_MAX, unlikely(mine["step"], log(now / before), STEP_MEAN, STEP_SPREAD))
+                if event["notional"] > 0.0:
+                    count["notional"] += event["notional"]
+                    unusual = unlikely(mine["size"], log(event["notional"]), np.nan, SIZE_SPREAD)
+                    count["surprise"] += max(0.0, unusual - SURPRISE_FREE)
         elif now < before:
             count["cuts"] += 1.0
         mine["level"] = now if mine["level"] <= 0.0 else mine["level"] + 0.01 * (now - mine["level"])

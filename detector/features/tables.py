@@ -328,7 +328,7 @@ def from_state(tables: Tables, state: State) -> Tables:
     orders = longer(np.asarray(state["orders"]), rooms[0])
     markets, order_slots = np.zeros(rooms[0], np.int32), np.zeros(2 * rooms[0], np.uint64)
     orders_enter(order_slots, orders, markets, int(arrays["order_use"][1]))
-    participants, slots = longer(np.asarray(state["participants"]), rooms[1]), np.zeros(2 * rooms[1], np.uint64)
+    participants, slots = _known(np.asarray(state["participants"]), rooms[1]), np.zeros(2 * rooms[1], np.uint64)
     participants_enter(participants, int(arrays["participant_use"][0]), slots)
     arrays.update(orders=orders, order_markets=markets, order_slots=order_slots)
     arrays.update(order_distances=longer(np.asarray(state["order_distances"]), rooms[0]))
@@ -350,6 +350,16 @@ def _brought_up(makers: Any, participants: Any) -> Any:
     seated = known["participant"] >= 0
     quotes = participants[known["participant"][seated]]
     known["usual_lots"][seated] = quotes["bid_lots"] + quotes["ask_lots"]
+    return known
+
+
+def _known(participants: Any, room: int) -> Any:
+    """PARTICIPANT (room) of a checkpoint that may be of an older version: what it does not know is 0."""
+    if participants.dtype == PARTICIPANT:
+        return longer(participants, room)
+    known = np.zeros(room, PARTICIPANT)
+    for name in participants.dtype.names:
+        known[name][: len(participants)] = participants[name]
     return known
 
 

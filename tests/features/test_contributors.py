@@ -41,6 +41,18 @@ def test_makers_that_move_their_quotes_have_no_part_in_what_others_cancel() -> N
     assert everybody[0].maker and others[0].account in {who.account for who in everybody}
 
 
+def test_who_switches_its_leverage_to_and_fro_is_not_named_for_it() -> None:
+    market = Market().ordinary(60)
+    for at_s, account, before, now in ((1, "a", 5, 20), (2, "a", 20, 5), (1500, "a", 5, 20), (1500, "b", 5, 10)):
+        fields = {"account": account, "previous": before, "leverage": now, "notional": 1000.0}
+        market.say(60 + at_s, type="leverage", **fields)
+    engine = build_pipeline(of({}), pseudonym_key=b"k" * 32, format_name="native")
+    engine.step([market.batch()])
+    at_ns, row = market.messages[-1]["ts"], engine.shard.index[MARKET]
+    shares = [who.share for who in engine.shard.contributors(row, "leverage_spike", at_ns, "raised_far")]
+    assert shares[0] > 0.9 and len(shares) <= 2
+
+
 def test_makers_are_named_where_nobody_else_cancels() -> None:
     market = sweeping(Market().ordinary(SETTLED_S))
     market.say(market.second + 2.0, type="mark", price=market.middle)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from itertools import pairwise
 from random import Random
 from statistics import median
 from typing import Any
@@ -139,7 +140,8 @@ def settled(dice: Random, usual: tuple[float, ...]) -> Told:
     """A market of which it is known by how many times leverage is raised: anything from `usual`, with some noise."""
     story = Told(1, 2)
     for i in range(600):
-        raised(story, i * 0.001, 1 + i % 9, 10.0, 10.0 * dice.choice(usual) * math.exp(dice.gauss(0.0, 0.05)), 100.0)
+        times = dice.choice(usual) * math.exp(dice.gauss(0.0, 0.05))
+        raised(story, i * 0.001, 1000 + i, 10.0, 10.0 * times, 100.0)
         story.rows[-1]["event_ns"] -= 1800 * SECOND_NS
     return story
 
@@ -158,16 +160,16 @@ def test_a_raise_weighs_one_where_it_goes_as_far_as_raises_go_there(usual: tuple
 
 def test_a_raise_that_goes_further_than_any_weighs_more_but_not_without_end() -> None:
     further, furthest = settled(Random(5), (1.25, 1.5, 2.0)), settled(Random(5), (1.25, 1.5, 2.0))
-    raised(further, 0.1, 3, 10.0, 25.0, 100.0)
+    raised(further, 0.1, 3, 10.0, 22.0, 100.0)
     raised(furthest, 0.1, 3, 1.0, 125.0, 100.0)
-    assert 3.0 < further.window()["raised_far"] < FAR_MAX
+    assert 2.0 < further.window()["raised_far"] < FAR_MAX
     assert furthest.window()["raised_far"] == FAR_MAX
 
 
 def test_where_all_take_the_same_step_one_a_little_longer_is_nothing_special() -> None:
     story = Told(1, 2)
     for i in range(600):
-        raised(story, i * 0.001, 1 + i % 9, 10.0, 20.0, 100.0)
+        raised(story, i * 0.001, 1000 + i, 10.0, 20.0, 100.0)
         story.rows[-1]["event_ns"] -= 1800 * SECOND_NS
     raised(story, 0.1, 3, 10.0, 21.0, 100.0)
     assert story.window()["raised_far"] < 1.5
@@ -179,6 +181,44 @@ def test_a_market_s_first_raise_to_twice_as_much_weighs_about_one(before: float)
     story = Told(1, 2)
     raised(story, 0.1, 3, before, 2.0 * before, 100.0)
     assert story.window()["raised_far"] == pytest.approx(1.0, abs=0.2)
+
+
+def switched(*leverages: float, since_s: float = 0.1) -> dict[str, float]:
+    """One account's leverages, one after the other; the last two within one window, those before `since_s` earlier."""
+    story = Told(1, 2)
+    for i, (before, now) in enumerate(pairwise(leverages)):
+        last = i >= len(leverages) - 3
+        raised(story, 0.5 + 0.001 * i - (0.0 if last else since_s), 7, before, now, 100.0)
+    return story.window()
+
+
+def test_who_switches_to_and_fro_raises_once() -> None:
+    assert switched(5.0, 20.0, 5.0, 20.0, 5.0, 20.0)["raises"] == 1.0
+    again = switched(5.0, 20.0, 5.0, 20.0, since_s=600.0)
+    assert (again["raises"], again["raised_far"], again["raised_notional"], again["raisers"]) == (0.0, 0.0, 0.0, 0.0)
+    assert again["cuts"] == 1.0
+    assert again["changed_notional"] == 200.0, "it is told all the same"
+
+
+def test_who_raises_further_than_before_raises_by_that_much() -> None:
+    rest = switched(5.0, 20.0, 5.0, 40.0, since_s=600.0)
+    assert rest["raises"] == 1.0
+    assert rest["raised_far"] == pytest.approx(switched(20.0, 20.0, 40.0)["raised_far"], rel=0.4)
+    assert rest["raised_far"] < 0.5 * switched(5.0, 5.0, 40.0)["raised_far"]
+
+
+def test_an_hour_later_the_same_raise_counts_again() -> None:
+    assert switched(5.0, 20.0, 5.0, 20.0, since_s=3590.0)["raises"] == 0.0
+    assert switched(5.0, 20.0, 5.0, 20.0, since_s=3610.0)["raises"] == 1.0
+
+
+@pytest.mark.parametrize("leverage", [1.1, 33.333, 33.337, 100.0])
+def test_leverages_that_are_no_whole_numbers_are_not_taken_for_higher_ones(leverage: float) -> None:
+    assert switched(1.0, leverage, 1.0, leverage, 1.0, leverage)["raises"] == 1.0
+
+
+def test_a_first_leverage_beyond_all_bounds_is_the_highest_there_is() -> None:
+    assert switched(1.0, 1e9, 1.0, 1e9, 1.0, 1e9)["raises"] <= 3.0
 
 
 def test_leverages_like_those_of_the_day_have_no_shift_and_others_do() -> None:

@@ -29,6 +29,16 @@ def test_of_a_version_before_usual_quantities_what_rests_is_what_usually_does() 
     assert seated.sum() == 5
     assert restored["usual_lots"][seated] == pytest.approx(now["usual_lots"][seated], rel=0.2)
     assert not restored["usual_lots"][~seated].any()
+    participants = saved["participants"]
+    assert isinstance(participants, np.ndarray)
+    first = [name for name in participants.dtype.names or () if name != "raised_to"]
+    before = np.zeros(participants.shape, [(name, participants.dtype[name]) for name in first])
+    for name in first:
+        before[name] = participants[name]
+    again = from_state(tables, {**saved, "participants": before}).participants
+    assert again.dtype == participants.dtype and len(again) == saved["participant_room"]
+    assert all(np.array_equal(again[name][: len(before)], before[name]) for name in first)
+    assert not again["raised_to"].any()
     del saved["makers"]
     with pytest.raises(ValueError, match="another version"):
         from_state(tables, {**saved, "makers": older[names[1:]].copy()})

@@ -265,11 +265,23 @@ def test_makers_stand_back_as_often_as_asked_and_come_back_after_a_minute() -> N
     assert 30.0 <= sum(one.sum() for one in back.values()) / retreats <= 100.0
 
 
-def test_makers_that_never_go_draw_no_dice_for_it() -> None:
+def test_an_account_switches_its_leverage_to_and_fro_as_often_as_asked() -> None:
+    of = scenario(rate=20.0, seconds=7200.0, toggles_per_day=48.0)  # four begin, but the one before must have ended
+    events = everything(of)
+    changes = events[events["kind"] == Kind.LEVERAGE]
+    toggled = changes[np.isin(changes["previous"], [5.0, 25.0]) & np.isin(changes["leverage"], [5.0, 25.0])]
+    by = {int(account): toggled[toggled["account"] == account] for account in np.unique(toggled["account"])}
+    often = [one for one in by.values() if len(one) > 5]
+    assert 1 <= len(often) <= 6
+    assert all(np.all(one["leverage"][1:] == one["previous"][:-1]) for one in often)
+    gaps_s = np.concatenate([np.diff(one["event_ns"]) for one in often]) / SECOND_NS
+    assert 5.0 <= np.median(gaps_s) <= 10.0  # drawn anew each time, 10 s in the mean
+
+
+def test_what_makers_and_accounts_never_do_draws_no_dice() -> None:
     of = scenario(rate=20.0, seconds=30.0)
-    assert told(everything(of)) == told(
-        everything(replace(of, unreplaced=0.0, breaks_per_day=0.0, retreats_per_day=0.0))
-    )
+    never = {"unreplaced": 0.0, "breaks_per_day": 0.0, "retreats_per_day": 0.0, "toggles_per_day": 0.0}
+    assert told(everything(of)) == told(everything(replace(of, **never)))
     assert told(everything(of)) != told(everything(replace(of, unreplaced=0.1)))
 
 
