@@ -32,7 +32,7 @@ _CROSS, _ISOLATED, _FORCED_FLAG = np.int64(Flag.CROSS), np.int64(Flag.ISOLATED),
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _POOL_LEFT = int(LIVE_TARGET * 0.15)  # a mass cancel of resting orders leaves this many
 _WHALE_SIGMA = 0.2
-_CROWD_SIGMA = 1.3
+CROWD_SIGMA = 1.3  # of anybody's position values
 _NEAR_TICKS, _STEPS, _FORCED_REACH_TICKS = np.int64(12), np.int64(3), np.int64(400)
 _TRIES = 12  # accounts asked before a raise is given up
 _S11 = np.uint64(11)
@@ -215,7 +215,7 @@ def planted_action(desk: Any, at: Any) -> None:
                 forced(desk, effect)
             else:
                 whale = effect["channel"] == _RAISES
-                raise_leverage(desk, effect, _WHALE_SIGMA if whale else _CROWD_SIGMA)
+                raise_leverage(desk, effect, _WHALE_SIGMA if whale else CROWD_SIGMA)
             return
 
 
@@ -254,14 +254,19 @@ def raise_leverage(desk: Any, effect: Any, sigma: Any) -> None:
 
 @inlined
 def set_leverage(desk: Any, account: Any, step: Any, median_log: Any, sigma: Any) -> None:
-    """Write a leverage change to `step` of the ladder (kept inside it), with a log-normal notional."""
+    """Write a leverage change to `step` of the ladder (kept inside it), with a log-normal notional; anybody's is a
+    power law to either side of the median where the exchange has positions of all sizes."""
     m = desk.state[0]
     index = account % m["accounts"]
     before = np.int64(desk.leverages[index])
     after = min(max(step, 0), len(desk.ladder) - 1)
     desk.leverages[index] = after
     mode = _CROSS if uniform(desk.rng, FLOW) < 0.6 else _ISOLATED
-    notional = math.exp(median_log + sigma * normal(desk.rng, FLOW))
+    if m["size_tail"] > 0.0 and sigma >= CROWD_SIGMA:
+        log_size = math.log(uniform(desk.rng, FLOW)) / m["size_tail"]
+        notional = math.exp(median_log + (log_size if uniform(desk.rng, FLOW) < 0.5 else -log_size))
+    else:
+        notional = math.exp(median_log + sigma * normal(desk.rng, FLOW))
     at = emit(desk, _LEVERAGE_KIND, ZERO, account, ZERO, ZERO, ZERO, ZERO, ZERO, mode)
     if at >= 0:
         row = desk.out[at]

@@ -29,7 +29,7 @@ from replay.exchange_book import (
     take,
     uniform,
 )
-from replay.exchange_effects import planted_action, pull, quote_gone, quote_hole, set_leverage
+from replay.exchange_effects import CROWD_SIGMA, planted_action, pull, quote_gone, quote_hole, set_leverage
 from replay.exchange_state import (
     BOOK_TICKS,
     CANCEL_DUE,
@@ -370,7 +370,7 @@ def leverage(desk: Any) -> None:
     step = np.int64(desk.leverages[account % m["accounts"]])
     up = uniform(desk.rng, FLOW) < 0.5 + 0.05 * (5 - step)
     steps = 1 + below(desk.rng, FLOW, _TWO)
-    set_leverage(desk, account, step + steps if up else step - steps, m["notional_log"], 1.3)
+    set_leverage(desk, account, step + steps if up else step - steps, m["notional_log"], CROWD_SIGMA)
 
 
 @inlined

@@ -6,9 +6,9 @@ On a clean stream of each nothing is planted, so every page is a false one. On a
 planted as on planted streams of bench.detection: whoever keeps quiet on a strange exchange must still hear.
 
 What changes is what the shipped priors know nothing of: how far activity wanders, how much takers call each other, how
-far prices move, how few accounts there are, whether accounts switch their leverage to and fro, and how often makers go
-away, stand back, and leave a quote away. Levels are return levels of each market's own peaks, shrunk to what ships;
-where that is not enough the promise is broken, and the daemon is to say so.
+far prices move, how few accounts there are and how unlike their positions, whether they switch leverage to and fro, and
+how often makers go away, stand back, and leave a quote away. Levels are return levels of each market's own peaks,
+shrunk to what ships; where that is not enough the promise is broken, and the daemon is to say so.
 """
 
 from __future__ import annotations
@@ -63,6 +63,8 @@ def unlike(name: str, scenario: Scenario) -> Scenario:
             return replace(scenario, retreats_per_day=4.0)
         case "leverage is switched to and fro":
             return replace(scenario, toggles_per_day=4.0)
+        case "positions are of all sizes":
+            return replace(scenario, size_tail=1.0)
     raise ValueError(f"no exchange is called {name}")
 
 
@@ -78,6 +80,7 @@ EXCHANGES = (
     "prices move three times as far",
     "a twentieth of the accounts",
     "leverage is switched to and fro",
+    "positions are of all sizes",
     *UNSTEADY_MAKERS,
 )
 

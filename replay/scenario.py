@@ -95,7 +95,7 @@ class Scenario:
     unreplaced: share of the quotes makers take back that stay away until they look at them again; breaks_per_day: how
     often a maker takes all its quotes away for half a minute; retreats_per_day: how often it quotes ten times as far
     out for a minute; toggles_per_day: how often a market's account begins to switch its leverage to and fro, some times
-    a minute for a quarter of an hour."""
+    a minute for a quarter of an hour; size_tail: index of the power law of position values, 0 = they are log-normal."""
 
     name: str
     markets: tuple[MarketSpec, ...]
@@ -112,6 +112,7 @@ class Scenario:
     breaks_per_day: float = 0.0
     retreats_per_day: float = 0.0
     toggles_per_day: float = 0.0
+    size_tail: float = 0.0
     planted: tuple[Planted, ...] = ()
     draw: Draw = field(default_factory=Draw)
 
@@ -183,6 +184,8 @@ def check(scenario: Scenario) -> list[str]:
         faults.append(f"mark_every_s: {scenario.mark_every_s}, wanted 0.1 to 3600")
     if not 0 <= scenario.unreplaced <= 0.5:
         faults.append(f"unreplaced: {scenario.unreplaced}, wanted 0 to 0.5")
+    if scenario.size_tail and not 0.5 <= scenario.size_tail <= 5.0:
+        faults.append(f"size_tail: {scenario.size_tail}, wanted 0 or 0.5 to 5")
     for name in ("breaks_per_day", "retreats_per_day", "toggles_per_day"):
         if not 0 <= getattr(scenario, name) <= 288:
             faults.append(f"{name}: {getattr(scenario, name)}, wanted 0 to 288")

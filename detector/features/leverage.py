@@ -26,6 +26,9 @@ LAW_PRIOR = 5.0  # the first raises of a market are held against this many imagi
 SIZE_SPREAD = 2.0  # of those: of ln(notional), about the first one ...
 STEP_MEAN, STEP_SPREAD = 0.6, 0.4  # ... and of ln(new / old leverage)
 SPREAD_MIN = 0.15  # of either: where all take the very same step, one that is a little longer is not improbable
+TAIL_FROM, TAIL_SHARE, TAIL_EXCESS = 1.2816, 0.1, 0.4735  # spreads: a tenth of a normal law lies beyond, so far
+TAIL_PRIOR = 100.0  # raises whose tail is a normal law's
+TAIL_MAX = 2.0  # mean excesses: a size further out teaches no more than one this far
 OUTLIER = 3.0  # spreads: a raise further out teaches no more than one this far (winsorised)
 P_MIN = 1e-18
 AGAIN_NS = 3_600_000_000_000  # within so long of its last raise an account that cuts and raises again raises nothing
@@ -49,7 +52,8 @@ TAKEN = np.dtype(
     align=True,
 )
 LAW = np.dtype([("count", "<f8"), ("mean", "<f8"), ("spread2", "<f8")], align=True)  # normal, of a logarithm
-USUAL = np.dtype([("size", LAW), ("step", LAW), ("level", "<f8")], align=True)  # of a market's raises
+TAIL = np.dtype([("all", "<f8"), ("over", "<f8"), ("excess", "<f8")], align=True)  # decayed: raises, those beyond, sum
+USUAL = np.dtype([("size", LAW), ("step", LAW), ("level", "<f8"), ("sizes", TAIL)], align=True)  # of a market's raises
 
 
 class Leverage(Group):
@@ -128,8 +132,18 @@ class Leverage(Group):
     def restore(self, state: State) -> None:
         """See Group.restore."""
         super().restore(state)
-        self.usual = np.array(state["usual"])
+        self.usual = _brought_up(np.array(state["usual"]))
         self.taken = np.array(state["taken"])
+
+
+def _brought_up(usual: Any) -> Any:
+    """USUAL of a checkpoint that may be of a version before `sizes`: their tail is not known."""
+    if usual.dtype == USUAL:
+        return usual
+    known = np.zeros(usual.shape, USUAL)
+    for name in usual.dtype.names:
+        known[name] = usual[name]
+    return known
 
 
 @kernel
@@ -162,9 +176,9 @@ def shift_of(taken: Any) -> Any:
 
 
 @kernel
-def unlikely(law: Any, value: Any, prior_mean: Any, prior_spread: Any) -> Any:
-    """-ln P(a normal raise is at least this) under the law learned so far, at most SURPRISE_MAX; then learn from it.
-    prior_mean: NaN = as the first one."""
+def stray(law: Any, value: Any, prior_mean: Any, prior_spread: Any) -> Any:
+    """How many spreads above the mean of the law learned so far; then learn from it. prior_mean: NaN = as the first
+    one."""
     count = law["count"]
     if count == 0.0:
         law["mean"] = value if np.isnan(prior_mean) else prior_mean
@@ -173,13 +187,38 @@ def unlikely(law: Any, value: Any, prior_mean: Any, prior_spread: Any) -> Any:
     mean = law["mean"] if np.isnan(prior_mean) else weight * law["mean"] + (1.0 - weight) * prior_mean
     spread = max(SPREAD_MIN, sqrt(weight * law["spread2"] + (1.0 - weight) * prior_spread * prior_spread))
     z = (value - mean) / spread
-    p = 0.5 * erfc(z / sqrt(2.0))
-    surprise = min(SURPRISE_MAX, -log(p)) if p > P_MIN else SURPRISE_MAX
-    z = min(OUTLIER, max(-OUTLIER, z))
+    taught = min(OUTLIER, max(-OUTLIER, z))
     rate = 1.0 / min(count + 1.0, LAW_MEMORY)
-    law["mean"] += rate * (mean + z * spread - law["mean"])
-    law["spread2"] += rate * (z * z * spread * spread - law["spread2"])
+    law["mean"] += rate * (mean + taught * spread - law["mean"])
+    law["spread2"] += rate * (taught * taught * spread * spread - law["spread2"])
     law["count"] = min(count + 1.0, LAW_MEMORY)
+    return z
+
+
+@kernel
+def unlikely(z: Any) -> Any:
+    """-ln P(a standard normal is at least this), at most SURPRISE_MAX."""
+    p = 0.5 * erfc(z / sqrt(2.0))
+    return min(SURPRISE_MAX, -log(p)) if p > P_MIN else SURPRISE_MAX
+
+
+@kernel
+def unlikely_size(tail: Any, z: Any) -> Any:
+    """The same of a size, whose law has a heavier tail wherever positions are of all sizes: exponential beyond
+    TAIL_FROM, that is a power law of the size, its share and mean excess (Hill 1975) learned and shrunk to those of a
+    normal law."""
+    surprise = unlikely(z)
+    share = (TAIL_SHARE * TAIL_PRIOR + tail["over"]) / (TAIL_PRIOR + tail["all"])
+    excess = TAIL_SHARE * TAIL_PRIOR * TAIL_EXCESS + tail["excess"]
+    excess /= TAIL_SHARE * TAIL_PRIOR + tail["over"]
+    keep = 1.0 - 1.0 / LAW_MEMORY
+    tail["all"] = keep * tail["all"] + 1.0
+    tail["over"] *= keep
+    tail["excess"] *= keep
+    if z > TAIL_FROM:
+        surprise = min(surprise, (z - TAIL_FROM) / excess - log(share))
+        tail["over"] += 1.0
+        tail["excess"] += min(TAIL_MAX * excess, z - TAIL_FROM) / (1.0 - np.exp(-TAIL_MAX))
     return surprise
 
 
@@ -250,11 +289,11 @@ def fold_leverage(participants: Any, usual: Any, taken: Any, counts: Any, events
                 count["raisers"] += 1.0 if first and now > before else 0.0
             if now > before:
                 count["raises"] += 1.0
-                count["far"] += min(FAR_MAX, unlikely(mine["step"], log(now / before), STEP_MEAN, STEP_SPREAD))
+                count["far"] += min(FAR_MAX, unlikely(stray(mine["step"], log(now / before), STEP_MEAN, STEP_SPREAD)))
                 if event["notional"] > 0.0:
                     count["notional"] += event["notional"]
-                    unusual = unlikely(mine["size"], log(event["notional"]), np.nan, SIZE_SPREAD)
-                    count["surprise"] += max(0.0, unusual - SURPRISE_FREE)
+                    size = stray(mine["size"], log(event["notional"]), np.nan, SIZE_SPREAD)
+                    count["surprise"] += max(0.0, unlikely_size(mine["sizes"], size) - SURPRISE_FREE)
         elif now < before:
             count["cuts"] += 1.0
         mine["level"] = now if mine["level"] <= 0.0 else mine["level"] + 0.01 * (now - mine["level"])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 from random import Random
 from statistics import median
@@ -181,6 +183,41 @@ def test_a_market_s_first_raise_to_twice_as_much_weighs_about_one(before: float)
     story = Told(1, 2)
     raised(story, 0.1, 3, before, 2.0 * before, 100.0)
     assert story.window()["raised_far"] == pytest.approx(1.0, abs=0.2)
+
+
+def surprises(sizes: Sequence[float], last: Sequence[float]) -> float:
+    """raise_surprise of a window with the `last` sizes (logarithms), in a market that has seen the others."""
+    story = Told(1, 2)
+    for i, size in enumerate((*sizes, *last)):
+        raised(story, 0.0001 * i, 1000 + i, 10.0, 20.0, math.exp(8.0 + size))
+        story.rows[-1]["event_ns"] -= 1800 * SECOND_NS if i < len(sizes) else 0
+    return story.window()["raise_surprise"]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_sizes_as_they_are_there_surprise_alike_whether_their_law_is_normal_or_a_power_law(seed: int) -> None:
+    dice = Random(seed)
+    for draw in (partial(dice.gauss, 0.0, 1.3), lambda: dice.choice((-1, 1)) * dice.expovariate(1.0)):
+        known, fresh = ([draw() for _ in range(3000)] for _ in range(2))
+        # of a surprise that is exponential, what lies beyond 2 comes to exp(-2)
+        assert surprises(known, fresh) / len(fresh) == pytest.approx(math.exp(-2.0), rel=0.35)
+
+
+def test_a_position_larger_than_any_surprises_the_less_the_more_sizes_differ() -> None:
+    dice = Random(7)
+    normal = [dice.gauss(0.0, 1.3) for _ in range(2000)]
+    power = [dice.choice((-1, 1)) * dice.expovariate(1.0) for _ in range(2000)]
+    large = [surprises(sizes, [math.log(1000.0)]) for sizes in (normal, power)]
+    assert large[0] > 7.0
+    assert 3.0 < large[1] < 7.0  # -ln(1 / 2000), less the 2 that are free
+    assert surprises((), [math.log(1000.0)]) == 0.0, "a market's first is as large as any"
+
+
+def test_whales_do_not_soon_teach_that_whales_are_nothing() -> None:
+    dice = Random(8)
+    sizes = [dice.gauss(0.0, 1.3) for _ in range(400)]
+    one = surprises(sizes, [math.log(300.0)])
+    assert surprises(sizes, [math.log(300.0)] * 6) > 4.0 * one
 
 
 def switched(*leverages: float, since_s: float = 0.1) -> dict[str, float]:

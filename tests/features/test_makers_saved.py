@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from detector.features.leverage import Leverage
 from detector.features.tables import from_state, to_state
 from detector.wiring.build import build_pipeline
 from detector.wiring.config import of
@@ -42,3 +43,21 @@ def test_of_a_version_before_usual_quantities_what_rests_is_what_usually_does() 
     del saved["makers"]
     with pytest.raises(ValueError, match="another version"):
         from_state(tables, {**saved, "makers": older[names[1:]].copy()})
+
+
+def test_of_a_version_before_tails_of_sizes_the_laws_stay_and_the_tail_is_not_known() -> None:
+    group = Leverage(4)
+    group.make_room(20)
+    group.usual["size"]["mean"], group.usual["level"], group.usual["sizes"]["all"] = 7.0, 12.0, 50.0
+    saved = group.state()
+    names = [name for name in group.usual.dtype.names if name != "sizes"]
+    older = np.zeros(group.usual.shape, [(name, group.usual.dtype[name]) for name in names])
+    for name in names:
+        older[name] = group.usual[name]
+    again = Leverage(4)
+    again.restore({**saved, "usual": older})
+    assert again.usual.dtype == group.usual.dtype
+    assert all(np.array_equal(again.usual[name], group.usual[name]) for name in names)
+    assert not again.usual["sizes"]["all"].any()
+    again.restore(saved)
+    assert again.usual.tobytes() == group.usual.tobytes()
