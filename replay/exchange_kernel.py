@@ -30,9 +30,11 @@ from replay.exchange_book import (
     uniform,
 )
 from replay.exchange_effects import CROWD_SIGMA, planted_action, pull, quote_gone, quote_hole, set_leverage
+from replay.exchange_habits import begin_grids, lay_grid, toggle
 from replay.exchange_state import (
     BOOK_TICKS,
     CANCEL_DUE,
+    GRID_DUE,
     LIFE_MEAN_S,
     NOBODY,
     ONE,
@@ -48,8 +50,6 @@ _NERVES_SIGMA = 0.4
 _NEVER = 2**62
 _BREAK_S, _RETREAT_S = 30.0, 60.0
 _RETREAT_TIMES = 10.0  # x as far out
-_TOGGLING_S, _TOGGLE_S = 900.0, 10.0  # for so long, so often
-_TOGGLE_STEPS = (np.int64(3), np.int64(8))  # of LADDER: 5 and 25 x
 _TWO = np.int64(2)
 _NEW, _OLD = np.float64(0.0), np.float64(0.75)
 _USER, _EXPIRED = np.int64(CancelCode.USER), np.int64(CancelCode.EXPIRED)
@@ -89,6 +89,7 @@ def open_market(desk: Any) -> None:
         ordinary(desk, _OLD)
     m["muted"] = 0
     m["now_ns"] = m["start_ns"]
+    begin_grids(desk)
     snapshot(desk)
     m["now_ns"] = m["start_ns"] + 1
 
@@ -180,19 +181,6 @@ def retreat(desk: Any) -> None:
 
 
 @inlined
-def toggle(desk: Any) -> None:
-    """Two strategies share an account, and each sets the leverage it wants before it trades."""
-    m = desk.state[0]
-    if m["now_ns"] >= m["toggled_ns"]:
-        if uniform(desk.rng, FLOW) < m["toggle_rate"] * _TICK_S:
-            m["toggled_ns"] = m["now_ns"] + 1 + int(-math.log(uniform(desk.rng, FLOW)) * _TOGGLING_S * 1e9)
-            m["toggler"] = ordinary_account(below(desk.rng, FLOW, m["accounts"]), m["accounts"])
-    elif uniform(desk.rng, FLOW) < _TICK_S / _TOGGLE_S:
-        low = np.int64(desk.leverages[m["toggler"] % m["accounts"]]) == _TOGGLE_STEPS[0]
-        set_leverage(desk, m["toggler"], _TOGGLE_STEPS[1] if low else _TOGGLE_STEPS[0], m["notional_log"], 0.1)
-
-
-@inlined
 def calling(m: Any) -> Any:
     """1/s, how fast the excitement of a trade fades; slower where trades are rare."""
     return min(0.5, 0.4 * m["taker_rate"])
@@ -260,6 +248,8 @@ def act_due(desk: Any) -> None:
             cancel(desk, slot, _USER)
     elif action == QUOTE_DUE:
         quote_all(desk, slot)
+    elif action == GRID_DUE:
+        lay_grid(desk, slot)
 
 
 @inlined

@@ -24,6 +24,7 @@ ACTIVE_MAX = 24  # effects at work in one market at once
 ORDERS_MIN, ORDERS_MAX = 4096, 131_072  # open orders of one market; past the limit an order is not placed (`refused`)
 SWEEP_MAX = 48  # resting orders one taker can meet
 SNAPSHOT_AND_SWEEP_ROWS = 256  # rows one action writes beyond one row for every open order
+GRID_ORDERS = 20  # of one grid
 MAKER_FIRST_ACCOUNT = 1
 ORDINARY_FIRST_ACCOUNT = 1001
 # Typed, because the compiler would else make one copy of a function for every number it is called with.
@@ -57,7 +58,7 @@ ORDER_SLOT = np.dtype(
 QUEUE = np.dtype([("head", "<i4"), ("tail", "<i4")])  # one price, oldest order first; -1 = empty
 
 DUE = np.dtype([("due_ns", "<i8"), ("serial", "<i8"), ("slot", "<i8"), ("action", "<i8")])
-CANCEL_DUE, QUOTE_DUE = np.int64(1), np.int64(2)
+CANCEL_DUE, QUOTE_DUE, GRID_DUE = np.int64(1), np.int64(2), np.int64(3)
 
 MAKER = np.dtype(
     [
@@ -120,6 +121,7 @@ MARKET = np.dtype(
         ("markets", "<i8"),
         ("makers", "<i8"),
         ("accounts", "<i8"),
+        ("grids", "<i8"),
         ("price_decimals", "<i8"),
         ("qty_decimals", "<i8"),
         ("mark_every", "<i8"),  # ticks
@@ -218,7 +220,7 @@ def make_desk(scenario: Scenario, market: int, seed: int, effects: npt.NDArray[A
     rate = spec.events_per_s
     mean_batch = float(np.average(makers["batch"][: spec.makers], weights=makers["weight"][: spec.makers]))
     ordinary = rate * ORDINARY_SHARE / 2
-    orders_max = _orders_max(spec.makers, rate, effects)
+    orders_max = _orders_max(spec.makers, scenario.grids, rate, effects)
     tick = spec.price * spec.tick_bps * 1e-4
     decimals = max(
         0, 2 - math.floor(math.log10(tick))
@@ -245,7 +247,7 @@ def make_desk(scenario: Scenario, market: int, seed: int, effects: npt.NDArray[A
     m["mood_sigma"], m["season"], m["branching"] = scenario.mood, scenario.season, scenario.branching
     m["unreplaced"], m["break_rate"] = scenario.unreplaced, scenario.breaks_per_day / 86_400.0
     m["retreat_rate"], m["toggle_rate"] = scenario.retreats_per_day / 86_400.0, scenario.toggles_per_day / 86_400.0
-    m["size_tail"] = scenario.size_tail
+    m["size_tail"], m["grids"] = scenario.size_tail, scenario.grids
     m["start_ns"] = m["now_ns"] = m["tick_ns"] = scenario.start_ns
     m["next_ns"] = scenario.start_ns + TICK_NS  # replaced at the first tick
     m["log_fair"] = math.log(spec.price)
@@ -279,9 +281,9 @@ def rows_reserve(orders_max: int) -> int:
     return 3 * orders_max + SNAPSHOT_AND_SWEEP_ROWS
 
 
-def _orders_max(makers: int, rate: float, effects: npt.NDArray[Any]) -> int:
+def _orders_max(makers: int, grids: int, rate: float, effects: npt.NDArray[Any]) -> int:
     """A power of two that holds the calm book and every planted order at once, ORDERS_MAX at most."""
-    calm = (makers + 4) * 2 * LEVELS_MAX + 3 * LIVE_TARGET
+    calm = (makers + 4) * 2 * LEVELS_MAX + grids * GRID_ORDERS + 3 * LIVE_TARGET
     bursts = effects[effects["channel"] == Channel.CANCELS]
     planted = (
         float(np.sum(bursts["amplitude"] * rate * CANCEL_SHARE * bursts["life_ns"] * 3e-9)) if len(bursts) else 0.0

@@ -16,6 +16,7 @@ from typing import Any
 SCENARIOS = Path(__file__).parent / "scenarios"
 MARKETS_MAX = 1024
 EVENTS_PER_S_MAX = 5_000.0
+GRIDS_MAX = 500
 ACCOUNTS_MAX = 200_000
 DURATION_S_MAX = 60 * 86_400.0
 MAKERS_RANGE = (4, 20)  # the rest of the makers' table is kept for new ones
@@ -95,7 +96,8 @@ class Scenario:
     unreplaced: share of the quotes makers take back that stay away until they look at them again; breaks_per_day: how
     often a maker takes all its quotes away for half a minute; retreats_per_day: how often it quotes ten times as far
     out for a minute; toggles_per_day: how often a market's account begins to switch its leverage to and fro, some times
-    a minute for a quarter of an hour; size_tail: index of the power law of position values, 0 = they are log-normal."""
+    a minute for a quarter of an hour; size_tail: index of the power law of position values, 0 = they are log-normal;
+    grids: robots in each market that rest a grid of orders and lay it anew every ten minutes or so."""
 
     name: str
     markets: tuple[MarketSpec, ...]
@@ -113,6 +115,7 @@ class Scenario:
     retreats_per_day: float = 0.0
     toggles_per_day: float = 0.0
     size_tail: float = 0.0
+    grids: int = 0
     planted: tuple[Planted, ...] = ()
     draw: Draw = field(default_factory=Draw)
 
@@ -184,6 +187,8 @@ def check(scenario: Scenario) -> list[str]:
         faults.append(f"mark_every_s: {scenario.mark_every_s}, wanted 0.1 to 3600")
     if not 0 <= scenario.unreplaced <= 0.5:
         faults.append(f"unreplaced: {scenario.unreplaced}, wanted 0 to 0.5")
+    if not 0 <= scenario.grids <= GRIDS_MAX:
+        faults.append(f"grids: {scenario.grids}, wanted 0 to {GRIDS_MAX}")
     if scenario.size_tail and not 0.5 <= scenario.size_tail <= 5.0:
         faults.append(f"size_tail: {scenario.size_tail}, wanted 0 or 0.5 to 5")
     for name in ("breaks_per_day", "retreats_per_day", "toggles_per_day"):

@@ -21,6 +21,8 @@ from detector.model.windows import Feature
 FLEETING_NS = 50_000_000
 YOUNG_NS = 1_000_000_000
 FIRST_TIME_NS = 10_000_000_000  # an account that has not cancelled for this long cancels for the first time
+RELAID_NS = 250_000_000  # an order that had stood, taken back and laid anew so soon, was moved, whoever does it
+TAKEN_MAX = 255  # of those an account took back just now: more are strangers' cancels
 REPLACED_NS = 100_000_000  # an order so soon after a cancel replaces it
 PEAK_NS = 100_000_000
 NEAR_BPS = 10.0
@@ -28,7 +30,7 @@ LIFE_STEP = 1.05  # the running median moves by this factor towards each new lif
 RECENT_NS = 10e9  # decay of an account's own count, for naming contributors
 _CANCEL, _TRADE, _AFTER_GAP = int(Kind.CANCEL), int(Kind.TRADE), int(Flag.AFTER_GAP)
 _ORDERS, _ACCOUNTS = int(HAS_ORDERS), int(HAS_ACCOUNTS)
-_BY_MAKER, _MOVED = int(Flag.BY_MAKER), int(Flag.MOVED)
+_BY_MAKER, _MOVED, _SNAPSHOT = int(Flag.BY_MAKER), int(Flag.MOVED), int(Flag.SNAPSHOT)
 # the market's last cancel, and the span before the last gap or snapshot in which cancels may have been missed
 BLIND = np.dtype(
     [("cancel_ns", "<i8"), ("from_ns", "<i8"), ("to_ns", "<i8"), ("life_ns", "<f8")],  # running median, 0 = none yet
@@ -146,7 +148,7 @@ def read_cancels(markets: Any, blind: Any, counts: Any, values: Any) -> Any:
         values[6, m] = count["replaced"] if accounts else np.nan
         values[7, m] = count["peak"]
         values[8, m] = blind[m]["life_ns"] / 1e9 if blind[m]["life_ns"] > 0.0 else np.nan
-        values[9, m] = count["others"] if accounts else np.nan
+        values[9, m] = max(0.0, count["others"]) if accounts else np.nan
         values[10, m] = count["young"] if orders else np.nan
 
 
@@ -166,10 +168,12 @@ def fold_cancels(participants: Any, blind: Any, begun: Any, counts: Any, events:
             count["cancels"] -= 1.0  # the level decrease just before was this trade after all
             continue
         if event["effect"] == PLACED and event["participant"] >= 0:
-            if (event["flags"] & _MOVED) != 0:
-                count["others"] -= 1.0  # the cancel just before was half of a move after all
             who = participants[event["participant"]]
             since_ns = event["event_ns"] - who["cancel_ns"]
+            laid = who["taken"] > 0 and 0 <= since_ns <= RELAID_NS and (event["flags"] & _SNAPSHOT) == 0
+            if laid or (event["flags"] & _MOVED) != 0:
+                count["others"] -= 1.0  # the cancel just before was half of a move after all
+                who["taken"] -= 1 if who["taken"] > 0 else 0
             if 0 <= since_ns <= REPLACED_NS and who["cancel_side"] == event["side"]:
                 count["replaced"] += 1.0
             continue
@@ -202,10 +206,14 @@ def fold_cancels(participants: Any, blind: Any, begun: Any, counts: Any, events:
                 unseen["life_ns"] = life_ns * LIFE_STEP if age_ns > life_ns else max(1.0, life_ns / LIFE_STEP)
         if event["participant"] < 0:
             continue
-        if (event["flags"] & (_BY_MAKER | _MOVED)) == 0:
-            count["others"] += 1.0
         who = participants[event["participant"]]
         quiet_ns = event["event_ns"] - who["cancel_ns"]
+        if (event["flags"] & (_BY_MAKER | _MOVED)) == 0:
+            count["others"] += 1.0
+            if quiet_ns > RELAID_NS:
+                who["taken"] = 0
+            if event["age_ns"] > YOUNG_NS and who["taken"] < TAKEN_MAX:
+                who["taken"] += 1
         if quiet_ns >= FIRST_TIME_NS:
             if unseen["to_ns"] > who["cancel_ns"]:  # it may have cancelled while nothing was heard
                 later = who["cancel_ns"] > unseen["from_ns"]

@@ -29,6 +29,8 @@ _ACCOUNTS = int(HAS_ACCOUNTS)
 SEAT_ORDERS = 4
 SETTLED_SAMPLES = 60  # a maker is judged after this many windows of its own
 PRESENT_MIN = 0.8  # who quoted in fewer of those is no maker: a burst leaves nobody missing
+PROVEN = 8.0  # x as many orders count for one that moves quotes: those who only rest many are no makers
+ON_TRIAL = 2.0  # the same of one that came minutes ago
 THERE_MIN = 0.95  # of its windows: who quotes in so many goes away seldom, and comes back
 KNOWN_SAMPLES = 300  # how regular it is takes longer to know
 LEARN_UP = 1.0 / 300.0  # per window: more quotes than usual are soon usual
@@ -121,6 +123,15 @@ def _comes_back(maker: Any) -> Any:
 
 
 @inlined
+def _held(maker: Any) -> Any:
+    """How many orders it holds its seat with: one that moves quotes is worth more than many that rest, and one that had
+    no time to show it somewhat more."""
+    if requotes(maker):
+        return maker["usual"] * PROVEN
+    return maker["usual"] * ON_TRIAL if maker["samples"] < KNOWN_SAMPLES else maker["usual"]
+
+
+@inlined
 def wants_seat(tables: Any, market: Any, participant: Any) -> Any:
     """The participant quotes like a maker and has no seat yet, and not every maker has half as many orders as it."""
     place = tables.participants[participant]
@@ -141,8 +152,8 @@ def seat(tables: Any, market: Any, participant: Any) -> Any:
             weakest = k
             least = 0.0
             break
-        if makers[k]["usual"] < least:
-            least = makers[k]["usual"]
+        if _held(makers[k]) < least:
+            least = _held(makers[k])
             weakest = k
     tables.markets[market]["seat_floor"] = least  # still true when one with more has taken the weakest one's place
     if weakest < 0 or least >= 0.5 * count:
@@ -250,7 +261,7 @@ def sample_makers(tables: Any, market: Any, slot: Any, end_ns: Any, learning: An
                 place["seat"] = -1
                 maker["participant"] = -1
                 floor = 0.0
-        floor = min(floor, maker["usual"])
+        floor = min(floor, _held(maker))
     tables.markets[market]["seat_floor"] = floor
     _compare_outward(makers, lots)
     pulled -= largest - next_largest

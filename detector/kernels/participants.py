@@ -36,6 +36,7 @@ PARTICIPANT = np.dtype(
         ("ask_orders", "<i4"),
         ("seat", "<i4"),  # place among the market's makers, -1 = none
         ("cancel_side", "i1"),  # of its last cancel
+        ("taken", "u1"),  # orders that had stood, which it took back just now and has not laid anew
         ("raised_to", "u2"),  # hundredths: the highest leverage it raised to lately, see features/leverage.py
     ],
     align=True,
@@ -161,6 +162,7 @@ def participant_of(
     place["raised_recent"] = 0.0
     place["raised_ns"] = 0
     place["raised_to"] = 0
+    place["taken"] = 0
     place["leverage"] = 0.0
     place["market"] = market
     place["next"] = first[market]

@@ -82,6 +82,17 @@ def test_positions_of_all_sizes_follow_a_power_law_and_have_the_same_median() ->
     assert beyond[0].mean() < 0.75
 
 
+def test_robots_rest_their_grids_and_lay_them_anew_every_ten_minutes() -> None:
+    of = scenario(rate=5.0, seconds=3600.0, grids=10)
+    bare = scenario(rate=5.0, seconds=3600.0)
+    events, without = everything(of), everything(bare)
+    orders = [np.sum((one["kind"] == Kind.ORDER) & (one["flags"] == 0)) for one in (events, without)]
+    assert orders[0] - orders[1] == pytest.approx(10 * 20 * 5.5, rel=0.2)  # first within ten minutes, then six times
+    ordinary = events[(events["kind"] == Kind.CANCEL) & (events["account"] > 1000)]
+    at_once = np.diff(ordinary["event_ns"]) < 1_000_000
+    assert at_once.sum() > 0.5 * 10 * 20 * 4.5
+
+
 def test_what_makers_and_accounts_never_do_draws_no_dice() -> None:
     of = scenario(rate=20.0, seconds=30.0)
     never = {
@@ -90,6 +101,7 @@ def test_what_makers_and_accounts_never_do_draws_no_dice() -> None:
         "retreats_per_day": 0.0,
         "toggles_per_day": 0.0,
         "size_tail": 0.0,
+        "grids": 0,
     }
     assert told(everything(of)) == told(everything(replace(of, **never)))
     assert told(everything(of)) != told(everything(replace(of, unreplaced=0.1)))
@@ -97,10 +109,12 @@ def test_what_makers_and_accounts_never_do_draws_no_dice() -> None:
 
 def test_how_makers_and_accounts_behave_has_its_bounds() -> None:
     markets = {"count": 1, "events_per_s": 5.0}
-    wrong = {"unreplaced": 0.7, "breaks_per_day": -1, "retreats_per_day": 300, "toggles_per_day": 300, "size_tail": 9}
+    wrong = {"unreplaced": 0.7, "breaks_per_day": -1, "retreats_per_day": 300, "toggles_per_day": 300}
+    wrong |= {"size_tail": 9, "grids": 999}
     with pytest.raises(ScenarioError) as caught:
         parse("habits", {"markets": markets, "duration_s": 10, **wrong})
     assert all(f"{name}: {value}, wanted" in str(caught.value) for name, value in wrong.items())
-    right = {"unreplaced": 0.05, "breaks_per_day": 4, "retreats_per_day": 4, "toggles_per_day": 4, "size_tail": 1}
+    right = {"unreplaced": 0.05, "breaks_per_day": 4, "retreats_per_day": 4, "toggles_per_day": 4}
+    right |= {"size_tail": 1, "grids": 3}
     made = parse("habits", {"markets": dict(markets), "duration_s": 10, **right})
     assert all(getattr(made, name) == value for name, value in right.items())

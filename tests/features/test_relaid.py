@@ -1,0 +1,95 @@
+"""Orders that had stood, taken back and laid anew at once: nobody's burst, whoever does it. All others' cancels are."""
+
+from __future__ import annotations
+
+import pytest
+
+from detector.features.cancels import TAKEN_MAX
+from detector.wiring.build import build_pipeline
+from detector.wiring.config import of
+from tests.features.quoting import Market
+
+FEW = 3  # orders at once: too few for a seat among the makers
+
+
+def laid(market: Market, at_s: float, first: int, orders: int = FEW, apart_s: float = 0.001) -> None:
+    for number in range(orders):
+        market.quote(at_s + apart_s * number, 9, 1000 + first + number)
+
+
+def others(stood_s: float = 5.0, gap_s: float = 0.05, again: int = FEW, orders: int = FEW) -> float:
+    """cancels_by_others of an account without a seat that takes back `orders` after `stood_s` seconds, and lays `again`
+    new ones `gap_s` later."""
+    market = Market(makers=1).ordinary(60)
+    laid(market, market.second + 0.5 - stood_s % 1.0, 0, orders)
+    market.ordinary(int(stood_s) + 1)
+    at_s = market.second - 0.5 if stood_s < 1.0 else market.second + 0.5
+    market.second = int(at_s)
+    for number in range(orders):
+        market.cancel(at_s + 0.0001 * number, 9, 1000 + number)
+    if again:
+        laid(market, at_s + 0.0001 * orders + gap_s, 5000, again)
+    market.second += 1
+    return sum(market.columns("cancels_by_others", 1))
+
+
+def test_orders_laid_anew_at_once_were_moved() -> None:
+    assert others() == 0.0
+
+
+@pytest.mark.parametrize(
+    ("told", "why"),
+    [
+        (others(again=0), "none is laid"),
+        (others(gap_s=0.3), "laid too late"),
+        (others(stood_s=0.3), "they had hardly rested"),
+    ],
+)
+def test_all_other_cancels_are_a_stranger_s(told: float, why: str) -> None:
+    assert told == FEW, why
+
+
+def test_each_new_order_moves_one() -> None:
+    assert others(again=2) == 1.0
+    assert others(again=FEW + 2) == 0.0
+
+
+def test_what_was_taken_back_a_while_ago_is_not_moved_by_what_is_laid_now() -> None:
+    market = Market(makers=1).ordinary(60)
+    laid(market, market.second, 0)
+    market.ordinary(5)
+    for number, at_s in enumerate((0.1, 0.2, 0.6)):
+        market.cancel(market.second + at_s, 9, 1000 + number)
+    laid(market, market.second + 0.65, 5000)
+    market.second += 1
+    assert market.column("cancels_by_others") == 2.0
+
+
+def test_another_account_s_orders_move_nothing() -> None:
+    market = Market(makers=1).ordinary(60)
+    laid(market, market.second, 0)
+    market.ordinary(5)
+    for number in range(FEW):
+        market.cancel(market.second + 0.1, 9, 1000 + number)
+        market.quote(market.second + 0.15, 8, 2000 + number)
+    market.second += 1
+    assert market.column("cancels_by_others") == FEW
+
+
+def test_of_more_than_can_be_counted_the_rest_are_a_stranger_s_cancels() -> None:
+    orders = TAKEN_MAX + 45
+    market = Market(makers=1)
+    for level in range(100):  # the only seat's maker keeps it
+        market.quote(0.001 * level, 0, 100 + level)
+    market.ordinary(60)
+    laid(market, market.second, 0, orders)
+    market.ordinary(5)
+    for number in range(orders):
+        market.cancel(market.second + 0.1 + 0.0001 * number, 9, 1000 + number)
+    laid(market, market.second + 0.15, 5000, orders, apart_s=0.0002)
+    market.say(market.second + 3.0, type="mark", price=market.middle)
+    one_seat = of({"limits": {"makers_max": 1}})
+    engine = build_pipeline(one_seat, pseudonym_key=b"k" * 32, format_name="native", keep_scored=True)
+    scored = engine.step([market.batch()]).scored
+    told = [one.windows.column("cancels_by_others")[0] for one in scored]
+    assert max(told) == orders - TAKEN_MAX
