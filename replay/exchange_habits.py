@@ -15,6 +15,7 @@ from replay.exchange_state import CANCEL_DUE, GRID_DUE, GRID_ORDERS, NOBODY, ONE
 _TICK_S = TICK_NS * 1e-9
 _TOGGLING_S, _TOGGLE_S = 900.0, 10.0  # for so long, so often
 _TOGGLE_STEPS = (np.int64(3), np.int64(8))  # of LADDER: 5 and 25 x
+_MINUTE_NS, _LATE_NS = np.int64(60_000_000_000), 300e6
 _GRID_S, _GRID_STEP = 600.0, np.int64(4)  # it is laid anew so often, on the mean; ticks from order to order
 
 
@@ -29,6 +30,12 @@ def toggle(desk: Any) -> None:
     elif uniform(desk.rng, FLOW) < _TICK_S / _TOGGLE_S:
         low = np.int64(desk.leverages[m["toggler"] % m["accounts"]]) == _TOGGLE_STEPS[0]
         set_leverage(desk, m["toggler"], _TOGGLE_STEPS[1] if low else _TOGGLE_STEPS[0], m["notional_log"], 0.1)
+
+
+@inlined
+def punctually(desk: Any, due_ns: Any) -> Any:
+    """An instant just after the minute has ended: robots look when a candle closes."""
+    return (due_ns // _MINUTE_NS + 1) * _MINUTE_NS + int(-math.log(uniform(desk.rng, FLOW)) * _LATE_NS)
 
 
 @inlined

@@ -30,7 +30,7 @@ from replay.exchange_book import (
     uniform,
 )
 from replay.exchange_effects import CROWD_SIGMA, planted_action, pull, quote_gone, quote_hole, set_leverage
-from replay.exchange_habits import begin_grids, lay_grid, toggle
+from replay.exchange_habits import begin_grids, lay_grid, punctually, toggle
 from replay.exchange_state import (
     BOOK_TICKS,
     CANCEL_DUE,
@@ -333,7 +333,10 @@ def ordinary(desk: Any, patience: Any) -> None:
     which = patience + (1.0 - patience) * uniform(desk.rng, FLOW)
     median_s = 0.4 if which < 0.3 else (20.0 if which < 0.8 else 420.0)
     life_s = median_s * math.exp(0.9 * normal(desk.rng, FLOW)) * m["life_scale"]
-    if not schedule(desk, m["now_ns"] + 1000 + int(life_s * 1e9), CANCEL_DUE, slot):
+    due_ns = m["now_ns"] + 1000 + int(life_s * 1e9)
+    if m["punctual"] > 0.0 and uniform(desk.rng, FLOW) < m["punctual"]:
+        due_ns = punctually(desk, due_ns)
+    if not schedule(desk, due_ns, CANCEL_DUE, slot):
         cancel(desk, slot, _USER)
 
 

@@ -145,6 +145,10 @@ MARKET = np.dtype(
         ("break_rate", "<f8"),  # breaks a second and maker
         ("retreat_rate", "<f8"),  # the same of quoting far out for a while
         ("size_tail", "<f8"),  # Pareto index of position values, 0 = log-normal
+        (
+            "punctual",
+            "<f8",
+        ),  # share of ordinary orders whose accounts wait for a minute to end before they take them back
         ("toggle_rate", "<f8"),  # times a second that somebody begins to switch its leverage to and fro
         # how it stands
         ("now_ns", "<i8"),
@@ -247,7 +251,7 @@ def make_desk(scenario: Scenario, market: int, seed: int, effects: npt.NDArray[A
     m["mood_sigma"], m["season"], m["branching"] = scenario.mood, scenario.season, scenario.branching
     m["unreplaced"], m["break_rate"] = scenario.unreplaced, scenario.breaks_per_day / 86_400.0
     m["retreat_rate"], m["toggle_rate"] = scenario.retreats_per_day / 86_400.0, scenario.toggles_per_day / 86_400.0
-    m["size_tail"], m["grids"] = scenario.size_tail, scenario.grids
+    m["size_tail"], m["grids"], m["punctual"] = scenario.size_tail, scenario.grids, scenario.punctual
     m["start_ns"] = m["now_ns"] = m["tick_ns"] = scenario.start_ns
     m["next_ns"] = scenario.start_ns + TICK_NS  # replaced at the first tick
     m["log_fair"] = math.log(spec.price)

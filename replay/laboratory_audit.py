@@ -6,9 +6,10 @@ On a clean stream of each nothing is planted, so every page is a false one. On a
 planted as on planted streams of bench.detection: whoever keeps quiet on a strange exchange must still hear.
 
 What changes is what the shipped priors know nothing of: how far activity wanders, how much takers call each other, how
-far prices move, how few accounts there are and how unlike their positions, whether they switch leverage to and fro or
-lay grids, and how often makers go away, stand back, and leave a quote away. Levels are return levels of each market's
-own peaks, shrunk to what ships; where that is not enough the promise is broken, and the daemon is to say so.
+far prices move, how few accounts there are and how unlike their positions, whether they switch leverage to and fro, lay
+grids or act as minutes end, and how often makers go away, stand back, and leave a quote away. Levels are return levels
+of each market's own peaks, shrunk to what ships; where that is not enough the promise is broken, and the daemon is to
+say so.
 """
 
 from __future__ import annotations
@@ -57,6 +58,8 @@ def unlike(name: str, scenario: Scenario) -> Scenario:
             return replace(scenario, accounts=scenario.accounts // 20)
         case "sixty robots lay grids in each market":
             return replace(scenario, grids=60)
+        case "robots act as minutes end":
+            return replace(scenario, punctual=0.3)
         case "makers go away four times a day":
             return replace(scenario, breaks_per_day=4.0)
         case "makers leave every twentieth quote away":
@@ -84,6 +87,7 @@ EXCHANGES = (
     "leverage is switched to and fro",
     "positions are of all sizes",
     "sixty robots lay grids in each market",
+    "robots act as minutes end",
     *UNSTEADY_MAKERS,
 )
 

@@ -97,7 +97,8 @@ class Scenario:
     often a maker takes all its quotes away for half a minute; retreats_per_day: how often it quotes ten times as far
     out for a minute; toggles_per_day: how often a market's account begins to switch its leverage to and fro, some times
     a minute for a quarter of an hour; size_tail: index of the power law of position values, 0 = they are log-normal;
-    grids: robots in each market that rest a grid of orders and lay it anew every ten minutes or so."""
+    grids: robots in each market that rest a grid of orders and lay it anew every ten minutes or so;
+    punctual: share of ordinary orders that are taken back as a minute ends."""
 
     name: str
     markets: tuple[MarketSpec, ...]
@@ -116,6 +117,7 @@ class Scenario:
     toggles_per_day: float = 0.0
     size_tail: float = 0.0
     grids: int = 0
+    punctual: float = 0.0
     planted: tuple[Planted, ...] = ()
     draw: Draw = field(default_factory=Draw)
 
@@ -185,6 +187,8 @@ def check(scenario: Scenario) -> list[str]:
         faults.append("start: out of range")
     if not 0.1 <= scenario.mark_every_s <= 3600:
         faults.append(f"mark_every_s: {scenario.mark_every_s}, wanted 0.1 to 3600")
+    if not 0 <= scenario.punctual <= 1:
+        faults.append(f"punctual: {scenario.punctual}, wanted 0 to 1")
     if not 0 <= scenario.unreplaced <= 0.5:
         faults.append(f"unreplaced: {scenario.unreplaced}, wanted 0 to 0.5")
     if not 0 <= scenario.grids <= GRIDS_MAX:

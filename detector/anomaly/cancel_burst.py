@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detector.anomaly.baseline import Measure
+from detector.anomaly.clock import CLOCK, Clock
 from detector.anomaly.streams import Column, Stream, StreamDetector
 from detector.kernels import kernel
 from detector.model.arrays import widen
@@ -51,7 +52,8 @@ class CancelBurst(StreamDetector):
     acting now: news brings cancels and accounts, a burst brings cancels.
 
     Accounts count as far as trading bears them out: hundreds that place and pull together and hardly trade are no busy
-    market. On a feed that has never told of a trade all of them count.
+    market. On a feed that has never told of a trade all of them count. Where robots act as a minute ends, accounts
+    count for more in those seconds (anomaly/clock.py, docs/adr/0047).
 
     A feed that names nobody does not tell makers from others. Where it tells orders by id, how long they rested does: a
     maker's quotes stand for seconds, the orders of a burst do not; cancels of young ones are held against the orders
@@ -71,6 +73,7 @@ class CancelBurst(StreamDetector):
     def __init__(self, params: Any, budgets: npt.NDArray[np.float64]) -> None:
         super().__init__(params, budgets)
         self._trading: Any = np.zeros(0, TRADING)  # (room)
+        self._clock = Clock()
 
     def score(self, windows: Windows, learn: npt.NDArray[np.bool_], before: Sequence[Score]) -> Score:
         """See Detector.score."""
@@ -80,36 +83,43 @@ class CancelBurst(StreamDetector):
         note_trades(trades, learn, self._trading, brisk)
         if np.count_nonzero(np.isnan(accounts)):  # where they are named no stream reads it
             windows = windows.with_column("trades", brisk)
-        windows = windows.with_column("acting_accounts", self._borne_out(accounts, trades))
+        factors = self._clock.factors(windows.close_ns, windows.width_ns, len(trades))
+        active = self._borne_out(accounts, trades, factors)
+        self._clock.learn(windows.close_ns, windows.width_ns, windows.column("cancels_by_others"), active, learn)
+        windows = windows.with_column("acting_accounts", active * factors)
         return super().score(windows, learn, before)
 
-    def _borne_out(self, accounts: Column, trades: Column) -> Column:
-        """Acting accounts, as far as trading bears them out."""
+    def _borne_out(self, accounts: Column, trades: Column, factors: Column) -> Column:
+        """Acting accounts, as far as trading bears them out, or that second of the minute."""
         known = slice(0, len(trades))
-        bearing = ACCOUNTS_PER_TRADE * (np.maximum(trades, self._trading["bearing"][known]) + 1.0)
+        bearing = factors * ACCOUNTS_PER_TRADE * (np.maximum(trades, self._trading["bearing"][known]) + 1.0)
         return np.minimum(accounts, np.where(self._trading["told"][known], bearing, np.inf))
 
     def part(self, rows: npt.NDArray[np.int64]) -> Self:
         """See StreamDetector.part."""
         twin = super().part(rows)
         twin._trading = self._trading[rows]
+        twin._clock = Clock()
+        twin._clock.known = self._clock.known[rows]
         return twin
 
     def foreseen(self, windows: Windows, passed: float) -> Windows:
         """See StreamDetector.foreseen. The trades that would bear the accounts out may be still to come."""
         trades = windows.column("trades")
-        borne_out = self._borne_out(windows.column("acting_accounts"), trades)
+        factors = self._clock.factors(windows.close_ns, windows.width_ns, len(trades))
+        borne_out = self._borne_out(windows.column("acting_accounts"), trades, factors)
         seen = super().foreseen(windows.with_column("acting_accounts", borne_out), passed)
         bearing = np.maximum(trades, seen.column("acting_accounts") / ACCOUNTS_PER_TRADE)
         return seen.with_column("trades", np.where(self._trading["told"], bearing, trades))
 
     def state(self) -> State:
         """See Detector.state."""
-        return {**super().state(), "trading": self._trading}
+        return {**super().state(), "trading": self._trading, "clock": self._clock.known}
 
     def restore(self, state: State) -> None:
         """See Detector.restore. An older version knew of trades what bears accounts out; the usual is learned anew."""
         super().restore(state)
+        self._clock.known = np.array(state["clock"]) if "clock" in state else np.zeros(0, CLOCK)
         if "trades" not in state:
             self._trading = np.array(state["trading"])
             return

@@ -93,6 +93,17 @@ def test_robots_rest_their_grids_and_lay_them_anew_every_ten_minutes() -> None:
     assert at_once.sum() > 0.5 * 10 * 20 * 4.5
 
 
+def test_as_many_orders_as_asked_are_taken_back_just_after_a_minute_has_ended() -> None:
+    shares = []
+    for punctual in (0.0, 0.5):
+        of = scenario(rate=200.0, seconds=600.0, punctual=punctual)
+        events = everything(of)
+        ordinary = events[(events["kind"] == Kind.CANCEL) & (events["account"] > 1000)]
+        shares.append(float(np.mean(seconds_of(ordinary, of) % 60.0 < 1.0)))
+    assert shares[0] < 0.03
+    assert 0.3 < shares[1] - shares[0] < 0.5  # who waits for a minute to end trades more often before it does
+
+
 def test_what_makers_and_accounts_never_do_draws_no_dice() -> None:
     of = scenario(rate=20.0, seconds=30.0)
     never = {
@@ -102,6 +113,7 @@ def test_what_makers_and_accounts_never_do_draws_no_dice() -> None:
         "toggles_per_day": 0.0,
         "size_tail": 0.0,
         "grids": 0,
+        "punctual": 0.0,
     }
     assert told(everything(of)) == told(everything(replace(of, **never)))
     assert told(everything(of)) != told(everything(replace(of, unreplaced=0.1)))
@@ -110,11 +122,11 @@ def test_what_makers_and_accounts_never_do_draws_no_dice() -> None:
 def test_how_makers_and_accounts_behave_has_its_bounds() -> None:
     markets = {"count": 1, "events_per_s": 5.0}
     wrong = {"unreplaced": 0.7, "breaks_per_day": -1, "retreats_per_day": 300, "toggles_per_day": 300}
-    wrong |= {"size_tail": 9, "grids": 999}
+    wrong |= {"size_tail": 9, "grids": 999, "punctual": 1.5}
     with pytest.raises(ScenarioError) as caught:
         parse("habits", {"markets": markets, "duration_s": 10, **wrong})
     assert all(f"{name}: {value}, wanted" in str(caught.value) for name, value in wrong.items())
     right = {"unreplaced": 0.05, "breaks_per_day": 4, "retreats_per_day": 4, "toggles_per_day": 4}
-    right |= {"size_tail": 1, "grids": 3}
+    right |= {"size_tail": 1, "grids": 3, "punctual": 0.5}
     made = parse("habits", {"markets": dict(markets), "duration_s": 10, **right})
     assert all(getattr(made, name) == value for name, value in right.items())

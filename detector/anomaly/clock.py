@@ -1,0 +1,91 @@
+"""Clock: how many times the usual is done in this second of a minute. Robots look when a candle closes.
+
+A market's counts by second of the minute, against what its activity accounts for over all of them; a second has a
+factor of its own once it is beyond doubt that it has one (two deviations), and never one below 1.
+"""
+
+from __future__ import annotations
+
+from math import sqrt
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from detector.kernels import kernel
+from detector.model.arrays import widen
+
+SECONDS = 60
+SECOND_NS = 1_000_000_000
+MEMORY_MINUTES = 240.0  # after which what a second of the minute has seen has half forgotten
+PRIOR = 5.0  # counts of every second that are as usual
+DOUBT = 2.0  # deviations of a Poisson count
+WINSOR = 3.0  # a window teaches at most this many times what was expected, and as many counts more
+_KEEP = 0.5 ** (1.0 / MEMORY_MINUTES)
+_KEEP_ALL = 0.5 ** (1.0 / (MEMORY_MINUTES * SECONDS))
+
+CLOCK = np.dtype(
+    [
+        ("counts", "<f8", (SECONDS,)),  # decayed sums, by second of the minute
+        ("activity", "<f8", (SECONDS,)),
+        ("all_counts", "<f8"),  # the same of all of them
+        ("all_activity", "<f8"),
+    ],
+    align=True,
+)
+
+
+class Clock:
+    """What a stream of counts does by second of the minute, market by market."""
+
+    def __init__(self) -> None:
+        self.known: Any = np.zeros(0, CLOCK)  # (room)
+
+    def factors(self, close_ns: int, width_ns: int, markets: int) -> npt.NDArray[np.float64]:
+        """float64 (M), at least 1: how many times the usual the second is in which the window begins."""
+        self.known = widen(self.known, 0, markets)
+        factors = np.ones(markets)
+        read_clock(self.known, _second(close_ns, width_ns), factors)
+        return factors
+
+    def learn(self, close_ns: int, width_ns: int, counts: Any, activity: Any, learn: npt.NDArray[np.bool_]) -> None:
+        """One window: counts and activity float64 (M), NaN = cannot say."""
+        self.known = widen(self.known, 0, len(counts))
+        learn_clock(self.known, _second(close_ns, width_ns), counts, activity, learn)
+
+
+def _second(close_ns: int, width_ns: int) -> int:
+    return (close_ns - width_ns) // SECOND_NS % SECONDS
+
+
+@kernel
+def factor_of(clock: Any, second: Any) -> Any:
+    """How many times the usual this second is, as far as that is beyond doubt."""
+    if clock["all_activity"] <= 0.0:
+        return 1.0
+    rate = clock["all_counts"] / clock["all_activity"]
+    least = clock["counts"][second] - DOUBT * sqrt(clock["counts"][second] + 1.0)
+    return max(1.0, (least + PRIOR) / (rate * clock["activity"][second] + PRIOR))
+
+
+@kernel
+def read_clock(known: Any, second: Any, factors: Any) -> Any:
+    """CLOCK (room) -> float64 (M), written."""
+    for m in range(len(factors)):
+        factors[m] = factor_of(known[m], second)
+
+
+@kernel
+def learn_clock(known: Any, second: Any, counts: Any, activity: Any, learn: Any) -> Any:
+    """One window's counts and activity, float64 (M), into CLOCK (room)."""
+    for m in range(len(counts)):
+        if not learn[m] or np.isnan(counts[m]) or np.isnan(activity[m]):
+            continue
+        clock = known[m]
+        rate = clock["all_counts"] / clock["all_activity"] if clock["all_activity"] > 0.0 else 0.0
+        expected = rate * activity[m] * factor_of(clock, second)
+        count = min(counts[m], WINSOR * (expected + 1.0))
+        clock["counts"][second] = _KEEP * clock["counts"][second] + count
+        clock["activity"][second] = _KEEP * clock["activity"][second] + activity[m]
+        clock["all_counts"] = _KEEP_ALL * clock["all_counts"] + count
+        clock["all_activity"] = _KEEP_ALL * clock["all_activity"] + activity[m]

@@ -1,0 +1,112 @@
+"""Robots that act as a minute ends: learned within minutes, in those seconds alone, and no burst hides behind them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from detector.anomaly.base import Detector
+from detector.anomaly.clock import CLOCK, SECOND_NS, Clock
+from detector.model.windows import Windows
+from tests.anomaly.test_conditioning import FEATURES, NAMES, START_NS, detector
+
+MARKETS, WARNING = 16, 1
+USUAL, TOGETHER = 0.6, 12.0  # cancels by others in a usual second, and in a minute's first
+ACCOUNTS = 8.0  # acting in a usual second
+
+
+def told(
+    found: Detector, seconds: int, seed: int, first: int = 0, together: float = TOGETHER, **at: float
+) -> np.ndarray:
+    """bool (W, M): who is at warning. In the first second of a minute robots act as well; at: cancels more, by second."""
+    dice = np.random.default_rng(seed)
+    names, every = tuple(f"m{i}" for i in range(MARKETS)), np.ones(MARKETS, np.bool_)
+    at_warning = []
+    for second in range(first, first + seconds):
+        robots = dice.poisson(together, MARKETS) if second % 60 == 0 else np.zeros(MARKETS)
+        values = np.zeros((MARKETS, len(FEATURES)))
+        more = at.get(f"s{second}", 0.0)
+        values[:, NAMES.index("cancels_by_others")] = dice.poisson(USUAL, MARKETS) + robots + more
+        values[:, NAMES.index("cancels")] = 5.0 + robots + more
+        values[:, NAMES.index("acting_accounts")] = dice.poisson(ACCOUNTS, MARKETS) + robots
+        values[:, NAMES.index("trades")] = 0.0 if second % 7 else 1.0
+        close_ns = START_NS + (second + 1) * SECOND_NS
+        score = found.score(Windows(close_ns, SECOND_NS, names, FEATURES, values, every, every), every, ())
+        at_warning.append(score.values >= score.levels[WARNING])
+    return np.array(at_warning)
+
+
+def test_what_is_done_as_every_minute_ends_is_learned_within_half_an_hour() -> None:
+    found = detector("cancel_burst")
+    told(found, 1800, 1)
+    assert told(found, 5400, 2, 1800).sum() <= 1
+
+
+def test_as_much_in_another_second_is_told() -> None:
+    found = detector("cancel_burst")
+    told(found, 3600, 3)
+    later = told(found, 60, 4, 3600, s3630=2.0 * TOGETHER)
+    assert later[30:33].any(axis=0).mean() > 0.8 and not later[:30].any()
+
+
+def test_far_more_as_a_minute_ends_is_told() -> None:
+    found = detector("cancel_burst")
+    told(found, 3600, 5)
+    later = told(found, 10, 6, 3600, s3600=12.0 * TOGETHER)
+    assert later.any(axis=0).mean() > 0.8
+
+
+def learned(minutes: int, counts: float, activity: float = 10.0, usual: float = 1.0) -> Clock:
+    clock = Clock()
+    for second in range(60 * minutes):
+        count = np.array([counts if second % 60 == 7 else usual])
+        clock.learn((second + 1) * SECOND_NS, SECOND_NS, count, np.array([activity]), np.array([True]))
+    return clock
+
+
+def at(clock: Clock, second: int) -> float:
+    return float(clock.factors((second + 1) * SECOND_NS, SECOND_NS, 1)[0])
+
+
+def test_a_second_has_a_factor_once_it_is_beyond_doubt() -> None:
+    assert at(Clock(), 7) == 1.0
+    assert at(learned(3, 2.0), 7) == 1.0
+    found = learned(60, 6.0)
+    assert at(found, 7) == pytest.approx(5.0, rel=0.2)  # of 6 / 1.08, less the doubt
+    assert {at(found, second) for second in range(60) if second != 7} == {1.0}
+
+
+def test_a_second_with_less_than_usual_has_none() -> None:
+    assert at(learned(60, 0.0), 7) == 1.0
+
+
+def test_one_window_teaches_little_however_much_it_is() -> None:
+    clock = learned(30, 1.0)
+    clock.learn((60 * 30 + 8) * SECOND_NS, SECOND_NS, np.array([1e6]), np.array([10.0]), np.array([True]))
+    assert at(clock, 7) == 1.0
+
+
+def test_nothing_is_learned_where_nothing_is_to_be_learned_or_cannot_be_said() -> None:
+    clock = learned(30, 3.0)
+    before = clock.known.tobytes()
+    for count, activity, learn in ((9.0, 9.0, False), (np.nan, 9.0, True), (9.0, np.nan, True)):
+        clock.learn(8 * SECOND_NS, SECOND_NS, np.array([count]), np.array([activity]), np.array([learn]))
+    assert clock.known.tobytes() == before
+
+
+def test_a_window_belongs_to_the_second_it_begins_in() -> None:
+    clock = learned(60, 6.0)
+    half = SECOND_NS // 2
+    assert float(clock.factors(8 * SECOND_NS, half, 1)[0]) > 4.0
+    assert float(clock.factors(8 * SECOND_NS + half, half, 1)[0]) == 1.0
+
+
+def test_it_is_saved_and_a_checkpoint_without_it_is_read() -> None:
+    found, again = detector("cancel_burst"), detector("cancel_burst")
+    told(found, 600, 7)
+    saved = found.state()
+    again.restore(saved)
+    assert np.array(again.state()["clock"]).tobytes() == np.array(saved["clock"]).tobytes()
+    again.restore({name: value for name, value in saved.items() if name != "clock"})
+    assert np.array_equal(again.state()["clock"], np.zeros(0, CLOCK))
+    assert told(again, 60, 8, 600).shape == (60, MARKETS)
