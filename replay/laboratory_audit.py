@@ -70,6 +70,10 @@ def unlike(name: str, scenario: Scenario) -> Scenario:
             return replace(scenario, toggles_per_day=4.0)
         case "positions are of all sizes":
             return replace(scenario, size_tail=1.0)
+    if name == ALL_HABITS:
+        for habit in HABITS:
+            scenario = unlike(habit, scenario)
+        return scenario
     raise ValueError(f"no exchange is called {name}")
 
 
@@ -78,17 +82,22 @@ UNSTEADY_MAKERS = (
     "makers leave every twentieth quote away",
     "makers stand back four times a day",
 )
+HABITS = (
+    "leverage is switched to and fro",
+    "positions are of all sizes",
+    "sixty robots lay grids in each market",
+    "robots act as minutes end",
+    *UNSTEADY_MAKERS,
+)
+ALL_HABITS = "all of these habits at once"
 EXCHANGES = (
     "as shipped",
     "activity wanders three times as far",
     "takers call each other",
     "prices move three times as far",
     "a twentieth of the accounts",
-    "leverage is switched to and fro",
-    "positions are of all sizes",
-    "sixty robots lay grids in each market",
-    "robots act as minutes end",
-    *UNSTEADY_MAKERS,
+    *HABITS,
+    ALL_HABITS,
 )
 
 

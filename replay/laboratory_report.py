@@ -255,8 +255,8 @@ def separate_sections(told: Mapping[str, Any]) -> list[Section]:
         ),
         (
             "Peers where makers are unsteady",
-            "As `Peers on the same streams`, on a planted stream of the last three of the other exchanges in one: "
-            "makers go away four times a day, leave every twentieth quote away, and quote ten times as far out for a "
+            "As `Peers on the same streams`, on a planted stream of three of the other exchanges in one: makers "
+            "go away four times a day, leave every twentieth quote away, and quote ten times as far out for a "
             "minute four times a day. Static limits are soonest where one stream says nothing at all in normal times.",
             [*PEER_COLUMNS],
             told.get("unsteady", []),

@@ -74,6 +74,7 @@ class CancelBurst(StreamDetector):
         super().__init__(params, budgets)
         self._trading: Any = np.zeros(0, TRADING)  # (room)
         self._clock = Clock()
+        self._unsettled = np.zeros(0)  # (room), of the window before
 
     def score(self, windows: Windows, learn: npt.NDArray[np.bool_], before: Sequence[Score]) -> Score:
         """See Detector.score."""
@@ -85,9 +86,20 @@ class CancelBurst(StreamDetector):
             windows = windows.with_column("trades", brisk)
         factors = self._clock.factors(windows.close_ns, windows.width_ns, len(trades))
         active = self._borne_out(accounts, trades, factors)
-        self._clock.learn(windows.close_ns, windows.width_ns, windows.column("cancels_by_others"), active, learn)
-        windows = windows.with_column("acting_accounts", active * factors)
+        others = self._settled(windows)
+        self._clock.learn(windows.close_ns, windows.width_ns, others, active, learn)
+        windows = windows.with_column("acting_accounts", active * factors).with_column("cancels_by_others", others)
         return super().score(windows, learn, before)
+
+    def _settled(self, windows: Windows) -> Column:
+        """Cancels by others. What was taken back as the window before ended is one of this window's, less what was laid
+        anew since."""
+        others, unsettled = windows.column("cancels_by_others"), windows.column("cancels_unsettled")
+        self._unsettled = widen(self._unsettled, 0, len(others))
+        relaid = windows.column("cancels_relaid")
+        settled: Column = others + np.maximum(self._unsettled[: len(others)] - relaid, 0.0)
+        self._unsettled[: len(others)] = np.nan_to_num(unsettled)
+        return settled
 
     def _borne_out(self, accounts: Column, trades: Column, factors: Column) -> Column:
         """Acting accounts, as far as trading bears them out, or that second of the minute."""
@@ -101,6 +113,7 @@ class CancelBurst(StreamDetector):
         twin._trading = self._trading[rows]
         twin._clock = Clock()
         twin._clock.known = self._clock.known[rows]
+        twin._unsettled = self._unsettled[rows]
         return twin
 
     def foreseen(self, windows: Windows, passed: float) -> Windows:
@@ -114,12 +127,13 @@ class CancelBurst(StreamDetector):
 
     def state(self) -> State:
         """See Detector.state."""
-        return {**super().state(), "trading": self._trading, "clock": self._clock.known}
+        return {**super().state(), "trading": self._trading, "clock": self._clock.known, "unsettled": self._unsettled}
 
     def restore(self, state: State) -> None:
         """See Detector.restore. An older version knew of trades what bears accounts out; the usual is learned anew."""
         super().restore(state)
         self._clock.known = np.array(state["clock"]) if "clock" in state else np.zeros(0, CLOCK)
+        self._unsettled = np.array(state.get("unsettled", np.zeros(0)))
         if "trades" not in state:
             self._trading = np.array(state["trading"])
             return

@@ -63,5 +63,9 @@ class Group(ABC):
 
     def restore(self, state: State) -> None:
         """From a checkpoint."""
-        self.counts = np.array(state["counts"])
-        assert self.counts.dtype == self.STATE, f"{type(self).__name__}: saved counts are of another version"
+        saved = np.array(state["counts"])
+        known = set(saved.dtype.names or ()) <= set(self.STATE.names or ())
+        assert known, f"{type(self).__name__}: saved counts are of another version"
+        self.counts = np.zeros(saved.shape, self.STATE)
+        for name in saved.dtype.names or ():
+            self.counts[name] = saved[name]  # of an older version: what it did not count in the open windows is 0

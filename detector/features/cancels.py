@@ -22,6 +22,7 @@ FLEETING_NS = 50_000_000
 YOUNG_NS = 1_000_000_000
 FIRST_TIME_NS = 10_000_000_000  # an account that has not cancelled for this long cancels for the first time
 RELAID_NS = 250_000_000  # an order that had stood, taken back and laid anew so soon, was moved, whoever does it
+SWEEP_FROM = 2  # an account that takes back more than so many at once may be about to lay them anew
 TAKEN_MAX = 255  # of those an account took back just now: more are strangers' cancels
 REPLACED_NS = 100_000_000  # an order so soon after a cancel replaces it
 PEAK_NS = 100_000_000
@@ -70,6 +71,8 @@ class Cancels(Group):
             ("run_ns", "<i8"),
             ("young", "<f8"),
             ("others", "<f8"),
+            ("unsettled", "<f8"),
+            ("relaid", "<f8"),
         ],
         align=True,
     )
@@ -85,6 +88,14 @@ class Cancels(Group):
         Feature("cancel_life", "s", "how long orders taken back had rested, median of the last hundred or so"),
         Feature("cancels_by_others", "per window", "orders taken back by accounts that are none of the makers"),
         Feature("young_cancels", "per window", "orders taken back within a second of being placed"),
+        Feature(
+            "cancels_unsettled",
+            "per window",
+            "cancels by others as the window ends, of orders that may yet be laid anew: they count in the next one",
+        ),
+        Feature(
+            "cancels_relaid", "per window", "orders laid anew in the place of those taken back in the window before"
+        ),
     )
 
     def __init__(self, ring: int) -> None:
@@ -100,7 +111,8 @@ class Cancels(Group):
 
     def fold(self, tables: Tables, events: Any, start: int, stop: int) -> None:
         """See Group.fold; also keeps each account's recent cancels."""
-        fold_cancels(tables.participants, self.blind, self.begun, self.counts, events, start, stop)
+        width_ns = tables.span[1]
+        fold_cancels(tables.participants, self.blind, self.begun, self.counts, events, start, stop, width_ns)
 
     def read(self, tables: Tables, slot: int, markets: int) -> npt.NDArray[np.float64]:
         """See Group.read."""
@@ -132,6 +144,12 @@ def _note_block(ring: Any, block: Any) -> None:
         ring["counts"][block % BLOCKS] += 1
 
 
+@inlined
+def _unsettled(event_ns: Any, width_ns: Any) -> Any:
+    """So near the end of its window that an order may yet be laid anew in the next one."""
+    return event_ns % width_ns >= width_ns - RELAID_NS
+
+
 @kernel
 def read_cancels(markets: Any, blind: Any, counts: Any, values: Any) -> Any:
     """FEATURES of each market, written to values float64 (F, M)."""
@@ -148,12 +166,16 @@ def read_cancels(markets: Any, blind: Any, counts: Any, values: Any) -> Any:
         values[6, m] = count["replaced"] if accounts else np.nan
         values[7, m] = count["peak"]
         values[8, m] = blind[m]["life_ns"] / 1e9 if blind[m]["life_ns"] > 0.0 else np.nan
-        values[9, m] = max(0.0, count["others"]) if accounts else np.nan
+        values[9, m] = count["others"] if accounts else np.nan
         values[10, m] = count["young"] if orders else np.nan
+        values[11, m] = count["unsettled"] if accounts else np.nan
+        values[12, m] = count["relaid"] if accounts else np.nan
 
 
 @kernel
-def fold_cancels(participants: Any, blind: Any, begun: Any, counts: Any, events: Any, start: Any, stop: Any) -> Any:
+def fold_cancels(
+    participants: Any, blind: Any, begun: Any, counts: Any, events: Any, start: Any, stop: Any, width_ns: Any
+) -> Any:
     """One loop over applied events; see Cancels."""
     for i in range(start, stop):
         event = events[i]
@@ -170,10 +192,16 @@ def fold_cancels(participants: Any, blind: Any, begun: Any, counts: Any, events:
         if event["effect"] == PLACED and event["participant"] >= 0:
             who = participants[event["participant"]]
             since_ns = event["event_ns"] - who["cancel_ns"]
-            laid = who["taken"] > 0 and 0 <= since_ns <= RELAID_NS and (event["flags"] & _SNAPSHOT) == 0
-            if laid or (event["flags"] & _MOVED) != 0:
-                count["others"] -= 1.0  # the cancel just before was half of a move after all
+            laid = 0 <= since_ns <= RELAID_NS and (event["flags"] & (_SNAPSHOT | _BY_MAKER)) == 0
+            here = who["taken"] > 0 and who["cancel_ns"] // width_ns == event["event_ns"] // width_ns
+            if (laid and here) or (event["flags"] & _MOVED) != 0:  # the cancel just before was half of a move after all
+                if count["unsettled"] > 0.0 and _unsettled(who["cancel_ns"], width_ns):
+                    count["unsettled"] -= 1.0
+                else:
+                    count["others"] -= 1.0
                 who["taken"] -= 1 if who["taken"] > 0 else 0
+            elif laid and event["event_ns"] % width_ns < RELAID_NS:
+                count["relaid"] += 1.0
             if 0 <= since_ns <= REPLACED_NS and who["cancel_side"] == event["side"]:
                 count["replaced"] += 1.0
             continue
@@ -209,11 +237,17 @@ def fold_cancels(participants: Any, blind: Any, begun: Any, counts: Any, events:
         who = participants[event["participant"]]
         quiet_ns = event["event_ns"] - who["cancel_ns"]
         if (event["flags"] & (_BY_MAKER | _MOVED)) == 0:
-            count["others"] += 1.0
-            if quiet_ns > RELAID_NS:
-                who["taken"] = 0
-            if event["age_ns"] > YOUNG_NS and who["taken"] < TAKEN_MAX:
+            if quiet_ns > RELAID_NS or who["cancel_ns"] // width_ns != event["event_ns"] // width_ns:
+                who["taken"] = 0  # what a window cuts in two is counted in each
+            stood = quiet_ns >= 0 and event["age_ns"] > YOUNG_NS and who["taken"] < TAKEN_MAX
+            if stood:
                 who["taken"] += 1
+            if stood and who["taken"] > SWEEP_FROM and _unsettled(event["event_ns"], width_ns):
+                count["unsettled"] += 1.0
+            else:
+                count["others"] += 1.0
+        else:
+            who["taken"] = 0
         if quiet_ns >= FIRST_TIME_NS:
             if unseen["to_ns"] > who["cancel_ns"]:  # it may have cancelled while nothing was heard
                 later = who["cancel_ns"] > unseen["from_ns"]

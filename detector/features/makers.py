@@ -116,17 +116,20 @@ def is_maker(maker: Any) -> Any:
 def _comes_back(maker: Any) -> Any:
     """It is hardly ever away, and moved quotes a few times for each time it went with all of them: one that restarts
     takes many quotes back for good at once, and was nobody's burst."""
-    there = maker["present"] >= THERE_MIN * maker["samples"]
-    return (
-        there and maker["moves"] >= MOVES_MIN and maker["moves"] * maker["usual"] >= MOVES_TO_LEAVES * maker["leaves"]
-    )
+    return maker["present"] >= THERE_MIN * maker["samples"] and _moves(maker)
+
+
+@inlined
+def _moves(maker: Any) -> Any:
+    """It moved four quotes for each time it went with all of them."""
+    return maker["moves"] >= MOVES_MIN and maker["moves"] * maker["usual"] >= MOVES_TO_LEAVES * maker["leaves"]
 
 
 @inlined
 def _held(maker: Any) -> Any:
     """How many orders it holds its seat with: one that moves quotes is worth more than many that rest, and one that had
     no time to show it somewhat more."""
-    if requotes(maker):
+    if _moves(maker):
         return maker["usual"] * PROVEN
     return maker["usual"] * ON_TRIAL if maker["samples"] < KNOWN_SAMPLES else maker["usual"]
 

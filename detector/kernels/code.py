@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from functools import cache
 from hashlib import blake2b
 from pathlib import Path
@@ -66,7 +67,10 @@ def _sources(root: Path, module: str) -> frozenset[Path]:
 
 def _forget_old(caches: Path, module: str) -> None:
     """Keep the newest CACHES_MAX folders of a module. Young ones stay: another process may be compiling into them."""
-    known = sorted(caches.glob(f"{module}-*"), key=lambda path: path.stat().st_mtime)
-    for old in known[:-CACHES_MAX]:
-        if time() - old.stat().st_mtime > YOUNG_S:
+    known = []
+    for path in caches.glob(f"{module}-*"):
+        with suppress(FileNotFoundError):  # another process that starts now was first to remove it
+            known.append((path.stat().st_mtime, path))
+    for changed_s, old in sorted(known)[:-CACHES_MAX]:
+        if time() - changed_s > YOUNG_S:
             rmtree(old, ignore_errors=True)

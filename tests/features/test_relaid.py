@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from detector.features.cancels import TAKEN_MAX
+from detector.anomaly.cancel_burst import CancelBurst
+from detector.features.cancels import SWEEP_FROM, TAKEN_MAX
+from detector.model.windows import Windows
 from detector.wiring.build import build_pipeline
 from detector.wiring.config import of
+from tests.anomaly.test_conditioning import FEATURES, NAMES, START_NS, detector
 from tests.features.quoting import Market
 
 FEW = 3  # orders at once: too few for a seat among the makers
@@ -63,6 +67,39 @@ def test_what_was_taken_back_a_while_ago_is_not_moved_by_what_is_laid_now() -> N
     laid(market, market.second + 0.65, 5000)
     market.second += 1
     assert market.column("cancels_by_others") == 2.0
+
+
+def test_a_sweep_that_a_window_cuts_off_is_told_as_unsettled_and_taken_off_in_the_next_one() -> None:
+    def told(laid_anew: bool, at_s: float = 0.9) -> list[list[float]]:
+        market = Market(makers=1).ordinary(60)
+        laid(market, market.second, 0)
+        market.ordinary(5)
+        for number in range(FEW):
+            market.cancel(market.second + at_s, 9, 1000 + number)
+        if laid_anew:
+            laid(market, market.second + at_s + 0.2, 5000)
+        market.second += 2
+        return [market.columns(name, 2) for name in ("cancels_by_others", "cancels_unsettled", "cancels_relaid")]
+
+    assert told(laid_anew=True) == [[SWEEP_FROM, 0.0], [FEW - SWEEP_FROM, 0.0], [0.0, FEW]]
+    assert told(laid_anew=False) == [[SWEEP_FROM, 0.0], [FEW - SWEEP_FROM, 0.0], [0.0, 0.0]]
+    assert told(laid_anew=False, at_s=0.7) == [[FEW, 0.0], [0.0, 0.0], [0.0, 0.0]]
+    assert told(laid_anew=True, at_s=0.76) == [[0.0, 0.0], [0.0, 0.0], [0.0, 0.0]]
+
+
+def test_the_detector_counts_what_is_not_laid_anew_a_window_later() -> None:
+    found = detector("cancel_burst")
+    assert isinstance(found, CancelBurst)
+    names = [NAMES.index(name) for name in ("cancels_by_others", "cancels_unsettled", "cancels_relaid")]
+    rows = ((2.0, 18.0, 0.0), (1.0, 0.0, 20.0), (2.0, 18.0, 0.0), (1.0, 0.0, 8.0), (np.nan, np.nan, np.nan))
+    told = []
+    for number, row in enumerate(rows):
+        values = np.zeros((1, len(FEATURES)))
+        values[:, names] = row
+        every = np.ones(1, np.bool_)
+        windows = Windows(START_NS + number * 10**9, 10**9, ("m",), FEATURES, values, every, every)
+        told.append(float(found._settled(windows)[0]))
+    assert told[:4] == [2.0, 1.0, 2.0, 11.0] and np.isnan(told[4])
 
 
 def test_another_account_s_orders_move_nothing() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from detector.features.makers import KNOWN_SAMPLES, ON_TRIAL, PROVEN, SEAT_ORDERS, seat, wants_seat
-from detector.features.quotes import MOVES_MIN
+from detector.features.quotes import MOVES_MIN, MOVES_TO_LEAVES
 from detector.features.tables import Limits, make
 from tests.features.quoting import SETTLED_S, Market
 
@@ -19,7 +19,7 @@ SEATS = 4
 
 def held(makers: Any) -> Any:
     """With how many orders each seat is held."""
-    moving = (makers["moves"] >= MOVES_MIN) & (makers["leaves"] == 0)
+    moving = (makers["moves"] >= MOVES_MIN) & (makers["moves"] * makers["usual"] >= MOVES_TO_LEAVES * makers["leaves"])
     return makers["usual"] * np.where(moving, PROVEN, np.where(makers["samples"] < KNOWN_SAMPLES, ON_TRIAL, 1.0))
 
 
@@ -60,7 +60,7 @@ def test_who_was_seated_a_moment_ago_keeps_its_place_against_its_like() -> None:
     assert np.array_equal(tables.makers[0]["usual"], [25.0])
 
 
-@pytest.mark.parametrize(("moves", "leaves", "orders"), [(0, 0, 13), (3, 0, 13), (4, 0, 97), (4, 2, 13), (400, 9, 97)])
+@pytest.mark.parametrize(("moves", "leaves", "orders"), [(0, 0, 13), (3, 0, 13), (4, 0, 97), (4, 6, 97), (4, 7, 13)])
 def test_one_that_moves_quotes_keeps_its_seat_against_many_that_rest(moves: int, leaves: int, orders: int) -> None:
     """orders: so many take the seat of six, and one less do not."""
     for count, seated in ((orders - 1, 0), (orders, 1)):
