@@ -239,15 +239,13 @@ def fold_cancels(
         if (event["flags"] & (_BY_MAKER | _MOVED)) == 0:
             if quiet_ns > RELAID_NS or who["cancel_ns"] // width_ns != event["event_ns"] // width_ns:
                 who["taken"] = 0  # what a window cuts in two is counted in each
-            stood = quiet_ns >= 0 and event["age_ns"] > YOUNG_NS and who["taken"] < TAKEN_MAX
+            stood = event["age_ns"] > YOUNG_NS and who["taken"] < TAKEN_MAX
             if stood:
                 who["taken"] += 1
             if stood and who["taken"] > SWEEP_FROM and _unsettled(event["event_ns"], width_ns):
                 count["unsettled"] += 1.0
             else:
                 count["others"] += 1.0
-        else:
-            who["taken"] = 0
         if quiet_ns >= FIRST_TIME_NS:
             if unseen["to_ns"] > who["cancel_ns"]:  # it may have cancelled while nothing was heard
                 later = who["cancel_ns"] > unseen["from_ns"]

@@ -218,6 +218,7 @@ def test_whales_do_not_soon_teach_that_whales_are_nothing() -> None:
     sizes = [dice.gauss(0.0, 1.3) for _ in range(400)]
     one = surprises(sizes, [math.log(300.0)])
     assert surprises(sizes, [math.log(300.0)] * 6) > 4.0 * one
+    assert surprises([*sizes, 30.0], [math.log(300.0)]) > 0.75 * one, "nor does one that is as large as a mistake"
 
 
 def switched(*leverages: float, since_s: float = 0.1) -> dict[str, float]:
@@ -231,6 +232,7 @@ def switched(*leverages: float, since_s: float = 0.1) -> dict[str, float]:
 
 def test_who_switches_to_and_fro_raises_once() -> None:
     assert switched(5.0, 20.0, 5.0, 20.0, 5.0, 20.0)["raises"] == 1.0
+    assert switched(5.0, 20.0, 5.0, 10.0, 5.0, 20.0)["raises"] == 1.0
     again = switched(5.0, 20.0, 5.0, 20.0, since_s=600.0)
     assert (again["raises"], again["raised_far"], again["raised_notional"], again["raisers"]) == (0.0, 0.0, 0.0, 0.0)
     assert again["cuts"] == 1.0

@@ -40,6 +40,14 @@ def test_of_several_that_stand_back_each_counts_as_far_as_the_next_one_is() -> N
     assert outward(market.ordinary(SECONDS)) == pytest.approx((3 + 2 * 3) / 5, rel=0.1)
 
 
+def test_who_stays_where_it_was_as_others_come_nearer_counts_as_usual() -> None:
+    market = Market()
+    market.hole = 2
+    market.ordinary(SETTLED_S)
+    market.back = dict.fromkeys(range(1, 5), -2)
+    assert outward(market.ordinary(SECONDS)) == pytest.approx((1.0 + 4.0 * 3.5 / 5.5) / 5.0, rel=0.02)
+
+
 def test_all_of_them_count_in_full() -> None:
     assert outward(with_back(5)) == pytest.approx(10.0, rel=0.1)
 

@@ -87,6 +87,22 @@ def test_a_sweep_that_a_window_cuts_off_is_told_as_unsettled_and_taken_off_in_th
     assert told(laid_anew=True, at_s=0.76) == [[0.0, 0.0], [0.0, 0.0], [0.0, 0.0]]
 
 
+def test_of_a_sweep_that_a_window_cuts_in_two_each_window_has_its_own() -> None:
+    market = Market(makers=1).ordinary(60)
+    laid(market, market.second, 0)
+    market.ordinary(5)
+    for number, at_s in enumerate((0.998, 0.999, 1.001)):
+        market.cancel(market.second + at_s, 9, 1000 + number)
+    laid(market, market.second + 1.05, 5000)
+    market.second += 2
+    assert market.columns("cancels_by_others", 2) == [2.0, 0.0]
+    assert market.columns("cancels_relaid", 2) == [0.0, 2.0]
+
+
+def test_a_maker_s_own_moves_are_none_of_it() -> None:
+    assert Market(makers=2).ordinary(400).columns("cancels_relaid", 20) == [0.0] * 20
+
+
 def test_the_detector_counts_what_is_not_laid_anew_a_window_later() -> None:
     found = detector("cancel_burst")
     assert isinstance(found, CancelBurst)
