@@ -110,3 +110,20 @@ def test_it_is_saved_and_a_checkpoint_without_it_is_read() -> None:
     again.restore({name: value for name, value in saved.items() if name != "clock"})
     assert np.array_equal(again.state()["clock"], np.zeros(0, CLOCK))
     assert told(again, 60, 8, 600).shape == (60, MARKETS)
+
+
+def test_a_look_into_open_windows_knows_the_clock_and_what_is_unsettled() -> None:
+    found = detector("cancel_burst")
+    told(found, 600, 9)
+    windows = Windows(
+        START_NS + 601 * SECOND_NS, SECOND_NS, tuple(f"m{i}" for i in range(MARKETS)), FEATURES,
+        np.tile(np.where(np.array(NAMES) == "cancels_unsettled", 5.0, 0.0), (MARKETS, 1)),
+        np.ones(MARKETS, np.bool_), np.ones(MARKETS, np.bool_),
+    )  # fmt: skip
+    found.score(windows, np.ones(MARKETS, np.bool_), ())
+    rows = np.array([2, 5])
+    twin, whole = found.part(rows).state(), found.state()
+    for name in ("clock", "unsettled"):
+        assert np.array(twin[name]).tobytes() == np.array(whole[name])[rows].tobytes()
+    assert np.array(whole["unsettled"])[5] == 5.0
+    assert np.array(whole["clock"])["all_counts"][5] > 0.0
