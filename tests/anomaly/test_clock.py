@@ -49,6 +49,12 @@ def test_as_much_in_another_second_is_told() -> None:
     assert later[30:33].any(axis=0).mean() > 0.8 and not later[:30].any()
 
 
+def test_more_robots_as_a_minute_ends_are_more_accounts_though_nobody_trades() -> None:
+    found = detector("cancel_burst")
+    told(found, 3600, 5)
+    assert told(found, 3, 6, 3600, together=2.5 * TOGETHER).any(axis=0).mean() < 0.2
+
+
 def test_far_more_as_a_minute_ends_is_told() -> None:
     found = detector("cancel_burst")
     told(found, 3600, 5)

@@ -16,15 +16,18 @@ WARNING = 1
 PULLED, MISSING = NAMES.index("quotes_pulled"), NAMES.index("quotes_missing")
 
 
-def told(found: Detector, shares: npt.NDArray[np.float64], first: int = 0) -> npt.NDArray[np.bool_]:
-    """bool (W, M): who is at warning, window by window, of shares float64 (W, M)."""
+def told(
+    found: Detector, shares: npt.NDArray[np.float64], first: int = 0, *, pulled: bool = True
+) -> npt.NDArray[np.bool_]:
+    """bool (W, M): who is at warning, window by window, of shares float64 (W, M). pulled: or else missing alone, as when
+    one maker has gone."""
     blank = np.zeros((MARKETS, len(FEATURES)))
     blank[:, NAMES.index("quotes_weight")], blank[:, NAMES.index("quotes_usual")] = WEIGHT, 100.0
     names, every = tuple(f"m{i}" for i in range(MARKETS)), np.ones(MARKETS, np.bool_)
     at_warning = []
     for number, share in enumerate(shares, first):
         values = blank.copy()
-        values[:, PULLED], values[:, MISSING] = share, 100.0 * np.maximum(0.0, share)
+        values[:, PULLED], values[:, MISSING] = share if pulled else 0.0, 100.0 * np.maximum(0.0, share)
         close_ns = START_NS + number * 10**9
         score = found.score(Windows(close_ns, 10**9, names, FEATURES, values, every, every), every, ())
         at_warning.append(score.values >= score.levels[WARNING])
@@ -65,6 +68,15 @@ def test_a_market_that_is_young_is_not_known_to_be_steady() -> None:
     gone = np.zeros((10, MARKETS))
     gone[:, 0] = 0.045
     assert not told(found, gone, 120).any()
+
+
+def test_one_maker_with_a_quarter_of_a_young_market_s_quotes_may_be_away_for_a_while() -> None:
+    found = detector("thin_book")
+    told(found, np.zeros((360, MARKETS)))
+    gone = np.zeros((60, MARKETS))
+    gone[:40] = 0.27
+    assert not told(found, gone, 360, pulled=False).any()
+    assert told(found, np.full((90, MARKETS), 0.75), 420, pulled=False).any(axis=0).all()
 
 
 def test_a_tail_that_shipped_lighter_is_what_ships_now_and_one_that_was_learned_stays() -> None:
