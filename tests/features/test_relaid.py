@@ -21,6 +21,13 @@ def laid(market: Market, at_s: float, first: int, orders: int = FEW, apart_s: fl
         market.quote(at_s + apart_s * number, 9, 1000 + first + number)
 
 
+def standing() -> Market:
+    """The account's orders have stood for five seconds."""
+    market = Market(makers=1).ordinary(60)
+    laid(market, market.second, 0)
+    return market.ordinary(5)
+
+
 def others(stood_s: float = 5.0, gap_s: float = 0.05, again: int = FEW, orders: int = FEW) -> float:
     """cancels_by_others of an account without a seat that takes back `orders` after `stood_s` seconds, and lays `again`
     new ones `gap_s` later."""
@@ -59,9 +66,7 @@ def test_each_new_order_moves_one() -> None:
 
 
 def test_what_was_taken_back_a_while_ago_is_not_moved_by_what_is_laid_now() -> None:
-    market = Market(makers=1).ordinary(60)
-    laid(market, market.second, 0)
-    market.ordinary(5)
+    market = standing()
     for number, at_s in enumerate((0.1, 0.2, 0.6)):
         market.cancel(market.second + at_s, 9, 1000 + number)
     laid(market, market.second + 0.65, 5000)
@@ -71,9 +76,7 @@ def test_what_was_taken_back_a_while_ago_is_not_moved_by_what_is_laid_now() -> N
 
 def test_a_sweep_that_a_window_cuts_off_is_told_as_unsettled_and_taken_off_in_the_next_one() -> None:
     def told(laid_anew: bool, at_s: float = 0.9) -> list[list[float]]:
-        market = Market(makers=1).ordinary(60)
-        laid(market, market.second, 0)
-        market.ordinary(5)
+        market = standing()
         for number in range(FEW):
             market.cancel(market.second + at_s, 9, 1000 + number)
         if laid_anew:
@@ -88,9 +91,7 @@ def test_a_sweep_that_a_window_cuts_off_is_told_as_unsettled_and_taken_off_in_th
 
 
 def test_of_a_sweep_that_a_window_cuts_in_two_each_window_has_its_own() -> None:
-    market = Market(makers=1).ordinary(60)
-    laid(market, market.second, 0)
-    market.ordinary(5)
+    market = standing()
     for number, at_s in enumerate((0.998, 0.999, 1.001)):
         market.cancel(market.second + at_s, 9, 1000 + number)
     laid(market, market.second + 1.05, 5000)
@@ -119,9 +120,7 @@ def test_the_detector_counts_what_is_not_laid_anew_a_window_later() -> None:
 
 
 def test_another_account_s_orders_move_nothing() -> None:
-    market = Market(makers=1).ordinary(60)
-    laid(market, market.second, 0)
-    market.ordinary(5)
+    market = standing()
     for number in range(FEW):
         market.cancel(market.second + 0.1, 9, 1000 + number)
         market.quote(market.second + 0.15, 8, 2000 + number)
