@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from detector.features.makers import KNOWN_SAMPLES, is_maker
+from detector.features.makers import is_maker
+from detector.features.seats import KNOWN_SAMPLES
 from detector.features.tables import Tables
 from detector.kernels import kernel
 from detector.model.incident import Contributor

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from detector.features.book import sample_book
-from detector.features.ledger import LATE, NEED_COUNT, NEED_MARKET, STALE, apply, room_for, side_of
-from detector.features.makers import is_maker, sample_makers, seat, wants_seat
-from detector.features.quotes import note_quote
+from detector.features.ledger import AMENDED, CANCELLED, LATE, NEED_COUNT, NEED_MARKET, STALE, apply, room_for, side_of
+from detector.features.makers import is_maker, sample_makers
+from detector.features.quotes import REPLACE_NS, note_quote
+from detector.features.seats import note_taken_back, seat, wants_seat
 from detector.features.swing import note_price
 from detector.features.tables import Count
 from detector.kernels import inlined, kernel
@@ -97,6 +98,13 @@ def _fetch_next(tables: Any, event: Any, market_of: Any) -> Any:
         level_fetch(tables.levels, tables.runs, run, side_of(run) * price)
 
 
+@inlined
+def _took_back(event: Any) -> Any:
+    """An order that had stood was taken back or amended, and no snapshot did it."""
+    taken = event["effect"] == AMENDED or (event["effect"] == CANCELLED and event["age_ns"] > REPLACE_NS)
+    return taken and (event["flags"] & _SNAPSHOT) == 0
+
+
 @kernel
 def fold(tables: Any, events: Any, start: Any, stop: Any, market_of: Any, open_window: Any) -> Any:
     """Apply events[start:stop] and return where it stopped: `stop`, or earlier when tables.need says why.
@@ -169,8 +177,10 @@ def fold(tables: Any, events: Any, start: Any, stop: Any, market_of: Any, open_w
                 if is_maker(tables.makers[market, place]):
                     event["flags"] |= _BY_MAKER
                 note_quote(tables, event, market, owner, tables.frozen[half, market] == 0)
-            elif event["effect"] == _PLACED and wants_seat(tables, market, owner):
-                seat(tables, market, owner)
+            elif event["effect"] == _PLACED and wants_seat(tables, market, owner, event["event_ns"]):
+                seat(tables, market, owner, event["event_ns"])
+            if _took_back(event):
+                note_taken_back(tables.participants[owner], event["event_ns"])
         if tables.need[0] == NEED_COUNT:
             return i + 1
     return stop

@@ -1,7 +1,6 @@
 """Makers: who quotes, held against each one's own habit. Missing quotes and quotes moved outwards thin a book first.
 
-An account that keeps `SEAT_ORDERS` orders resting gets a seat among its market's makers and keeps it for long:
-membership is sticky, or whole accounts would flip in and out of the figures.
+Who is watched as one: features/seats.py.
 """
 
 from __future__ import annotations
@@ -12,29 +11,17 @@ import numpy as np
 import numpy.typing as npt
 
 from detector.features.base import Group
-from detector.features.quotes import (
-    GAP_FIRST_NS,
-    MOVES_MIN,
-    MOVES_TO_LEAVES,
-    forget_taken,
-    not_replaced,
-    not_resting,
-    requotes,
-)
+from detector.features.quotes import MOVES_MIN, forget_taken, not_replaced, not_resting, requotes
+from detector.features.seats import KNOWN_SAMPLES, LEARN_DOWN, SEAT_ORDERS, held, learn_renewing, moves_quotes
 from detector.features.tables import HAS_ACCOUNTS, Tables
 from detector.kernels import inlined, kernel
 from detector.model.windows import Feature
 
 _ACCOUNTS = int(HAS_ACCOUNTS)
-SEAT_ORDERS = 4
 SETTLED_SAMPLES = 60  # a maker is judged after this many windows of its own
 PRESENT_MIN = 0.8  # who quoted in fewer of those is no maker: a burst leaves nobody missing
-PROVEN = 8.0  # x as many orders count for one that moves quotes: those who only rest many are no makers
-ON_TRIAL = 2.0  # the same of one that came minutes ago
 THERE_MIN = 0.95  # of its windows: who quotes in so many goes away seldom, and comes back
-KNOWN_SAMPLES = 300  # how regular it is takes longer to know
 LEARN_UP = 1.0 / 300.0  # per window: more quotes than usual are soon usual
-LEARN_DOWN = 1.0 / 14400.0  # fewer are not: winsorised downwards
 LEARN_SPREAD = 1.0 / 7200.0
 LEARN_MEAN = 1.0 / 1800.0
 LEARN_PULLED = 1.0 / 14400.0
@@ -45,7 +32,6 @@ STEADY = 0.4  # of its usual orders: who strays further than this is no measure 
 BY_CHANCE = 0.25  # x as many as there are, squared, from their mean: placed and taken back at random, it is once
 USUAL_MIN = 2.0  # orders
 ROUGHNESS2, ROUGHNESS_SHARE = 0.25, 0.03  # orders squared, and of the usual count: luck makes nobody quite regular
-FIRST_SPREAD2 = 4.0
 GONE_ORDERS = 0.5  # its usual count has decayed to this: the seat is free again
 
 
@@ -116,91 +102,7 @@ def is_maker(maker: Any) -> Any:
 def _comes_back(maker: Any) -> Any:
     """It is hardly ever away, and moved quotes a few times for each time it went with all of them: one that restarts
     takes many quotes back for good at once, and was nobody's burst."""
-    return maker["present"] >= THERE_MIN * maker["samples"] and _moves(maker)
-
-
-@inlined
-def _moves(maker: Any) -> Any:
-    """It moved four quotes for each time it went with all of them."""
-    return maker["moves"] >= MOVES_MIN and maker["moves"] * maker["usual"] >= MOVES_TO_LEAVES * maker["leaves"]
-
-
-@inlined
-def _held(maker: Any) -> Any:
-    """How many orders it holds its seat with: one that moves quotes is worth more than many that rest, and one that had
-    no time to show it somewhat more."""
-    if _moves(maker):
-        return maker["usual"] * PROVEN
-    return maker["usual"] * ON_TRIAL if maker["samples"] < KNOWN_SAMPLES else maker["usual"]
-
-
-@inlined
-def wants_seat(tables: Any, market: Any, participant: Any) -> Any:
-    """The participant quotes like a maker and has no seat yet, and not every maker has half as many orders as it."""
-    place = tables.participants[participant]
-    count = place["bid_orders"] + place["ask_orders"]
-    return place["seat"] < 0 and count >= SEAT_ORDERS and 0.5 * count > tables.markets[market]["seat_floor"]
-
-
-@kernel
-def seat(tables: Any, market: Any, participant: Any) -> Any:
-    """Give one that wants a seat a free one, or the weakest maker's if it has twice as much."""
-    place = tables.participants[participant]
-    count = place["bid_orders"] + place["ask_orders"]
-    makers = tables.makers[market]
-    weakest = -1
-    least = np.inf
-    for k in range(len(makers)):
-        if makers[k]["participant"] < 0:
-            weakest = k
-            least = 0.0
-            break
-        if _held(makers[k]) < least:
-            least = _held(makers[k])
-            weakest = k
-    tables.markets[market]["seat_floor"] = least  # still true when one with more has taken the weakest one's place
-    if weakest < 0 or least >= 0.5 * count:
-        return
-    if makers[weakest]["participant"] >= 0:
-        tables.participants[makers[weakest]["participant"]]["seat"] = -1
-    makers[weakest]["participant"] = participant
-    makers[weakest]["usual"] = count
-    makers[weakest]["usual_lots"] = place["bid_lots"] + place["ask_lots"]
-    makers[weakest]["mean"] = 0.0
-    makers[weakest]["spread2"] = 0.0
-    makers[weakest]["missing"] = 0.0
-    makers[weakest]["pulled_usual"] = 0.0
-    makers[weakest]["pulled_spread2"] = FIRST_SPREAD2
-    makers[weakest]["distance_bps"] = 0.0
-    makers[weakest]["outward"] = 0.0
-    makers[weakest]["outward_others"] = 0.0
-    makers[weakest]["gap_ns"] = GAP_FIRST_NS
-    makers[weakest]["pending_ns"] = 0
-    makers[weakest]["cancel_ns"] = 0
-    makers[weakest]["placed_ns"] = 0
-    makers[weakest]["ahead"] = 0.5
-    makers[weakest]["leapt"] = 0
-    makers[weakest]["doubted_window"] = 0
-    makers[weakest]["doubted"] = 0
-    forget_taken(makers[weakest])
-    for side in range(2):
-        makers[weakest]["spare_bps"][side] = np.nan
-    makers[weakest]["samples"] = 0
-    makers[weakest]["present"] = 0
-    makers[weakest]["count"] = count
-    makers[weakest]["pulled"] = 0
-    makers[weakest]["filled"] = 0
-    makers[weakest]["spare_ns"] = 0
-    makers[weakest]["spare"] = 0
-    makers[weakest]["lent"] = 0
-    makers[weakest]["moves"] = 0
-    makers[weakest]["leaves"] = 0
-    # whoever quotes when the market is new to us was there before, however fast it is
-    market_age = tables.markets[market]["head"] - tables.markets[market]["first_window"]
-    makers[weakest]["stood"] = MOVES_MIN if market_age < KNOWN_SAMPLES else 0
-    makers[weakest]["placed"] = 0
-    makers[weakest]["corrected"] = 0
-    place["seat"] = weakest
+    return maker["present"] >= THERE_MIN * maker["samples"] and moves_quotes(maker)
 
 
 @kernel
@@ -259,12 +161,13 @@ def sample_makers(tables: Any, market: Any, slot: Any, end_ns: Any, learning: An
         # a young one always learns, or a bad start would last
         if learning or maker["samples"] < KNOWN_SAMPLES:
             _learn(maker, count, float(place["bid_lots"] + place["ask_lots"]), gone)
+            learn_renewing(maker, place, end_ns)
             passing = maker["samples"] == SETTLED_SAMPLES and maker["present"] < PRESENT_MIN * SETTLED_SAMPLES
             if passing or (maker["samples"] > SETTLED_SAMPLES and maker["usual"] < GONE_ORDERS and count == 0):
                 place["seat"] = -1
                 maker["participant"] = -1
                 floor = 0.0
-        floor = min(floor, _held(maker))
+        floor = min(floor, held(maker))
     tables.markets[market]["seat_floor"] = floor
     _compare_outward(makers, lots)
     pulled -= largest - next_largest

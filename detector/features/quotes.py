@@ -91,6 +91,7 @@ def _moved(maker: Any, stood: Any) -> None:
     if maker["moves"] >= MOVES_MEMORY:
         maker["moves"] //= 2
         maker["leaves"] //= 2
+        maker["sweeps"] //= 2
 
 
 @inlined
@@ -230,6 +231,8 @@ def _gone(tables: Any, maker: Any, event: Any, market: Any, late_ns: Any, planne
     if planned:  # as if it had traded: who clears the book for a halt has not left, and soon quotes again
         maker["filled"] += 1
         return
+    if maker["count"] == 0:
+        maker["sweeps"] += 1
     _pass(maker, event["event_ns"], late_ns)
     if _may_be_moved(event):
         window = event["event_ns"] // tables.span[1]

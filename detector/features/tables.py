@@ -46,7 +46,7 @@ MARKET = np.dtype(
         ("mark", "<f8"),
         ("funding", "<f8"),
         ("open_interest", "<f8"),
-        ("seat_floor", "<f8"),  # every maker's `usual` is this or more; 0 = not known, or a seat is free
+        ("seat_floor", "<f8"),  # every maker holds its seat with this or more; 0 = not known, or a seat is free
         ("price_decimals", "i1"),
         ("qty_decimals", "i1"),
         ("status", "u1"),
@@ -89,6 +89,7 @@ MAKER = np.dtype(
         ("mean", "<f8"),  # resting orders, slow mean of the samples
         ("spread2", "<f8"),  # mean square of how far they are from it
         ("usual_lots", "<f8"),  # resting quantity it usually has
+        ("renews", "<f8"),  # in how many of ten minutes' seconds it took quotes back, at its best: features/seats.py
         ("missing", "<f8"),  # orders missing at the last sample
         ("pulled_usual", "<f8"),  # orders it usually has taken back and not replaced
         ("pulled_spread2", "<f8"),  # mean square of how far it strays from that
@@ -116,7 +117,8 @@ MAKER = np.dtype(
         ("spare", "<i4"),  # orders placed lately for which others may soon be taken back ...
         ("lent", "<i4"),  # ... of which so many were taken to replace what was traded or pulled
         ("moves", "<i4"),  # orders moved, and ...
-        ("leaves", "<i4"),  # ... taken back for good; both halved at MOVES_MEMORY
+        ("leaves", "<i4"),  # ... taken back for good; these and sweeps halved at MOVES_MEMORY
+        ("sweeps", "<i4"),  # times it took back the last of them: it went with all it had
         ("stood", "<i4"),  # of the moves, those of quotes that had stood for a while, up to MOVES_MIN
         ("pending_stood", "<i4", (2,)),  # of `pending`, those
         ("placed", "<i4"),  # new quotes its distance was learned from
@@ -126,7 +128,7 @@ MAKER = np.dtype(
     align=True,
 )
 
-NEWER = {"usual_lots", "outward", "outward_others"}  # what checkpoints of older versions may lack
+NEWER = {"usual_lots", "outward", "outward_others", "renews", "sweeps"}  # what checkpoints of older versions may lack
 
 
 class Count(IntEnum):
@@ -345,6 +347,8 @@ def _brought_up(makers: Any, participants: Any) -> Any:
     known = blank_makers(*makers.shape)
     for name in makers.dtype.names:
         known[name] = makers[name]
+    if "renews" in lacking:  # as often as it moved all of them
+        known["renews"] = known["moves"] / np.maximum(known["usual"], 1.0)
     if "usual_lots" not in lacking:
         return known
     seated = known["participant"] >= 0

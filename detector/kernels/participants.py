@@ -24,7 +24,9 @@ PARTICIPANT = np.dtype(
         ("bid_lots", "<i8"),  # resting quantity
         ("ask_lots", "<i8"),
         ("counted_window", "<i8"),  # window that `counted_cancels` belongs to
-        ("counted_cancels", "<i8"),
+        ("counted_cancels", "<i4"),
+        ("taken_back", "<u2"),  # seconds in which it took back orders that had stood, fading: features/seats.py ...
+        ("taken_back_s", "<u2"),  # ... as of this one
         ("cancels_recent", "<f8"),  # decaying count of cancels, as of cancels_ns
         ("cancels_ns", "<i8"),
         ("raised_recent", "<f8"),  # decaying weight of leverage raises, as of raised_ns
@@ -157,6 +159,8 @@ def participant_of(
     place["ask_lots"] = 0
     place["counted_window"] = -1
     place["counted_cancels"] = 0
+    place["taken_back"] = 0
+    place["taken_back_s"] = 0
     place["cancels_recent"] = 0.0
     place["cancels_ns"] = 0
     place["raised_recent"] = 0.0

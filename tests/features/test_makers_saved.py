@@ -45,6 +45,26 @@ def test_of_a_version_before_usual_quantities_what_rests_is_what_usually_does() 
         from_state(tables, {**saved, "makers": older[names[1:]].copy()})
 
 
+def test_of_a_version_before_renewals_each_maker_renews_as_often_as_it_moved_all_its_quotes() -> None:
+    engine = build_pipeline(of({}), pseudonym_key=b"k" * 32, format_name="native")
+    engine.step([Market().ordinary(60).batch()])
+    tables = engine.shard.tables
+    saved = to_state(tables)
+    tables.makers["moves"][0, 0], tables.makers["usual"][0, 0] = 40, 8.0
+    makers, people = np.asarray(tables.makers), np.asarray(saved["participants"])
+    older = makers[[name for name in makers.dtype.names or () if name not in ("renews", "sweeps")]].copy()
+    kinds = [(name, people.dtype[name]) for name in people.dtype.names or () if not name.startswith("taken_back")]
+    before = np.zeros(people.shape, [(name, np.int64 if name == "counted_cancels" else kind) for name, kind in kinds])
+    for name, _ in kinds:
+        before[name] = people[name]
+    again = from_state(tables, {**saved, "makers": older, "participants": before})
+    assert again.makers.dtype == makers.dtype
+    assert again.makers["renews"][0, 0] == 5.0 and not again.makers["sweeps"].any()
+    known = again.participants[: len(people)]
+    assert all(np.array_equal(known[name], people[name]) for name, _ in kinds)
+    assert not known["taken_back"].any() and not known["taken_back_s"].any()
+
+
 def test_of_a_version_before_tails_of_sizes_the_laws_stay_and_the_tail_is_not_known() -> None:
     group = Leverage(4)
     group.make_room(20)
