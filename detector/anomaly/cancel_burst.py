@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detector.anomaly.baseline import Measure
-from detector.anomaly.clock import CLOCK, Clock
+from detector.anomaly.clock import CLOCK, Clock, granted
 from detector.anomaly.streams import Column, Stream, StreamDetector
 from detector.kernels import kernel
 from detector.model.arrays import widen
@@ -75,6 +75,7 @@ class CancelBurst(StreamDetector):
         self._trading: Any = np.zeros(0, TRADING)  # (room)
         self._clock = Clock()
         self._unsettled = np.zeros(0)  # (room), of the window before
+        self._sudden_windows = int(params.sudden_windows)
 
     def score(self, windows: Windows, learn: npt.NDArray[np.bool_], before: Sequence[Score]) -> Score:
         """See Detector.score."""
@@ -84,11 +85,13 @@ class CancelBurst(StreamDetector):
         note_trades(trades, learn, self._trading, brisk)
         if np.count_nonzero(np.isnan(accounts)):  # where they are named no stream reads it
             windows = windows.with_column("trades", brisk)
-        factors = self._clock.factors(windows.close_ns, windows.width_ns, len(trades))
+        seen = self._trading["seen"][: len(trades)]
+        factors = self._clock.factors(windows.close_ns, windows.width_ns, seen)
         active = self._borne_out(accounts, trades, factors)
         others = self._settled(windows)
         self._clock.learn(windows.close_ns, windows.width_ns, others, active, learn)
         windows = windows.with_column("acting_accounts", active * factors).with_column("cancels_by_others", others)
+        learn = learn & ~granted(windows.close_ns, windows.width_ns, seen, self._sudden_windows)
         return super().score(windows, learn, before)
 
     def _settled(self, windows: Windows) -> Column:
@@ -119,7 +122,7 @@ class CancelBurst(StreamDetector):
     def foreseen(self, windows: Windows, passed: float) -> Windows:
         """See StreamDetector.foreseen. The trades that would bear the accounts out may be still to come."""
         trades = windows.column("trades")
-        factors = self._clock.factors(windows.close_ns, windows.width_ns, len(trades))
+        factors = self._clock.factors(windows.close_ns, windows.width_ns, self._trading["seen"][: len(trades)])
         borne_out = self._borne_out(windows.column("acting_accounts"), trades, factors)
         seen = super().foreseen(windows.with_column("acting_accounts", borne_out), passed)
         bearing = np.maximum(trades, seen.column("acting_accounts") / ACCOUNTS_PER_TRADE)

@@ -1,7 +1,8 @@
 """Clock: how many times the usual is done in this second of a minute. Robots look when a candle closes.
 
 A market's counts by second of the minute, against what its activity accounts for over all of them; a second has a
-factor of its own once it is beyond doubt that it has one (two deviations), and never one below 1.
+factor of its own once it is beyond doubt that it has one (two deviations), and never one below 1. Of a market that was
+heard for minutes only that is not known yet: in the first second of a minute robots are taken for granted there.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ MEMORY_MINUTES = 240.0  # after which what a second of the minute has seen has h
 PRIOR = 5.0  # counts of every second that are as usual
 DOUBT = 2.0  # deviations of a Poisson count
 WINSOR = 3.0  # a window teaches at most this many times what was expected, and as many counts more
+NEW_WINDOWS = 1800.0  # a market that was learned from for fewer is taken to have robots ...
+NEW_FACTOR = 5.0  # ... so many times the usual, in second 0
 _KEEP = 0.5 ** (1.0 / MEMORY_MINUTES)
 _KEEP_ALL = 0.5 ** (1.0 / (MEMORY_MINUTES * SECONDS))
 
@@ -41,17 +44,26 @@ class Clock:
     def __init__(self) -> None:
         self.known: Any = np.zeros(0, CLOCK)  # (room)
 
-    def factors(self, close_ns: int, width_ns: int, markets: int) -> npt.NDArray[np.float64]:
-        """float64 (M), at least 1: how many times the usual the second is in which the window begins."""
-        self.known = widen(self.known, 0, markets)
-        factors = np.ones(markets)
+    def factors(self, close_ns: int, width_ns: int, seen: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """float64 (M), at least 1: how many times the usual the second is in which the window begins.
+
+        seen: float64 (M), windows from which each market was learned."""
+        self.known = widen(self.known, 0, len(seen))
+        factors = np.ones(len(seen))
         read_clock(self.known, _second(close_ns, width_ns), factors)
-        return factors
+        return np.where(granted(close_ns, width_ns, seen), np.maximum(factors, NEW_FACTOR), factors)
 
     def learn(self, close_ns: int, width_ns: int, counts: Any, activity: Any, learn: npt.NDArray[np.bool_]) -> None:
         """One window: counts and activity float64 (M), NaN = cannot say."""
         self.known = widen(self.known, 0, len(counts))
         learn_clock(self.known, _second(close_ns, width_ns), counts, activity, learn)
+
+
+def granted(close_ns: int, width_ns: int, seen: npt.NDArray[np.float64], windows: int = 1) -> npt.NDArray[np.bool_]:
+    """bool (M): robots are taken for granted in one of the last so many windows. As that may be wrong, it is not to
+    teach anything."""
+    passed_s = (windows - 1) * width_ns // SECOND_NS
+    return (seen < NEW_WINDOWS) & (_second(close_ns, width_ns) <= passed_s)
 
 
 def _second(close_ns: int, width_ns: int) -> int:

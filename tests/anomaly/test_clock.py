@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from detector.anomaly.base import Detector
-from detector.anomaly.clock import CLOCK, SECOND_NS, Clock
+from detector.anomaly.clock import CLOCK, NEW_FACTOR, NEW_WINDOWS, SECOND_NS, Clock
 from detector.model.windows import Windows
 from tests.anomaly.test_conditioning import FEATURES, NAMES, START_NS, detector
 
@@ -42,6 +42,25 @@ def test_what_is_done_as_every_minute_ends_is_learned_within_half_an_hour() -> N
     assert told(found, 5400, 2, 1800).sum() <= 1
 
 
+def test_the_first_minutes_of_a_market_with_such_robots_page_nobody_and_a_burst_in_them_is_told() -> None:
+    found = detector("cancel_burst")
+    assert told(found, 181, 1).sum() == 0
+    assert told(found, 59, 2, 181, s200=2.0 * TOGETHER).any(axis=0).mean() > 0.8
+
+
+def test_what_is_taken_for_granted_teaches_next_to_nothing() -> None:
+    """Sums over several windows still hold some of it; taken for what it is not, it would be a third more."""
+    rates = []
+    for more in (0.0, TOGETHER):
+        found = detector("cancel_burst")
+        told(found, 600, 1, together=0.0, **{f"s{60 * minute}": more for minute in range(10)})
+        tables = found.state()["tables"]
+        assert isinstance(tables, np.ndarray)
+        others = tables[[stream.name for stream in found.streams].index("cancels_by_others")]  # type: ignore[attr-defined]
+        rates.append(float((others["learned_n"] / others["learned_a"]).mean()))
+    assert 1.0 <= rates[1] / rates[0] < 1.15
+
+
 def test_as_much_in_another_second_is_told() -> None:
     found = detector("cancel_burst")
     told(found, 3600, 3)
@@ -62,6 +81,9 @@ def test_far_more_as_a_minute_ends_is_told() -> None:
     assert later.any(axis=0).mean() > 0.8
 
 
+LONG = np.array([NEW_WINDOWS])  # a market that was heard for so long is known
+
+
 def learned(minutes: int, counts: float, activity: float = 10.0, usual: float = 1.0) -> Clock:
     clock = Clock()
     for second in range(60 * minutes):
@@ -71,7 +93,7 @@ def learned(minutes: int, counts: float, activity: float = 10.0, usual: float = 
 
 
 def at(clock: Clock, second: int) -> float:
-    return float(clock.factors((second + 1) * SECOND_NS, SECOND_NS, 1)[0])
+    return float(clock.factors((second + 1) * SECOND_NS, SECOND_NS, LONG)[0])
 
 
 def test_a_second_has_a_factor_once_it_is_beyond_doubt() -> None:
@@ -80,6 +102,12 @@ def test_a_second_has_a_factor_once_it_is_beyond_doubt() -> None:
     found = learned(60, 6.0)
     assert at(found, 7) == pytest.approx(5.0, rel=0.2)  # of 6 / 1.08, less the doubt
     assert {at(found, second) for second in range(60) if second != 7} == {1.0}
+
+
+def test_in_a_new_market_robots_are_taken_for_granted_as_a_minute_begins() -> None:
+    seen = np.array([0.0, NEW_WINDOWS - 1.0, NEW_WINDOWS])
+    for second, factors in ((0, [NEW_FACTOR, NEW_FACTOR, 1.0]), (1, [1.0] * 3), (59, [1.0] * 3)):
+        assert Clock().factors((60 * 5 + second + 1) * SECOND_NS, SECOND_NS, seen).tolist() == factors
 
 
 def test_a_second_with_less_than_usual_has_none() -> None:
@@ -103,8 +131,8 @@ def test_nothing_is_learned_where_nothing_is_to_be_learned_or_cannot_be_said() -
 def test_a_window_belongs_to_the_second_it_begins_in() -> None:
     clock = learned(60, 6.0)
     half = SECOND_NS // 2
-    assert float(clock.factors(8 * SECOND_NS, half, 1)[0]) > 4.0
-    assert float(clock.factors(8 * SECOND_NS + half, half, 1)[0]) == 1.0
+    assert float(clock.factors(8 * SECOND_NS, half, LONG)[0]) > 4.0
+    assert float(clock.factors(8 * SECOND_NS + half, half, LONG)[0]) == 1.0
 
 
 def test_it_is_saved_and_a_checkpoint_without_it_is_read() -> None:

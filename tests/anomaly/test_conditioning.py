@@ -27,7 +27,7 @@ def window(number: int, told: dict[str, float], calm: bool = True) -> Windows:
     values = np.zeros((1, len(FEATURES)))
     for name, value in told.items():
         values[0, NAMES.index(name)] = value
-    close_ns = START_NS + number * 10**9
+    close_ns = START_NS + (30 + number) * 10**9  # not as a minute begins
     return Windows(close_ns, 10**9, ("m",), FEATURES, values, np.array([calm]), np.array([True]))
 
 
