@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import ipaddress
 import re
@@ -14,6 +15,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from detector.daemon.health import Health
+from detector.page.connections import BACKLOG, Connections
 
 REQUEST_BYTES_MAX = 64 << 10
 HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(:[0-9]{1,5})?")
@@ -59,6 +61,7 @@ class Server:
         self._health = health
         self._registry = registry
         self._runner: web.AppRunner | None = None
+        self._listening: asyncio.Server | None = None
         self._names = _names(settings)
         self.app.add_routes(
             [
@@ -75,11 +78,18 @@ class Server:
         """Listen. OSError when the port is taken."""
         self._runner = web.AppRunner(self.app, access_log=None, shutdown_timeout=CLOSE_S, handle_signals=False)
         await self._runner.setup()
-        await web.TCPSite(self._runner, self.settings.host, self.settings.port).start()
-        self.port = int(self._runner.addresses[0][1])
+        assert self._runner.server is not None
+        # not a TCPSite: that takes connections until no descriptor is left
+        self._listening = await asyncio.get_running_loop().create_server(
+            Connections(self._runner.server), self.settings.host, self.settings.port, backlog=BACKLOG
+        )
+        self.port = int(self._listening.sockets[0].getsockname()[1])
 
     async def close(self) -> None:
         """Stop listening."""
+        if self._listening is not None:
+            self._listening.close()
+            self._listening = None
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None

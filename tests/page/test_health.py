@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -12,6 +13,7 @@ from aiohttp import web
 
 from detector.daemon.health import Check, Health
 from detector.daemon.telemetry import Telemetry
+from detector.page import connections
 from detector.page.server import Server, ServerSettings
 
 WELL = Health(live=True, started=True, checks=(Check("source", ok=True),), progress={"partitions": 3})
@@ -111,3 +113,37 @@ async def test_a_token_guards_everything_but_health() -> None:
         async with session.get(url + "/livez") as answer:
             assert answer.status == 200
     assert "canary" not in repr(ServerSettings(token="canary"))
+
+
+async def test_half_sent_requests_take_only_so_many_descriptors_and_keep_no_probe_out() -> None:
+    most = connections.CONNECTIONS_MAX
+    async with served(WELL, token="canary") as (session, url), half_sent(url, 2 * most) as half, asyncio.timeout(5.0):
+        async with session.get(url + "/livez") as answer:
+            assert answer.status == 200
+        assert all([await cut_off(reader) for reader in half[:most]])
+        assert not half[-1].at_eof() and half[-1].exception() is None, "the newest may still finish its request"
+
+
+async def test_a_request_that_does_not_come_to_an_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "REQUEST_S", 0.2)
+    async with served(WELL) as (_, url), half_sent(url, 1) as (reader,), asyncio.timeout(5.0):
+        assert await cut_off(reader)
+
+
+@asynccontextmanager
+async def half_sent(url: str, times: int) -> AsyncIterator[list[asyncio.StreamReader]]:
+    port = int(url.rpartition(":")[2])
+    wires = [await asyncio.open_connection("127.0.0.1", port) for _ in range(times)]
+    for _, writer in wires:
+        writer.write(b"GET /livez HTTP/1.1\r\n")
+    yield [reader for reader, _ in wires]
+    for _, writer in wires:
+        writer.transport.abort()
+    await asyncio.sleep(0)
+
+
+async def cut_off(reader: asyncio.StreamReader) -> bool:
+    try:
+        return await reader.read() == b""
+    except ConnectionResetError:
+        return True
