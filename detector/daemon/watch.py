@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import time
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,8 +27,6 @@ LOOK_EVERY_S = 1.0
 PAUSED_S = 5.0  # the whole process stood still for this long: stopped, or starved
 NOTICE_EVERY_S = 600.0  # a trouble that comes and goes is told again at most this often
 
-_NEVER = (0, False, 0.0)
-
 log = structlog.get_logger()
 
 
@@ -39,6 +38,17 @@ class WatchSettings:
     hung_after_s: float
     heartbeat_every_s: float
     heartbeats: Sequence[str] = ()
+
+
+@dataclass(slots=True)
+class _Trouble:
+    """One, as it is and as on-call knows it. began: wall-clock seconds, part of its name; told_s: monotonic seconds."""
+
+    without: str  # a destination that is not told
+    why: str = ""
+    firing: bool = False
+    began: int = 0
+    told_s: float = -math.inf
 
 
 class Reached(Protocol):
@@ -90,7 +100,8 @@ class Watch:
         self._beat = now
         self._beaten: tuple[int, int] = (0, 0)
         self._turns = 0
-        self._troubles: dict[str, tuple[int, bool, float]] = {}  # name -> (began, firing, told)
+        self._troubles: dict[str, _Trouble] = {}
+        self._noticed: dict[str, float] = {}  # place in the log -> when it was told, monotonic seconds
 
     def started(self) -> None:
         """The source is open; the loop begins."""
@@ -165,28 +176,35 @@ class Watch:
 
     def trouble(self, what: str, why: str, *, without: str = "") -> None:
         """Tell on-call that the daemon itself is unwell, or well again: a change, once, past `without`."""
-        now = time.time()
-        began, firing, told = self._troubles.get(what, _NEVER)
-        if bool(why) == firing or (why and abs(now - told) < NOTICE_EVERY_S):
+        known = self._troubles.setdefault(what, _Trouble(without))
+        known.why = why
+        self._catch_up(what, known)
+
+    def _catch_up(self, what: str, known: _Trouble) -> None:
+        """Say what on-call does not know. What came back in its quiet time waits, and is told if it lasts."""
+        firing, now_s = bool(known.why), time.monotonic()
+        if firing == known.firing or (firing and now_s - known.told_s < NOTICE_EVERY_S):
             return
-        began = int(now) if why else began
-        self._troubles[what] = (began, bool(why), now)
-        title = f"foreshock: {what.replace('_', ' ')} " + ("in trouble" if why else "well again")
+        now = time.time()
+        known.firing, known.told_s = firing, now_s
+        known.began = int(now) if firing else known.began
+        title = f"foreshock: {what.replace('_', ' ')} " + ("in trouble" if firing else "well again")
         alert = notices.degraded(
-            f"{what}_{began}", now, title, why or "It works again.", firing=bool(why), seq=1 if why else 2,
+            f"{what}_{known.began}", now, title, known.why or "It works again.", firing=firing, seq=1 if firing else 2,
             severity="warning",
         )  # fmt: skip
-        names = [name for name in self._service.ledger.route(alert) if name != without]
+        names = [name for name in self._service.ledger.route(alert) if name != known.without]
         self._service.spawn(self._put(letters(alert, names), now))
 
     def tell(self, notice: Notice) -> None:
         """What an operator must know of the log: records lost, a topic made anew. Told once for each place."""
         self._service.telemetry.notice(notice.kind)
         where = f"{notice.kind}_{notice.topic}_{notice.partition}"
-        if notice.kind is NoticeKind.FALLBACK or time.time() - self._troubles.get(where, _NEVER)[2] < NOTICE_EVERY_S:
+        now_s = time.monotonic()
+        if notice.kind is NoticeKind.FALLBACK or now_s - self._noticed.get(where, -math.inf) < NOTICE_EVERY_S:
             return
         now = time.time()
-        self._troubles[where] = (int(now), False, now)
+        self._noticed[where] = now_s
         alert = notices.degraded(
             f"{where}_{notice.from_offset}", now, f"foreshock: {notice.kind} on {notice.topic}/{notice.partition}",
             notice.detail, firing=False, seq=1, severity="warning",
@@ -217,6 +235,8 @@ class Watch:
                 systemd.notify("WATCHDOG=1")
             if now - self._heard >= self._settings.stalled_after_s:
                 self.trouble("source", f"it has said nothing for {now - self._heard:.0f} s; nothing is being watched")
+            for what, known in self._troubles.items():
+                self._catch_up(what, known)
             if self._heartbeats and now - self._beat >= self._settings.heartbeat_every_s:
                 await self._heartbeat(now, health)
 
