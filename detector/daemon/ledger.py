@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import msgspec
 import structlog
@@ -19,6 +20,7 @@ from detector.daemon.telemetry import Telemetry
 from detector.engine.step import Step
 from detector.model.alert import Alert
 from detector.model.events import Reject
+from detector.sinks.base import Parcel
 from detector.store.rows import Checkpoint, IncidentRow, Letter, Partition, StoreError, StoreUnusable
 from detector.store.store import Store
 
@@ -170,6 +172,13 @@ def letters(alert: Alert, destinations: Sequence[str]) -> list[Letter]:
     assert isinstance(seq, int), "an alert's seq counts its incident's transitions"
     severity = str(alert.data.get("severity", "info"))
     return [Letter(alert.key, name, incident_id, seq, severity, body) for name in destinations]
+
+
+def undurable(letter: Letter) -> Parcel:
+    """To be sent past the outbox, which the disk does not take: it says so."""
+    alert = msgspec.json.decode(letter.body, type=dict[str, Any])
+    alert["data"]["durability"] = "degraded"
+    return Parcel(letter.key, letter.incident_id, letter.severity, msgspec.json.encode(alert))
 
 
 def _incident(alert: Alert) -> IncidentRow:

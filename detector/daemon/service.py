@@ -18,14 +18,13 @@ import structlog
 
 from detector.daemon.delivery import Delivery
 from detector.daemon.health import Check, Health
-from detector.daemon.ledger import Ledger
+from detector.daemon.ledger import Ledger, letters, undurable
 from detector.daemon.saving import Saving, SavingSettings
 from detector.daemon.telemetry import Telemetry
 from detector.daemon.watch import Watch, WatchSettings
 from detector.engine.step import Step
 from detector.model.records import RecordBatch, portions
 from detector.model.state import State
-from detector.sinks.base import Parcel
 from detector.sources.base import Partition, Source
 from detector.store import snapshot
 from detector.store.store import Store
@@ -292,16 +291,8 @@ class Service:
                 self.delivery.wake()
             return
         for held in self.ledger.told_directly():
-            body = held.alert.data | {"durability": "degraded"}
-            parcel = Parcel(
-                held.alert.key,
-                str(held.alert.data.get("incident_id", held.alert.key)),
-                str(held.alert.data.get("severity", "info")),
-                type(held.alert)(
-                    key=held.alert.key, type=held.alert.type, timestamp=held.alert.timestamp, data=body
-                ).body(),
-            )
-            self.spawn(self.delivery.send_now(parcel, held.destinations))
+            for letter in letters(held.alert, held.destinations):
+                self.spawn(self.delivery.send_now(undurable(letter), [letter.destination]))
 
     async def _durable(self, positions: Mapping[Partition, int], urgent: bool) -> None:
         self.watch.saved()

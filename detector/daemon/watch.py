@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import math
 import time
 from collections.abc import Coroutine, Mapping, Sequence
@@ -15,9 +14,10 @@ import structlog
 from detector.daemon import notices, systemd
 from detector.daemon.delivery import Delivery
 from detector.daemon.health import Check, Health
-from detector.daemon.ledger import Ledger, letters
+from detector.daemon.ledger import Ledger, letters, undurable
 from detector.daemon.telemetry import Telemetry
-from detector.sinks.base import Parcel
+from detector.sinks.base import Delivery as Result
+from detector.sinks.base import Outcome, Parcel
 from detector.sources.base import Partition, Source
 from detector.sources.positions import Notice, NoticeKind
 from detector.store.rows import Letter, StoreError
@@ -26,6 +26,7 @@ from detector.store.store import Store
 LOOK_EVERY_S = 1.0
 PAUSED_S = 5.0  # the whole process stood still for this long: stopped, or starved
 NOTICE_EVERY_S = 600.0  # a trouble that comes and goes is told again at most this often
+PUT_AGAIN_S = 10.0  # neither the disk nor the destination took a word about ourselves
 
 log = structlog.get_logger()
 
@@ -212,10 +213,18 @@ class Watch:
         self._service.spawn(self._put(letters(alert, self._service.ledger.route(alert)), now))
 
     async def _put(self, written: Sequence[Letter], at_s: float) -> None:
+        """Or past the outbox while the disk takes nothing, until either has it: that very word may be what is told."""
         service = self._service
-        with contextlib.suppress(StoreError):  # then it stands in the log, which has said why
-            await service.store.put(written, at_s)
-            service.delivery.wake()
+        while written:
+            try:
+                await service.store.put(written, at_s)
+                service.delivery.wake()
+                return
+            except StoreError:
+                send = service.delivery.send_now
+                answers = await asyncio.gather(*(send(undurable(one), [one.destination]) for one in written))
+            written = [one for one, answer in zip(written, answers, strict=True) if _again(answer)]
+            await asyncio.sleep(PUT_AGAIN_S)
 
     async def _run(self) -> None:
         feed_s = systemd.watchdog_s()
@@ -227,7 +236,7 @@ class Watch:
             if now - last > LOOK_EVERY_S + PAUSED_S:
                 log.warning("the process stood still", seconds=round(now - last, 1))
             last = now
-            health = self.health()
+            health, broken = self.health(), self._service.ledger.broken
             self._gauges(now)
             self._listen()
             if feed_s and health.live and now - fed >= min(feed_s, self._settings.hung_after_s) / 2:
@@ -235,6 +244,7 @@ class Watch:
                 systemd.notify("WATCHDOG=1")
             if now - self._heard >= self._settings.stalled_after_s:
                 self.trouble("source", f"it has said nothing for {now - self._heard:.0f} s; nothing is being watched")
+            self.trouble("store", broken and f"{broken}; alerts are sent at once, but kept in memory only")
             for what, known in self._troubles.items():
                 self._catch_up(what, known)
             if self._heartbeats and now - self._beat >= self._settings.heartbeat_every_s:
@@ -266,3 +276,7 @@ class Watch:
         telemetry.snapshot_age.set(now - self._saved)
         if engine is not None and engine.watermark_ns:
             telemetry.watermark_age.set(time.time() - engine.watermark_ns / 1e9)
+
+
+def _again(answer: Mapping[str, Outcome]) -> bool:
+    return any(outcome.delivery is Result.RETRY for outcome in answer.values())

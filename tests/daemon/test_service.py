@@ -7,6 +7,7 @@ import os
 import signal
 import sqlite3
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -136,10 +137,10 @@ async def test_a_full_disk_sends_alerts_directly_and_heals_without_losing_one(tm
     await until(lambda: not house.ledger.broken and house.source.next["orders", 0] == 200 and not house.ledger.waiting)
     house.service.stop()
     assert await running == 0
-    assert set(sink.got) == expected_keys(200)
+    assert incidents(sink.got) == expected_keys(200)
     assert house.value("foreshock_store_errors_total") > 0
     store = await Store.open(tmp_path)
-    assert {entry.key for entry in await store.outbox_list(("delivered",), 1000)} == expected_keys(200)
+    assert incidents(entry.key for entry in await store.outbox_list(("delivered",), 1000)) == expected_keys(200)
     await store.close()
 
 
@@ -275,6 +276,11 @@ async def test_what_the_source_lost_is_told_to_oncall_once(tmp_path: Path) -> No
     (told,) = [data_of(parcel) for parcel in sink.attempts if parcel.key.startswith("degraded_gap")]
     assert "7 to 8 are gone" in str(told["summary"])
     assert house.value("foreshock_consumer_lag_records", topic="orders", partition="0") == 12
+
+
+def incidents(keys: Iterable[str]) -> set[str]:
+    """Without the daemon's words about itself."""
+    return {key for key in keys if not key.startswith("degraded_")}
 
 
 async def in_store(store: Store, statement: str) -> None:
