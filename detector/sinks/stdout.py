@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any, TextIO
 
 import msgspec
 
 from detector.sinks.base import Delivery, Outcome, Parcel, Sink
+from detector.sinks.blocking import BlockingWriter
 
 EVIDENCE_ROWS_MAX = 5
 TEXT_MAX = 400  # characters of one line
@@ -28,19 +30,36 @@ class Stdout(Sink):
     def __init__(self, name: str, *, stream: TextIO | None = None) -> None:
         super().__init__(name)
         self._stream = stream
+        self._writer = BlockingWriter(name)
 
     async def send(self, parcel: Parcel) -> Outcome:
         try:
             body = msgspec.json.decode(parcel.body, type=dict[str, Any])
         except msgspec.MsgspecError:
             return Outcome(Delivery.REJECTED, "not an alert's JSON")
-        stream = self._stream or sys.stdout
-        try:
-            stream.write("\n".join(told(body)) + "\n")
-            stream.flush()
-        except (OSError, ValueError):
-            return Outcome(Delivery.RETRY, "nobody reads the terminal")
-        return Outcome(Delivery.DELIVERED)
+        text = "\n".join(told(body)) + "\n"
+        return await self._writer.write(parcel.key, lambda: _put(self._stream or sys.stdout, text))
+
+
+def _put(stream: TextIO, text: str) -> Outcome:
+    try:
+        _write(stream, text)
+    except (OSError, ValueError):
+        return Outcome(Delivery.RETRY, "nobody reads the terminal")
+    return Outcome(Delivery.DELIVERED)
+
+
+def _write(stream: TextIO, text: str) -> None:
+    """Past the stream's own buffer: whoever hangs inside that holds a lock which the interpreter's end waits for."""
+    try:
+        file = stream.fileno()
+    except OSError:  # in memory
+        stream.write(text)
+        stream.flush()
+        return
+    left = memoryview(text.encode(stream.encoding or "utf-8", "backslashreplace"))
+    while left:
+        left = left[os.write(file, left) :]
 
 
 def told(body: dict[str, Any]) -> list[str]:

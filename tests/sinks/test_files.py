@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
 import stat
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
+import pytest
 
-from detector.sinks.base import Delivery, Parcel
+from detector.sinks import blocking
+from detector.sinks.base import Delivery, Parcel, Sink
 from detector.sinks.jsonl import Jsonl
 from detector.sinks.stdout import Stdout
 
@@ -89,3 +95,77 @@ async def test_the_terminal_survives_any_json_and_a_reader_that_left() -> None:
     closed = io.StringIO()
     closed.close()
     assert (await Stdout("terminal", stream=closed).send(parcel())).delivery is Delivery.RETRY
+
+
+@pytest.fixture
+def pipe(tmp_path: Path) -> Iterator[tuple[Path, int]]:
+    """A pipe with a name, and the end of it that is read from: by nobody until the test does."""
+    path = tmp_path / "alerts.pipe"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    yield path, reader
+    os.close(reader)
+
+
+async def test_a_line_into_a_pipe_or_nowhere_is_delivered_though_it_cannot_be_synced(pipe: tuple[Path, int]) -> None:
+    path, reader = pipe
+    assert (await Jsonl("file", path=path).send(parcel(seq=1))).delivery is Delivery.DELIVERED
+    assert os.read(reader, 1 << 16) == parcel(seq=1).body + b"\n"
+    assert (await Jsonl("file", path="/dev/null").send(parcel())).delivery is Delivery.DELIVERED
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "stdout"])
+async def test_a_reader_that_has_stopped_holds_up_nobody_else(
+    pipe: tuple[Path, int], monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(blocking, "WRITE_S", 0.2)
+    path, reader = pipe
+    with path.open("w") as stream:
+        sink: Sink = Jsonl("hung", path=path) if kind == "jsonl" else Stdout("hung", stream=stream)
+        async with asyncio.timeout(10.0):
+            for number in range(2_000):  # until the pipe is full
+                outcome = await sink.send(keyed(number))
+                if outcome.delivery is not Delivery.DELIVERED:
+                    break
+            assert outcome.why == "not written within 0.2 s"
+            others = await asyncio.gather(*(sink.send(keyed(number)) for number in range(5_000, 5_040)))
+            assert {(other.delivery, other.why) for other in others} == {(Delivery.RETRY, "an earlier write hangs")}
+            await asyncio.to_thread(str)  # and names are looked up, and checkpoints packed
+            os.set_blocking(reader, True)
+            await asyncio.to_thread(drained, reader, marker(number))
+            assert (await sink.send(keyed(number))).delivery is Delivery.DELIVERED
+        os.set_blocking(reader, False)
+        with pytest.raises(BlockingIOError):  # the write that hung did arrive: it is not written once more
+            os.read(reader, 1)
+
+
+def test_a_reader_that_has_stopped_does_not_keep_the_process_from_ending() -> None:
+    code = (
+        "import asyncio; from detector.sinks import blocking; from detector.sinks.base import Parcel\n"
+        "from detector.sinks.stdout import Stdout\n"
+        "blocking.WRITE_S = 0.1; body = b'{\"data\": {\"title\": \"' + b'x' * 300 + b'\"}}'\n"
+        "async def main():\n"
+        "    sink = Stdout('terminal')\n"
+        "    while (await sink.send(Parcel('k', 'i', 'info', body))).delivery == 'delivered': pass\n"
+        "asyncio.run(main())"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    try:
+        assert process.wait(20.0) == 0
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def keyed(number: int) -> Parcel:
+    return Parcel(f"inc_{number}_1", f"inc_{number}", "info", parcel(title=marker(number) + "x" * 300).body)
+
+
+def marker(number: int) -> str:
+    return f"number {number} "
+
+
+def drained(reader: int, until: str) -> None:
+    got = b""
+    while not (until.encode() in got and got.endswith(b"\n")):
+        got += os.read(reader, 1 << 16)
