@@ -96,7 +96,8 @@ def dead(connection: sqlite3.Connection, destination: str, key: str, at_s: float
 def tidy(
     connection: sqlite3.Connection, now_s: float, *, ttl_s: float, keep_s: float, pending_max: int, finished_max: int
 ) -> int:
-    """How many pending letters were given up: too old, or more than `pending_max` (mildest first, then oldest)."""
+    """How many pending letters were given up: too old, or more than `pending_max` of one destination (mildest first,
+    then oldest). A destination that is dead costs no other its letters."""
     before = connection.total_changes
     connection.execute(
         "UPDATE outbox SET status = 'dead', finished_s = ?1, why = 'expired: ' || why"
@@ -104,8 +105,9 @@ def tidy(
         (now_s, ttl_s),
     )
     connection.execute(
-        "UPDATE outbox SET status = 'dead', finished_s = ?1, why = 'outbox full' WHERE id IN (SELECT id FROM outbox"
-        " WHERE status = 'pending' ORDER BY severity DESC, created_s DESC LIMIT -1 OFFSET ?2)",
+        "UPDATE outbox SET status = 'dead', finished_s = ?1, why = 'outbox full' WHERE id IN (SELECT id FROM"
+        " (SELECT id, row_number() OVER (PARTITION BY destination ORDER BY severity DESC, created_s DESC) AS place"
+        " FROM outbox WHERE status = 'pending') WHERE place > ?2)",
         (now_s, pending_max),
     )
     given_up = connection.total_changes - before

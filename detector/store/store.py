@@ -40,7 +40,7 @@ class StoreSettings:
     ballast_bytes: int = 32 << 20  # kept beside the file, given up when the disk is full
     dead_letters_max: int = 10_000
     incidents_max: int = 10_000
-    outbox_max: int = 100_000  # pending letters
+    outbox_max: int = 100_000  # pending letters of one destination
     finished_max: int = 100_000  # delivered and dead letters kept
     finished_keep_s: float = 7 * 86_400.0
     letter_ttl_s: float = 86_400.0  # pending this long: dead

@@ -179,7 +179,7 @@ class State(Section):
         default=10_000, ge=0, description="Unreadable messages kept (4 KiB of each); the oldest go first."
     )
     outbox_max: int = Field(
-        default=100_000, ge=100, description="Alerts waiting for a destination; past it the least grave give way."
+        default=100_000, ge=100, description="Alerts waiting for one destination; past it its least grave give way."
     )
     finished_keep: Duration = Field(
         default=Duration.of("7d"), description="How long delivered and dead alerts are kept to look at."

@@ -145,6 +145,14 @@ async def test_old_letters_expire_and_the_outbox_stays_within_its_bound(store: S
     assert (await store.outbox_counts())["oncall"].oldest_s == 90_000.0
 
 
+async def test_a_full_queue_costs_no_other_destination_its_letters(store: Store) -> None:
+    waiting = [letter(f"inc_{number}", 1, "critical", "archive") for number in range(SMALL.outbox_max + 2)]
+    await store.commit(Checkpoint(1.0, letters=(letter("inc_mild", 1, "info", "chat"), *waiting)))
+    assert await store.tidy(2.0) == 2
+    counts = await store.outbox_counts()
+    assert (counts["archive"].pending, counts["chat"].pending) == (SMALL.outbox_max, 1)
+
+
 async def test_finished_letters_are_forgotten_in_time_and_number(store: Store) -> None:
     await store.commit(Checkpoint(1.0, letters=tuple(letter(f"inc_{number}") for number in range(6))))
     for number in range(6):
