@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from pathlib import Path
 
 import structlog
 import typer
@@ -14,7 +16,8 @@ from detector.daemon import logs
 from detector.page.server import Server, ServerSettings
 from detector.store.rows import StoreError
 from detector.wiring.assembly import build_service
-from detector.wiring.config import Configuration, load, secret
+from detector.wiring.config import Configuration, ConfigurationError, load, secret
+from detector.wiring.edges import build_sinks, kafka_settings
 from detector.wiring.ready import ready
 
 app = command_line()
@@ -29,6 +32,9 @@ def run(
 
     SIGTERM and SIGINT stop it after the step under way: all is saved, the outbox gets ten seconds to empty. A second
     signal ends it at once; nothing durable is lost.
+
+    SIGHUP stops it in the same way, with exit code 129: whatever watches over it starts it again, with the
+    configuration as it is then. A configuration that cannot be used is said in the log, and nothing stops.
     """
     config = load(path)
     form = config.settings.log.format
@@ -37,17 +43,17 @@ def run(
     took_s = ready(config, lambda line: log.info("compiling", told=line))
     log.info("ready to read", after_s=round(took_s, 1))
     try:
-        code = asyncio.run(serve(config))
+        code = asyncio.run(serve(config, lambda: unusable(path)))
     except StoreError as error:
         raise Refusal(Exit.STATE, f"state.directory {config.settings.state.directory}: {error}") from error
     raise typer.Exit(code)
 
 
-async def serve(config: Configuration) -> int:
-    """The daemon and its page, until they are told to stop; the exit code."""
+async def serve(config: Configuration, unusable: Callable[[], str]) -> int:
+    """The daemon and its page, until they are told to stop; the exit code. unusable: see Service."""
     # after `ready`, so that no two threads import at once and meet half of a module
     later = second_opinion.load if config.settings.incidents.second_opinion else None
-    service = await build_service(config, later=later)
+    service = await build_service(config, later=later, unusable=unusable)
     http = config.settings.http
     host, _, port = http.bind.rpartition(":")
     token = secret(http.token, http.token_file)
@@ -61,3 +67,14 @@ async def serve(config: Configuration) -> int:
         return await service.run()
     finally:
         await page.close()
+
+
+def unusable(path: Path | None) -> str:
+    """Why the daemon could not be started with the configuration as it is now; '' = it could."""
+    try:
+        config = load(path)
+        build_sinks(config)
+        kafka_settings(config)
+    except ConfigurationError as error:
+        return str(error)
+    return ""

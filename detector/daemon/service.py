@@ -70,7 +70,8 @@ class ServiceSettings:
 class Service:
     """`run` until a signal or `stop`; returns the exit code. `store` is open; `pipeline` makes a fresh engine, so that
     one a state did not fit into is thrown away whole. heartbeats: destinations that expect one every minute. later:
-    done once, in a thread, when records are being read; a mistake in it ends the daemon."""
+    done once, in a thread, when records are being read; a mistake in it ends the daemon. unusable: why a configuration
+    cannot be started with, as its file is now, '' = it can; asked at SIGHUP."""
 
     def __init__(
         self,
@@ -84,6 +85,7 @@ class Service:
         *,
         heartbeats: Sequence[str] = (),
         later: Callable[[], object] | None = None,
+        unusable: Callable[[], str] = lambda: "",
         exit_now: Callable[[int], object] = os._exit,
     ) -> None:
         self.settings = settings or ServiceSettings()
@@ -99,7 +101,9 @@ class Service:
         )
         self._pipeline = pipeline
         self._later = later
+        self._unusable = unusable
         self._exit_now = exit_now
+        self._code = 0
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="engine")
         self._stopping = asyncio.Event()
         self._assigned: tuple[Partition, ...] = ()
@@ -120,9 +124,12 @@ class Service:
         self._signals: tuple[signal.Signals, ...] = ()
 
     async def run(self, *, signals: bool = True) -> int:
-        """0 when it was asked to stop. Raises StoreUnusable, and whatever mistake of ours ended it."""
+        """0 when it was asked to stop, 129 when it is to be started again (SIGHUP). Raises StoreUnusable, and whatever
+        mistake of ours ended it."""
         if signals:
-            self._signals = (signal.SIGTERM, signal.SIGINT)
+            # under nohup SIGHUP is ignored, and that is meant
+            hangup = () if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (signal.SIGHUP,)
+            self._signals = (signal.SIGTERM, signal.SIGINT, *hangup)
             for number in self._signals:
                 asyncio.get_running_loop().add_signal_handler(number, self._signalled, number)
         drain_s = 0.0  # a mistake of ours: what was durable stays so, and the next start goes on from there
@@ -139,7 +146,7 @@ class Service:
             drain_s = self.settings.drain_s
         finally:
             await self._close(drain_s)
-        return 0
+        return self._code
 
     def stop(self) -> None:
         """Stop polling, finish the step, commit, drain, leave."""
@@ -175,7 +182,14 @@ class Service:
         )
 
     def _signalled(self, number: int) -> None:
-        if self._stopping.is_set():
+        if number == signal.SIGHUP:
+            if self._stopping.is_set():
+                return
+            if why := self._unusable():
+                log.error("SIGHUP: the new configuration cannot be used, so the old one stays at work", why=why)
+                return
+            self._code = 128 + number  # not 0: it wants to be started again
+        elif self._stopping.is_set():
             self._exit_now(128 + number)
         log.info("stopping", signal=signal.Signals(number).name)
         self.stop()

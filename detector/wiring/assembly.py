@@ -25,9 +25,10 @@ async def build_service(
     config: Configuration,
     source: Callable[[EventClock], Source] | None = None,
     later: Callable[[], object] | None = None,
+    unusable: Callable[[], str] = lambda: "",
 ) -> Service:
     """The daemon, its state file open, not yet running. `source` makes another one than the configuration's Kafka;
-    `later` is done in a thread once it reads.
+    `later` is done in a thread once it reads; `unusable` is asked at SIGHUP (see Service).
 
     Raises ConfigurationError, StoreError.
     """
@@ -66,6 +67,7 @@ async def build_service(
                 save_share=told.state.save_share,
             ),
             later=later,
+            unusable=unusable,
         )
     except BaseException:
         await store.close()

@@ -167,6 +167,30 @@ async def test_sigterm_stops_in_order_and_a_second_one_at_once(tmp_path: Path) -
     await store.close()
 
 
+async def test_sighup_stops_in_order_to_be_started_again_unless_the_new_configuration_cannot_be_used(
+    tmp_path: Path,
+) -> None:
+    sink = Remembering("oncall")
+    house = House(tmp_path, ListSource(100_000, pause_s=0.001), sink)
+    refusals = ["", "windows.width: not a duration"]
+    await house.open(unusable=refusals.pop)
+    running = asyncio.create_task(house.service.run())
+    await until(lambda: len(sink.got) > 5)
+    os.kill(os.getpid(), signal.SIGHUP)
+    await until(lambda: refusals == [""])
+    await asyncio.sleep(0.05)
+    assert not running.done() and house.service.health().ready
+    os.kill(os.getpid(), signal.SIGHUP)
+    await until(lambda: not refusals)
+    os.kill(os.getpid(), signal.SIGHUP)  # a terminal that is closed sends more than one
+    assert await running == 128 + signal.SIGHUP and house.exited == []
+    store = await Store.open(tmp_path)
+    checkpoint = await store.load()
+    assert checkpoint is not None and checkpoint.positions["orders", 0] == house.source.next["orders", 0]
+    assert {entry.status for entry in await store.outbox_list(("pending", "delivered"), 100_000)} == {"delivered"}
+    await store.close()
+
+
 async def test_our_own_mistake_ends_the_daemon_and_leaves_the_last_checkpoint(tmp_path: Path) -> None:
     class Broken(CountingEngine):
         def step(self, batches: Any) -> Any:
