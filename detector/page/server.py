@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
+import structlog
 from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -31,6 +32,8 @@ HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Server": "foreshock",
 }
+
+log = structlog.get_logger()
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -105,6 +108,9 @@ class Server:
         except web.HTTPException as error:
             error.headers.update(HEADERS)
             raise
+        except Exception:
+            log.exception("a request could not be answered", path=request.path)
+            response = web.Response(status=500, text="our own mistake; the log says which\n")
         if not response.prepared:
             for name, value in HEADERS.items():
                 response.headers.setdefault(name, value)
@@ -122,7 +128,8 @@ class Server:
 
     def _carries_token(self, request: web.Request) -> bool:
         kind, _, given = request.headers.get("Authorization", "").partition(" ")
-        right = hmac.compare_digest(given.strip().encode(), self.settings.token.encode())
+        # what is no UTF-8 on the wire comes as surrogates: a wrong token like any other
+        right = hmac.compare_digest(given.strip().encode(errors="surrogateescape"), self.settings.token.encode())
         return kind.lower() == "bearer" and right
 
     async def _live(self, _request: web.Request) -> web.Response:

@@ -26,6 +26,7 @@ YOUNG = Health(live=True, started=False)
 async def served(health: Health, **settings: Any) -> AsyncIterator[tuple[aiohttp.ClientSession, str]]:
     server = Server(lambda: health, Telemetry().registry, ServerSettings(port=0, **settings))
     server.app.router.add_get("/more", _fails)
+    server.app.router.add_get("/broken", _breaks)
     await server.start()
     try:
         async with aiohttp.ClientSession() as session:
@@ -36,6 +37,10 @@ async def served(health: Health, **settings: Any) -> AsyncIterator[tuple[aiohttp
 
 async def _fails(_request: web.Request) -> web.Response:
     raise web.HTTPForbidden
+
+
+async def _breaks(_request: web.Request) -> web.Response:
+    raise RuntimeError("a bug")
 
 
 @pytest.mark.parametrize(
@@ -71,7 +76,7 @@ async def test_metrics_are_prometheus_text() -> None:
         assert "foreshock_build_info{" in text and "foreshock_late_events_total 0.0" in text
 
 
-@pytest.mark.parametrize("path", ["/livez", "/metrics", "/none", "/more"])
+@pytest.mark.parametrize("path", ["/livez", "/metrics", "/none", "/more", "/broken"])
 async def test_every_answer_has_the_safe_headers(path: str) -> None:
     async with served(WELL) as (session, url), session.get(url + path) as answer:
         assert answer.headers["Cache-Control"] == "no-store"
@@ -113,6 +118,15 @@ async def test_a_token_guards_everything_but_health() -> None:
         async with session.get(url + "/livez") as answer:
             assert answer.status == 200
     assert "canary" not in repr(ServerSettings(token="canary"))
+
+
+async def test_a_token_that_is_no_text_is_a_wrong_one() -> None:
+    async with served(WELL, token="canary") as (_, url):
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+        writer.write(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer \xff\xfe\r\n\r\n")
+        head = await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+    assert head.startswith(b"HTTP/1.1 401") and b"X-Content-Type-Options: nosniff" in head
 
 
 async def test_half_sent_requests_take_only_so_many_descriptors_and_keep_no_probe_out() -> None:
