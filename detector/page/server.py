@@ -122,11 +122,14 @@ class Server:
         host = HOST.fullmatch(request.headers.get("Host", ""))
         if host is None or host["name"].lower().strip("[]") not in self._names:
             return web.Response(status=421, text="this host name is not served here\n")
-        if self.settings.token and request.path not in OPEN_PATHS and not self._carries_token(request):
+        if request.path not in OPEN_PATHS and not self._may_read(request):
             return web.Response(status=401, text="a token is needed\n", headers={"WWW-Authenticate": "Bearer"})
         return None
 
-    def _carries_token(self, request: web.Request) -> bool:
+    def _may_read(self, request: web.Request) -> bool:
+        """It carries the token, or there is none to carry."""
+        if not self.settings.token:
+            return True
         kind, _, given = request.headers.get("Authorization", "").partition(" ")
         # what is no UTF-8 on the wire comes as surrogates: a wrong token like any other
         right = hmac.compare_digest(given.strip().encode(errors="surrogateescape"), self.settings.token.encode())
@@ -140,6 +143,8 @@ class Server:
 
     async def _ready(self, request: web.Request) -> web.Response:
         health = self._health()
+        if not self._may_read(request):  # reasons name brokers and destinations
+            return _answer(health.ready, "not ready")
         status = 200 if health.ready else 503
         if "verbose" not in request.query:
             return _answer(health.ready, "; ".join(f"{c.name}: {c.why}" for c in health.checks if not c.ok))

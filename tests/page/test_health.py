@@ -69,6 +69,16 @@ async def test_not_being_ready_has_its_reasons() -> None:
     ]
 
 
+@pytest.mark.parametrize("query", ["", "?verbose"])
+async def test_without_the_token_health_says_only_yes_or_no(query: str) -> None:
+    for health, expected in ((WELL, (200, "ok\n")), (ILL, (503, "not ready\n"))):
+        async with served(health, token="canary") as (session, url):
+            async with session.get(url + "/readyz" + query) as answer:
+                assert (answer.status, await answer.text()) == expected
+            async with session.get(url + "/readyz" + query, headers={"Authorization": "Bearer canary"}) as answer:
+                assert health is WELL or "silent for 31 s" in await answer.text()
+
+
 async def test_metrics_are_prometheus_text() -> None:
     async with served(WELL) as (session, url), session.get(url + "/metrics") as answer:
         text = await answer.text()
