@@ -24,7 +24,8 @@ def backoff_s(failures: int, random: Random, min_s: float = BACKOFF_MIN_S, max_s
 
 
 class Circuit:
-    """Of one destination. Ask `allows` before an attempt, tell `succeeded` or `failed` after it."""
+    """Of one destination. Ask `allows` before an attempt, tell `succeeded` or `failed` after it. Times are monotonic
+    seconds: on a wall clock that is set back an hour, a wait of half a minute would last that much longer."""
 
     def __init__(self, random: Random, min_s: float = BACKOFF_MIN_S, max_s: float = BACKOFF_MAX_S) -> None:
         self.mood = Mood.CLOSED

@@ -26,6 +26,7 @@ from detector.store.rows import Entry, StoreError
 from detector.store.store import Store
 
 GONE = "gone"  # what an HTTP sink says of a 410
+CLOCK_BACK_S = 5.0  # set back by more than this, a letter's wait is not its own any more
 
 log = structlog.get_logger()
 
@@ -57,8 +58,8 @@ class Standing:
 
 
 class Delivery:
-    """`start`, then `wake` after every commit that brought letters; `stop` drains. Times are wall-clock seconds, as
-    letters outlive the process.
+    """`start`, then `wake` after every commit that brought letters; `stop` drains. A letter's times are wall-clock
+    seconds, as it outlives the process; a circuit's are monotonic.
 
     trouble(destination, why)   called once when a destination begins to fail (circuit open, letter dead, 410), and
                                 once with why = "" when it is well again
@@ -72,6 +73,7 @@ class Delivery:
         settings: DeliverySettings | None = None,
         *,
         clock: Callable[[], float] = time.time,
+        steady: Callable[[], float] = time.monotonic,
         random: Random | None = None,
         trouble: Callable[[str, str], None] | None = None,
     ) -> None:
@@ -80,6 +82,7 @@ class Delivery:
         self._telemetry = telemetry
         self._settings = settings or DeliverySettings()
         self._clock = clock
+        self._steady = steady
         self.trouble = trouble
         shared = random or Random()  # noqa: S311  jitter
         self._routes = {sink.name: _Route(self, sink, shared) for sink in sinks}
@@ -134,10 +137,15 @@ class Delivery:
         return drained
 
     async def _keep_house(self) -> None:
-        tidy_s = 0.0
+        tidy_s, ahead_s = 0.0, self._clock() - self._steady()
         while True:
             with contextlib.suppress(StoreError):  # the service tells of a broken store; here the next turn will do
                 now_s = self._clock()
+                set_back_s = ahead_s - (now_s - self._steady())
+                if set_back_s > CLOCK_BACK_S:
+                    log.warning("the clock was set back; letters that wait are due now", seconds=round(set_back_s))
+                    await self._store.due_now(now_s)
+                ahead_s -= set_back_s
                 if abs(now_s - tidy_s) >= self._settings.tidy_every_s:
                     tidy_s = now_s
                     if given_up := await self._store.tidy(now_s):
@@ -158,6 +166,7 @@ class _Route:
         self._settings = owner._settings
         self._telemetry = owner._telemetry
         self._clock = owner._clock
+        self._steady = owner._steady
         self._owner = owner
         self._random = random
         self._circuit = Circuit(random, self._settings.backoff_min_s, self._settings.backoff_max_s)
@@ -176,7 +185,7 @@ class _Route:
 
     def rested(self) -> bool:
         """Nothing under way and nothing that could be sent now."""
-        resting = self._circuit.allows(self._clock(), 0, 1) == 0
+        resting = self._circuit.allows(self._steady(), 0, 1) == 0
         return not self._under_way and (resting or (self._empty and not self._queue))
 
     def standing(self) -> Standing:
@@ -186,7 +195,7 @@ class _Route:
     async def run(self) -> None:
         while True:
             self._woken.clear()
-            free = self._circuit.allows(self._clock(), len(self._under_way), self._settings.concurrency)
+            free = self._circuit.allows(self._steady(), len(self._under_way), self._settings.concurrency)
             if free > 0 and (self._refill or not self._queue):
                 await self._look()
             while free > 0 and self._queue:
@@ -248,7 +257,7 @@ class _Route:
             self._tell("")
             await self._marked(lambda: self._store.mark_delivered(name, entry.key, now_s))
         elif outcome.delivery is Result.RETRY:
-            self._circuit.failed(now_s, outcome.why, outcome.retry_after_s)
+            self._circuit.failed(self._steady(), outcome.why, outcome.retry_after_s)
             bounds = (self._settings.backoff_min_s, self._settings.backoff_max_s)
             wait_s = max(backoff_s(entry.attempts + 1, self._random, *bounds), outcome.retry_after_s or 0.0)
             if self._circuit.mood is Mood.OPEN:

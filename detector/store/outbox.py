@@ -93,6 +93,11 @@ def dead(connection: sqlite3.Connection, destination: str, key: str, at_s: float
     )
 
 
+def due_now(connection: sqlite3.Connection, now_s: float) -> None:
+    """Every pending letter."""
+    connection.execute("UPDATE outbox SET due_s = ?1 WHERE status = 'pending' AND due_s > ?1", (now_s,))
+
+
 def tidy(
     connection: sqlite3.Connection, now_s: float, *, ttl_s: float, keep_s: float, pending_max: int, finished_max: int
 ) -> int:

@@ -53,11 +53,15 @@ def letters(names: Sequence[str], destination: str = "oncall", severity: str = "
 async def delivering(
     store: Store,
     *sinks: Sink,
-    clock: Callable[[], float] = time.time,
+    clock: Clock | None = None,
+    steady: Clock | None = None,
     settings: DeliverySettings = QUICK,
     trouble: Callable[[str, str], None] | None = None,
 ) -> Delivery:
-    delivery = Delivery(store, sinks, Telemetry(), settings, random=Random(7), clock=clock, trouble=trouble)
+    delivery = Delivery(
+        store, sinks, Telemetry(), settings, random=Random(7), trouble=trouble,
+        clock=clock or time.time, steady=steady or clock or time.monotonic,
+    )  # fmt: skip
     await delivery.start()
     return delivery
 
@@ -181,6 +185,23 @@ async def test_retry_after_holds_for_the_whole_destination(store: Store) -> None
     assert len(sink.attempts) == 1
     clock.now_s += 1.5
     await until(lambda: len(sink.got) == 2)
+    await delivery.stop(1.0)
+
+
+async def test_a_clock_that_is_set_back_makes_no_wait_longer(store: Store) -> None:
+    clock, steady = Clock(), Clock()
+    answers = [Outcome(Result.RETRY, "429", 30.0)]
+    sink = Remembering("oncall", lambda p: answers.pop() if answers else Outcome(Result.DELIVERED))
+    await store.put(letters(["a1"]), clock.now_s)
+    delivery = await delivering(store, sink, clock=clock, steady=steady)
+    await until(lambda: not answers)
+    await asyncio.sleep(0.05)
+    clock.now_s -= 3600.0
+    steady.now_s += 29.0
+    await asyncio.sleep(0.1)
+    assert len(sink.attempts) == 1, "the receiver asked for 30 s"
+    steady.now_s += 1.5
+    await until(lambda: sink.got)
     await delivery.stop(1.0)
 
 
