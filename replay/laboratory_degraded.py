@@ -5,7 +5,8 @@
 Three feeds of one exchange: orders by id with their accounts; orders by id; price levels and trades. The last two are
 what most venues publish, and neither tells of leverage: the classes made of it alone are left out, and of foreshock and
 drift only the other half can be seen. Nothing is planted beside the incidents. A dirty stream has confounders alone:
-what a busy market costs where nobody can ask how many act. Disorder is not among them, for it cannot be converted.
+what a busy market costs where nobody can ask how many act. Disorder is not among them, for it cannot be converted. On
+another clean stream sixty robots lay grids in each market, and robots act as minutes end.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import numpy as np
 from detector.model.events import EventColumn, Flag, Kind
 from replay.balanced import CONFOUNDERS, INCIDENTS, deal
 from replay.laboratory import CONFOUNDERS_PER_MARKET_DAY, HELD_OUT, Job, Size, scenario_of
+from replay.laboratory_audit import unlike
 from replay.laboratory_judge import rate_row, recall_row
 from replay.laboratory_report import table
 from replay.laboratory_run import run
@@ -44,21 +46,25 @@ COLUMNS = [
     "hit_1",
     "realised",
     "dirty",
+    "robots",
 ]
+ROBOTS = "robots"  # a kind of stream
+ROBOTS_HABITS = ("sixty robots lay grids in each market", "robots act as minutes end")
 _NAMELESS = (Kind.LEVERAGE, Kind.POSITION)
 
 
 def degraded_rows(*, held_out: bool, processes: int = 2, hours: float = HOURS) -> list[dict[str, Any]]:
-    """For each of FEEDS: all classes with the false pages of a clean stream (`realised`) and of a dirty one (`dirty`),
-    then each class."""
+    """For each of FEEDS: all classes with the false pages of a clean stream (`realised`), of a dirty one (`dirty`) and
+    of one with robots (`robots`), then each class."""
     first = (HELD_OUT if held_out else 1) + 900
     size = Size(1, MARKETS, hours)
-    todo = [Job(kind, first + k, size, False) for k, kind in enumerate(("planted", "clean", "dirty"))]
+    todo = [Job(kind, first + k, size, False) for k, kind in enumerate(("planted", "clean", "dirty", ROBOTS))]
     rows: list[dict[str, Any]] = []
     for feed in FEEDS:
-        planted, clean, dirty = each(todo, partial(told_by, feed=feed), processes)
+        planted, *rest = each(todo, partial(told_by, feed=feed), processes)
         found = verdicts_of(planted, planted.calls[1.0])
-        false = {name: rate_row([one], 1.0)["realised"] for name, one in (("realised", clean), ("dirty", dirty))}
+        named = zip(("realised", "dirty", "robots"), rest, strict=True)
+        false = {name: rate_row([one], 1.0)["realised"] for name, one in named}
         rows.append(recall_row(found, feed=feed, **false) | {"class": "all"})
         rows += [recall_row([v for v in found if v.name == one], feed=feed) | {"class": one} for one in CLASSES]
     return rows
@@ -72,6 +78,9 @@ def told_by(job: Job, feed: str) -> Run:
     scenario = replace(scenario, draw=draw)
     if job.kind == "planted":
         scenario = deal(scenario, job.seed, CLASSES)
+    if job.kind == ROBOTS:
+        for habit in ROBOTS_HABITS:
+            scenario = unlike(habit, scenario)
     return run(job.kind, scenario, job.seed, promises=(1.0,), through=through(feed))
 
 

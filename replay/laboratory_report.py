@@ -246,10 +246,11 @@ def separate_sections(told: Mapping[str, Any]) -> list[Section]:
             "Feeds that name less",
             "The same streams as feeds without accounts, and without accounts and order ids, would tell them "
             "(`replay/laboratory_degraded.py`): of foreshock and drift only the half without leverage can be seen. "
-            "realised, dirty: false pages a market-week on a clean stream and on one of confounders, promised 1.",
+            "realised, dirty, robots: false pages a market-week on a clean stream, on one of confounders, and on a "
+            "clean one where robots lay grids and act as minutes end, promised 1.",
             [
                 *("feed", "class", "planted", "early", "caught", "lead_median_s", "delay_median_s", "hit_1"),
-                *("realised", "dirty"),
+                *("realised", "dirty", "robots"),
             ],
             told.get("degraded", []),
         ),

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detector.anomaly.baseline import Measure
-from detector.anomaly.clock import CLOCK, Clock, granted
+from detector.anomaly.clock import CLOCK, EXTRA, Clock, Extra, granted
 from detector.anomaly.streams import Column, Stream, StreamDetector
 from detector.kernels import kernel
 from detector.model.arrays import widen
@@ -24,6 +24,10 @@ ACCOUNTS_PER_TRADE = 8.0  # per window; benign rushes of the simulated exchange 
 BEARING_WINDOWS = 30.0  # trades come in clumps: a moment without any does not make a busy market a hollow one
 BRISK_WINDOWS, USUAL_WINDOWS = 5.0, 7200.0  # trading now, against what a market is used to
 BRISK_FROM = 1.0 / 3.0  # trades a window that both have on top: one trade in a market that hardly has any is no rush
+ORDERS, BRISK = (
+    "cancels_relaid",
+    "cancels_unsettled",
+)  # columns that feeds which name nobody have not: a place for others
 TRADING = np.dtype(
     [
         ("told", "?"),  # this feed tells of trades
@@ -74,6 +78,7 @@ class CancelBurst(StreamDetector):
         super().__init__(params, budgets)
         self._trading: Any = np.zeros(0, TRADING)  # (room)
         self._clock = Clock()
+        self._extra = Extra()
         self._unsettled = np.zeros(0)  # (room), of the window before
         self._sudden_windows = int(params.sudden_windows)
 
@@ -83,16 +88,25 @@ class CancelBurst(StreamDetector):
         self._trading = widen(self._trading, 0, len(trades))
         brisk = np.empty(len(trades))
         note_trades(trades, learn, self._trading, brisk)
-        if np.count_nonzero(np.isnan(accounts)):  # where they are named no stream reads it
-            windows = windows.with_column("trades", brisk)
         seen = self._trading["seen"][: len(trades)]
         factors = self._clock.factors(windows.close_ns, windows.width_ns, seen)
         active = self._borne_out(accounts, trades, factors)
         others = self._settled(windows)
         self._clock.learn(windows.close_ns, windows.width_ns, others, active, learn)
+        if np.count_nonzero(np.isnan(accounts)):  # where they are named no stream reads these
+            windows = self._unnamed_extra(windows.with_column("trades", brisk), seen, learn)
         windows = windows.with_column("acting_accounts", active * factors).with_column("cancels_by_others", others)
         learn = learn & ~granted(windows.close_ns, windows.width_ns, seen, self._sudden_windows)
         return super().score(windows, learn, before)
+
+    def _unnamed_extra(self, windows: Windows, seen: npt.NDArray[np.float64], learn: npt.NDArray[np.bool_]) -> Windows:
+        """Feeds that name nobody: orders, and how brisk trading is (in the place of trades), each with as much more as
+        robots' cancels account for in that second of the minute, in the places of columns that such feeds have not."""
+        cancels, orders = windows.column("cancels"), windows.column("orders")
+        more = self._extra.counts(windows.close_ns, windows.width_ns, seen)
+        unnamed = np.where(np.isnan(windows.column("acting_accounts")), cancels, np.nan)
+        self._extra.learn(windows.close_ns, windows.width_ns, unnamed, orders, learn)
+        return windows.with_column(ORDERS, orders + more[0]).with_column(BRISK, windows.column("trades") + more[1])
 
     def _settled(self, windows: Windows) -> Column:
         """Cancels by others. What was taken back as the window before ended is one of this window's, less what was laid
@@ -116,6 +130,8 @@ class CancelBurst(StreamDetector):
         twin._trading = self._trading[rows]
         twin._clock = Clock()
         twin._clock.known = self._clock.known[rows]
+        twin._extra = Extra()
+        twin._extra.known = widen(self._extra.known, 0, len(self._trading))[rows]
         twin._unsettled = self._unsettled[rows]
         return twin
 
@@ -130,12 +146,14 @@ class CancelBurst(StreamDetector):
 
     def state(self) -> State:
         """See Detector.state."""
-        return {**super().state(), "trading": self._trading, "clock": self._clock.known, "unsettled": self._unsettled}
+        clocks = {"clock": self._clock.known, "extra": self._extra.known}
+        return {**super().state(), "trading": self._trading, "unsettled": self._unsettled, **clocks}
 
     def restore(self, state: State) -> None:
         """See Detector.restore. An older version knew of trades what bears accounts out; the usual is learned anew."""
         super().restore(state)
         self._clock.known = np.array(state["clock"]) if "clock" in state else np.zeros(0, CLOCK)
+        self._extra.known = np.array(state["extra"]) if "extra" in state else np.zeros(0, EXTRA)
         self._unsettled = np.array(state.get("unsettled", np.zeros(0)))
         if "trades" not in state:
             self._trading = np.array(state["trading"])
@@ -160,7 +178,7 @@ class CancelBurst(StreamDetector):
             ),
             Stream(
                 "cancels_unnamed", "1/s", "orders or levels taken back without a trade, on a feed that names nobody",
-                _unnamed("cancels"), _brisk,
+                _unnamed("cancels"), _brisk_robots,
                 Measure(float(params.unnamed_windows), 0.0, 1.0, 100.0, 2.0, 0.5, memory, 1.0),
             ),
             Stream(
@@ -186,7 +204,13 @@ def _accounts(windows: Windows) -> Column:
 
 
 def _orders(windows: Windows) -> Column:
-    return windows.column("orders")
+    """Orders placed, and as many more as robots account for: `score` puts it in this place."""
+    return windows.column(ORDERS)
+
+
+def _brisk_robots(windows: Windows) -> Column:
+    """How brisk trading is, and as much more as robots account for."""
+    return windows.column(BRISK)
 
 
 def _brisk_orders(windows: Windows) -> Column:

@@ -24,6 +24,7 @@ DOUBT = 2.0  # deviations of a Poisson count
 WINSOR = 3.0  # a window teaches at most this many times what was expected, and as many counts more
 NEW_WINDOWS = 1800.0  # a market that was learned from for fewer is taken to have robots ...
 NEW_FACTOR = 5.0  # ... so many times the usual, in second 0
+NEW_EXTRA = 50.0  # of whose usual activity nothing is known: as much as robots may well do
 _KEEP = 0.5 ** (1.0 / MEMORY_MINUTES)
 _KEEP_ALL = 0.5 ** (1.0 / (MEMORY_MINUTES * SECONDS))
 
@@ -33,6 +34,19 @@ CLOCK = np.dtype(
         ("activity", "<f8", (SECONDS,)),
         ("all_counts", "<f8"),  # the same of all of them
         ("all_activity", "<f8"),
+    ],
+    align=True,
+)
+
+
+EXTRA = np.dtype(
+    [
+        ("counts", "<f8", (SECONDS,)),  # decayed sums, by second of the minute
+        ("activity", "<f8", (SECONDS,)),
+        ("windows", "<f8", (SECONDS,)),
+        ("all_counts", "<f8"),  # the same of all of them
+        ("all_activity", "<f8"),
+        ("all_windows", "<f8"),
     ],
     align=True,
 )
@@ -57,6 +71,27 @@ class Clock:
         """One window: counts and activity float64 (M), NaN = cannot say."""
         self.known = widen(self.known, 0, len(counts))
         learn_clock(self.known, _second(close_ns, width_ns), counts, activity, learn)
+
+
+class Extra:
+    """What a stream of counts does on top by second of the minute, market by market, where what it is held against
+    tells nothing of the robots: on a feed that names nobody they cancel, and neither place nor trade."""
+
+    def __init__(self) -> None:
+        self.known: Any = np.zeros(0, EXTRA)  # (room)
+
+    def counts(self, close_ns: int, width_ns: int, seen: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """float64 (2, M): how many more are usual in the second in which the window begins, told in the activity that
+        usually brings as many, and in usual windows. seen: as of Clock.factors."""
+        self.known = widen(self.known, 0, len(seen))
+        found = np.zeros((2, len(seen)))
+        read_extra(self.known, _second(close_ns, width_ns), granted(close_ns, width_ns, seen), found)
+        return found
+
+    def learn(self, close_ns: int, width_ns: int, counts: Any, activity: Any, learn: npt.NDArray[np.bool_]) -> None:
+        """As Clock.learn."""
+        self.known = widen(self.known, 0, len(counts))
+        learn_extra(self.known, _second(close_ns, width_ns), counts, activity, learn)
 
 
 def granted(close_ns: int, width_ns: int, seen: npt.NDArray[np.float64], windows: int = 1) -> npt.NDArray[np.bool_]:
@@ -101,3 +136,46 @@ def learn_clock(known: Any, second: Any, counts: Any, activity: Any, learn: Any)
         clock["activity"][second] = _KEEP * clock["activity"][second] + activity[m]
         clock["all_counts"] = _KEEP_ALL * clock["all_counts"] + count
         clock["all_activity"] = _KEEP_ALL * clock["all_activity"] + activity[m]
+
+
+@kernel
+def extra_of(extra: Any, second: Any) -> Any:
+    """How many more than usual this second holds, as far as that is beyond doubt."""
+    if extra["all_activity"] <= 0.0:
+        return 0.0
+    rate = extra["all_counts"] / extra["all_activity"]
+    least = extra["counts"][second] - DOUBT * sqrt(extra["counts"][second] + 1.0)
+    return max(0.0, least - rate * extra["activity"][second]) / (extra["windows"][second] + 1.0)
+
+
+@kernel
+def read_extra(known: Any, second: Any, granted: Any, found: Any) -> Any:
+    """EXTRA (room) -> float64 (2, M), written. granted: bool (M)."""
+    for m in range(found.shape[1]):
+        extra = known[m]
+        if extra["all_counts"] <= 0.0:
+            found[:, m] = NEW_EXTRA if granted[m] else 0.0
+            continue
+        usual = extra["all_counts"] / extra["all_windows"]
+        more = extra_of(extra, second)
+        if granted[m]:
+            more = max(more, NEW_FACTOR * (usual + 1.0))
+        found[0, m] = more * extra["all_activity"] / extra["all_counts"]
+        found[1, m] = more / usual
+
+
+@kernel
+def learn_extra(known: Any, second: Any, counts: Any, activity: Any, learn: Any) -> Any:
+    """One window's counts and activity, float64 (M), into EXTRA (room)."""
+    for m in range(len(counts)):
+        if not learn[m] or np.isnan(counts[m]) or np.isnan(activity[m]):
+            continue
+        extra = known[m]
+        rate = extra["all_counts"] / extra["all_activity"] if extra["all_activity"] > 0.0 else 0.0
+        count = min(counts[m], WINSOR * (rate * activity[m] + extra_of(extra, second) + 1.0))
+        extra["counts"][second] = _KEEP * extra["counts"][second] + count
+        extra["activity"][second] = _KEEP * extra["activity"][second] + activity[m]
+        extra["windows"][second] = _KEEP * extra["windows"][second] + 1.0
+        extra["all_counts"] = _KEEP_ALL * extra["all_counts"] + count
+        extra["all_activity"] = _KEEP_ALL * extra["all_activity"] + activity[m]
+        extra["all_windows"] = _KEEP_ALL * extra["all_windows"] + 1.0

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from detector.anomaly.base import Detector
-from detector.anomaly.clock import CLOCK, NEW_FACTOR, NEW_WINDOWS, SECOND_NS, Clock
+from detector.anomaly.clock import CLOCK, NEW_EXTRA, NEW_FACTOR, NEW_WINDOWS, SECOND_NS, Clock, Extra
 from detector.model.windows import Windows
 from tests.anomaly.test_conditioning import FEATURES, NAMES, START_NS, detector
 
@@ -140,9 +140,10 @@ def test_it_is_saved_and_a_checkpoint_without_it_is_read() -> None:
     told(found, 600, 7)
     saved = found.state()
     again.restore(saved)
-    assert np.array(again.state()["clock"]).tobytes() == np.array(saved["clock"]).tobytes()
-    again.restore({name: value for name, value in saved.items() if name != "clock"})
-    assert np.array_equal(again.state()["clock"], np.zeros(0, CLOCK))
+    for name in ("clock", "extra"):
+        assert np.array(again.state()[name]).tobytes() == np.array(saved[name]).tobytes()
+    again.restore({name: value for name, value in saved.items() if name not in ("clock", "extra")})
+    assert np.array_equal(again.state()["clock"], np.zeros(0, CLOCK)) and not len(np.array(again.state()["extra"]))
     assert told(again, 60, 8, 600).shape == (60, MARKETS)
 
 
@@ -161,3 +162,50 @@ def test_a_look_into_open_windows_knows_the_clock_and_what_is_unsettled() -> Non
         assert np.array(twin[name]).tobytes() == np.array(whole[name])[rows].tobytes()
     assert np.array(whole["unsettled"])[5] == 5.0
     assert np.array(whole["clock"])["all_counts"][5] > 0.0
+
+
+def unnamed(
+    found: Detector, seconds: int, seed: int, first: int = 0, together: float = TOGETHER, **at: float
+) -> np.ndarray:
+    """As told, by a feed that names nobody: robots cancel as a minute begins, and neither place nor trade."""
+    dice = np.random.default_rng(seed)
+    names, every = tuple(f"m{i}" for i in range(MARKETS)), np.ones(MARKETS, np.bool_)
+    at_warning = []
+    for second in range(first, first + seconds):
+        robots = dice.poisson(together, MARKETS) if second % 60 == 0 else np.zeros(MARKETS)
+        orders = dice.poisson(1.5, MARKETS)
+        values = np.zeros((MARKETS, len(FEATURES)))
+        for name in ("acting_accounts", "cancels_by_others", "cancels_unsettled", "cancels_relaid"):
+            values[:, NAMES.index(name)] = np.nan
+        values[:, NAMES.index("cancels")] = dice.binomial(orders, 0.9) + robots + at.get(f"s{second}", 0.0)
+        values[:, NAMES.index("orders")] = orders
+        values[:, NAMES.index("trades")] = 0.0 if second % 7 else 1.0
+        close_ns = START_NS + (second + 1) * SECOND_NS
+        score = found.score(Windows(close_ns, SECOND_NS, names, FEATURES, values, every, every), every, ())
+        at_warning.append(score.values >= score.levels[WARNING])
+    return np.array(at_warning)
+
+
+def test_where_nobody_is_named_robots_of_the_minute_page_nobody_from_the_first_minute_on() -> None:
+    assert unnamed(detector("cancel_burst"), 5400, 1).sum() <= 1
+
+
+def test_where_nobody_is_named_a_burst_is_told_in_any_second() -> None:
+    found = detector("cancel_burst")
+    unnamed(found, 3600, 3)
+    assert unnamed(found, 60, 4, 3600, s3630=2.0 * TOGETHER)[30:33].any(axis=0).mean() > 0.8
+    assert unnamed(found, 3, 5, 3660, s3660=12.0 * TOGETHER).any(axis=0).mean() > 0.8
+
+
+def test_what_robots_do_on_top_is_told_in_orders_and_in_usual_windows() -> None:
+    extra = Extra()
+    for second in range(60 * 120):
+        count = np.array([22.0 if second % 60 == 7 else 2.0])
+        extra.learn((second + 1) * SECOND_NS, SECOND_NS, count, np.array([4.0]), np.array([True]))
+    orders, windows = extra.counts(8 * SECOND_NS, SECOND_NS, LONG)[:, 0]
+    usual = (59 * 2.0 + 22.0) / 60.0
+    assert orders == pytest.approx(20.0 * 4.0 / usual, rel=0.1) and windows == pytest.approx(20.0 / usual, rel=0.1)
+    assert not extra.counts(9 * SECOND_NS, SECOND_NS, LONG).any()
+    assert extra.counts(61 * SECOND_NS, SECOND_NS, np.zeros(1))[1, 0] > NEW_FACTOR
+    assert (Extra().counts(61 * SECOND_NS, SECOND_NS, np.zeros(1)) == NEW_EXTRA).all()
+    assert not Extra().counts(62 * SECOND_NS, SECOND_NS, np.zeros(1)).any()
