@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from detector.model.incident import Behind
 from detector.model.score import Score
 from detector.model.state import State
 from detector.model.windows import Windows
@@ -25,6 +26,7 @@ class Detector(ABC):
     Params: ClassVar[type[Any]]
     SHARE: ClassVar[float] = 1.0  # of the budget, against the other detectors' shares, unless the configuration says
     PAGES: ClassVar[bool] = True  # False: it never reaches warning, and takes no part of the budget from those that do
+    BEHIND: ClassVar[Behind] = ""  # whom an alert names: "cancels", "raises" or "quotes"; "" = nobody
     GROWS: ClassVar[tuple[str, ...]] = ()  # features whose growth inside an open window is looked at (engine/early.py)
 
     @abstractmethod

@@ -72,6 +72,7 @@ class Drift(Detector):
     name = "drift"
     Params = Params
     PAGES = False
+    BEHIND = "cancels"
 
     def __init__(self, params: Any, budgets: npt.NDArray[np.float64]) -> None:
         self.params = params

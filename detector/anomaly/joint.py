@@ -43,6 +43,7 @@ class Joint(Detector):
     name = "joint"
     SHARE = 0.1  # it seldom hears of what no detector says by itself
     Params = Params
+    BEHIND = "cancels"
 
     def __init__(self, params: Any, budgets: npt.NDArray[np.float64]) -> None:
         self.params = params

@@ -33,6 +33,7 @@ class LeverageSpike(StreamDetector):
 
     name = "leverage_spike"
     Params = Params
+    BEHIND = "raises"
     GROWS = ("raised_far",)
     SHARE = 2.0  # sparse streams: the same share buys more here than elsewhere
     PEAK_PRIOR = (0.65, 1.15)

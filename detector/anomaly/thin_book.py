@@ -44,6 +44,7 @@ class ThinBook(StreamDetector):
 
     name = "thin_book"
     Params = Params
+    BEHIND = "quotes"
     SHARE = 0.4  # what it says stands out by far, or is nothing: a larger share finds no more
     PEAK_PRIOR = (0.33, 0.69)
     PEAK_LEAST = 1.0  # a maker that leaps is nothing for days, and then a mark by itself: its peaks do not foretell it

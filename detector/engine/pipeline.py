@@ -72,6 +72,7 @@ class Pipeline:
         self.beside = beside or Beside()
         self.early = Early(shard, self.detectors, settings.early_ns)
         self.telling = telling
+        self._behind = {detector.name: detector.BEHIND for detector in self.detectors}
         self._lanes: dict[Partition, Lane] = {}
         self._assigned: frozenset[Partition] | None = None
         self._open_window = -1  # the next to close
@@ -283,7 +284,8 @@ class Pipeline:
             key = (market, detector)
             if key not in known:
                 feature = strongest(scores, market, detector)
-                known[key] = shard.contributors(shard.index[market], detector, at_ns, feature)
+                behind = self._behind.get(detector, "")  # of one that is switched off by now: nobody new
+                known[key] = shard.contributors(shard.index[market], behind, at_ns, feature)
             return known[key]
 
         def lacks(market: str) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from detector.features.onset import onset
 from detector.features.standing import stand
 from detector.features.tables import Count, Limits, Need, from_state, grown, make, to_state, with_markets
 from detector.model.arrays import widen
-from detector.model.incident import Contributor
+from detector.model.incident import Behind, Contributor
 from detector.model.state import State
 from detector.model.windows import Feature, Windows
 
@@ -164,9 +164,9 @@ class Shard:
         """HAS_ bits: what this market's feed tells."""
         return int(self.tables.markets["has"][market])
 
-    def contributors(self, market: int, detector: str, at_ns: int, feature: str = "") -> tuple[Contributor, ...]:
-        """The accounts behind what `detector` finds unusual in a market, most of all in `feature`."""
-        return contributors(self.tables, market, detector, at_ns, feature)
+    def contributors(self, market: int, behind: Behind, at_ns: int, feature: str = "") -> tuple[Contributor, ...]:
+        """The accounts behind what is unusual in a market, most of all in `feature`; behind: Detector.BEHIND."""
+        return contributors(self.tables, market, behind, at_ns, feature)
 
     def began(self, market: int, detector: str, at_ns: int) -> tuple[int, int]:
         """Between which instants what `detector` tells of at `at_ns` began, ns; (0, 0) = only the window is known."""

@@ -23,7 +23,7 @@ from detector.engine.shard import Shard
 from detector.kernels.division import first_without, take_own
 from detector.model.arrays import widen
 from detector.model.events import EVENT
-from detector.model.incident import Contributor
+from detector.model.incident import Behind, Contributor
 from detector.model.state import State
 from detector.model.windows import Feature, Windows
 
@@ -97,9 +97,9 @@ class Shards:
         """See Shard.feeds."""
         return self._part(market).feeds(market // len(self.parts))
 
-    def contributors(self, market: int, detector: str, at_ns: int, feature: str = "") -> tuple[Contributor, ...]:
+    def contributors(self, market: int, behind: Behind, at_ns: int, feature: str = "") -> tuple[Contributor, ...]:
         """See Shard.contributors."""
-        return self._part(market).contributors(market // len(self.parts), detector, at_ns, feature)
+        return self._part(market).contributors(market // len(self.parts), behind, at_ns, feature)
 
     def began(self, market: int, detector: str, at_ns: int) -> tuple[int, int]:
         """See Shard.began."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from detector.features.makers import is_maker
 from detector.features.seats import KNOWN_SAMPLES
 from detector.features.tables import Tables
 from detector.kernels import kernel
-from detector.model.incident import Contributor
+from detector.model.incident import Behind, Contributor
 
 CONTRIBUTORS_MAX = 8
 CANCELS_NS = 10e9  # decay times of the participants' own counts (features/cancels.py, features/leverage.py)
@@ -18,14 +18,16 @@ RAISES_NS = 300e9
 OTHERS = "cancels_by_others"  # features/cancels.py
 
 
-def contributors(tables: Tables, market: int, detector: str, at_ns: int, feature: str = "") -> tuple[Contributor, ...]:
-    """At most CONTRIBUTORS_MAX accounts of a market by their share of recent cancels, raises or missing quotes.
+def contributors(tables: Tables, market: int, behind: Behind, at_ns: int, feature: str = "") -> tuple[Contributor, ...]:
+    """At most CONTRIBUTORS_MAX accounts of a market by their share of recent cancels, raises or missing quotes, as
+    `behind` (Detector.BEHIND) has it; none where nobody is.
 
     feature: what the detector says most. Where that is what others than makers cancel, makers have no part in it.
     """
-    if detector == "feed":
+    assert behind in get_args(Behind), f"BEHIND = {behind!r}: there is {', '.join(map(repr, get_args(Behind)))}"
+    if not behind:
         return ()  # nobody is behind a silence
-    if detector == "thin_book":
+    if behind == "quotes":
         makers = tables.makers[market]
         seated = makers[makers["participant"] >= 0]
         accounts = tables.participants["account"][seated["participant"]]
@@ -36,7 +38,7 @@ def contributors(tables: Tables, market: int, detector: str, at_ns: int, feature
         accounts = np.zeros(held, np.uint64)
         weights = np.zeros(held, np.float64)
         makers = np.zeros(held, np.bool_)
-        _weigh(tables, market, detector == "leverage_spike", float(at_ns), accounts, weights, makers)
+        _weigh(tables, market, behind == "raises", float(at_ns), accounts, weights, makers)
         if feature == OTHERS and (weights[~makers] > 0.0).any():
             weights[makers] = 0.0
     total = float(weights.sum())

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
+from typing import Literal
 
 from detector.model.score import Evidence
+
+# Whom an alert names: nobody, or the accounts that lately cancelled, that raised their leverage, or the makers whose
+# quotes are missing (features/contributors.py).
+Behind = Literal["", "cancels", "raises", "quotes"]
 
 
 class Severity(IntEnum):

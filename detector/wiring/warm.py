@@ -71,7 +71,7 @@ def warm(config: Configuration, *, opinion: bool = True) -> None:
     pipeline.step([pack("warm", 0, messages[:half], range(half))])
     pipeline.step([pack("warm", 0, messages[half:], range(half, len(messages)))])
     pipeline.finish()
-    pipeline.shard.contributors(0, "cancel_burst", START_NS)  # or the first alert would wait
+    pipeline.shard.contributors(0, "cancels", START_NS)  # or the first alert would wait
     warm_detectors(config)
     state = pipeline.state()
     twin = build_pipeline(config, pseudonym_key=KEY, format_name="native")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import get_args
 
 import numpy as np
 import pytest
 
 from detector.anomaly.base import Detector
 from detector.anomaly.streams import StreamDetector
+from detector.model.incident import Behind
 from detector.model.score import Score
 from detector.model.windows import Windows
 from detector.wiring.build import build_groups, build_pipeline
@@ -119,6 +121,11 @@ def test_a_detector_says_what_it_is_for_and_when_it_is_wrong(name: str) -> None:
     found = next(detector for detector in detectors() if detector.name == name)
     text = type(found).__doc__ or ""
     assert "rong" in text, f"{name}: its docstring does not say when it is wrong"
+
+
+@pytest.mark.parametrize("detector", detectors(), ids=NAMES)
+def test_a_detector_says_who_is_behind_what_it_tells(detector: Detector) -> None:
+    assert detector.BEHIND in get_args(Behind)
 
 
 @pytest.mark.parametrize("name", [one.name for one in detectors() if isinstance(one, StreamDetector)])

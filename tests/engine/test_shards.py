@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from detector.engine.calendar import Calendar, Phase
 from detector.engine.shard import Shard
 from detector.engine.shards import Shards
 from detector.features.tables import Limits
+from detector.model.incident import Behind
 from detector.store.snapshot import decode, encode
 from tests.engine.story import START_NS, Story, assigned, pipeline, told
 
@@ -105,8 +107,8 @@ def test_what_is_said_of_a_market_is_its_own_parts() -> None:
         assert part.tables.frozen[row, place] == one.tables.frozen[row, market] == (not learn[market])
         assert many.feeds(market) == one.feeds(market)
         at_ns = START_NS + 90 * 10**9
-        for detector in ("cancel_burst", "leverage_spike"):
-            assert many.contributors(market, detector, at_ns) == one.contributors(market, detector, at_ns)
+        for behind in get_args(Behind):
+            assert many.contributors(market, behind, at_ns) == one.contributors(market, behind, at_ns)
 
 
 def test_an_event_time_that_begins_again_is_the_same_in_parts() -> None:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from detector.features.contributors import OTHERS
 from detector.model.incident import Contributor
 from detector.model.records import pack
+from detector.wiring import plugins
 from detector.wiring.build import build_pipeline
 from detector.wiring.config import of
+from tests.engine.story import Story, assigned, pipeline
 from tests.features.quoting import LEVELS, MARKET, SETTLED_S, Market
 
 
@@ -18,7 +22,7 @@ def named(market: Market, feature: str) -> tuple[tuple[Contributor, ...], tuple[
     values = [json.dumps(message).encode() for message in market.messages]
     engine.step([pack("t", 0, values, range(len(values)))])
     at_ns, row = market.messages[-1]["ts"], engine.shard.index[MARKET]
-    return tuple(engine.shard.contributors(row, "cancel_burst", at_ns, one) for one in (feature, ""))  # type: ignore[return-value]
+    return tuple(engine.shard.contributors(row, "cancels", at_ns, one) for one in (feature, ""))  # type: ignore[return-value]
 
 
 def sweeping(market: Market) -> Market:
@@ -49,7 +53,7 @@ def test_who_switches_its_leverage_to_and_fro_is_not_named_for_it() -> None:
     engine = build_pipeline(of({}), pseudonym_key=b"k" * 32, format_name="native")
     engine.step([market.batch()])
     at_ns, row = market.messages[-1]["ts"], engine.shard.index[MARKET]
-    shares = [who.share for who in engine.shard.contributors(row, "leverage_spike", at_ns, "raised_far")]
+    shares = [who.share for who in engine.shard.contributors(row, "raises", at_ns, "raised_far")]
     assert shares[0] > 0.9 and len(shares) <= 2
 
 
@@ -58,3 +62,14 @@ def test_makers_are_named_where_nobody_else_cancels() -> None:
     market.say(market.second + 2.0, type="mark", price=market.middle)
     others, everybody = named(market, OTHERS)
     assert others == everybody and len(others) == 5 and all(who.maker for who in others)
+
+
+@pytest.mark.parametrize("behind", ["", "cancels"])
+def test_an_alert_names_whom_its_detectors_say_is_behind_it(monkeypatch: pytest.MonkeyPatch, behind: str) -> None:
+    for name in plugins.names("anomaly"):  # an incident of several names whom any of them does
+        monkeypatch.setattr(plugins.load("anomaly", name), "BEHIND", behind, raising=False)
+    story = Story(1).busy(95).burst("ETH-PERP", 80.0, 300).busy(25, 95)
+    engine = assigned(pipeline(), story)
+    alerts = [alert for batch in story.batches([97]) for alert in engine.step([batch]).alerts]
+    named = {bool(alert.data["contributors"]) for alert in alerts if alert.type == "foreshock.incident.opened"}
+    assert named == {bool(behind)}
