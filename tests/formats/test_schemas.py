@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from jsonschema import Draft202012Validator
 
 from detector.formats.native_words import MARGIN_MODES, REASONS, SIDES, STATUSES, TYPES, Field
+from detector.wiring import plugins
 from tests.formats.native_messages import ONE_OF_EACH, decoded, encoded, message, messages, reason_of
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "schema"
@@ -86,12 +87,26 @@ def test_the_contracts_alert_is_valid() -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"severity": "page"}, {"kind": "whale"}, {"markets": []}, {"seq": 0}, {"score": -1}, {"incident_id": "7"},
+    [{"severity": "page"}, {"kind": "A whale"}, {"kind": ""}, {"markets": []}, {"seq": 0}, {"score": -1}, {"incident_id": "7"},
      {"evidence": [{}]}, {"contributors": [{"account": "alice", "share": 1}]}, {"status": "resolved"},
      {"reason": "resolved", "status": "resolved"}, {"reason": "because"}, {"started_at": 5}, {"schema": 2}],
 )  # fmt: skip
 def test_an_alert_outside_the_contract_is_invalid(changes: dict[str, Any]) -> None:
     assert not ALERTS.is_valid(incident(**changes))
+
+
+CONTRACT = {"cancel_burst", "leverage_spike", "thin_book", "joint", "drift", "correlated", "cascade", "feed"}
+
+
+def test_the_kinds_other_programs_rely_on_are_described() -> None:
+    told = {one["const"] for one in ALERT_SCHEMA["$defs"]["kind"]["anyOf"] if "const" in one}
+    assert told == CONTRACT and "correlated" not in plugins.names("anomaly"), "that kind is no detector's"
+
+
+@pytest.mark.parametrize("kind", [*sorted(CONTRACT), *plugins.names("anomaly"), "liquidation_cascade"])
+def test_an_alert_of_any_detector_is_valid_listed_or_not(kind: str) -> None:
+    row = incident()["data"]["evidence"][0] | {"detector": kind}
+    ALERTS.validate(incident(kind=kind, detectors=[kind], evidence=[row]))
 
 
 def test_the_type_of_an_alert_tells_its_reason() -> None:
