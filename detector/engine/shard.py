@@ -202,11 +202,12 @@ class Shard:
         }
 
     def restore(self, state: State) -> None:
-        """Go on from `state`. Raises ValueError when widths, lateness or limits were changed."""
+        """Go on from `state`; a group it does not know yet begins with nothing counted. Raises ValueError when widths,
+        lateness or limits were changed, and where it is of a version with a group that is not here."""
         tables, groups, names = state["tables"], state["groups"], state["markets"]
         assert isinstance(tables, dict) and isinstance(groups, dict) and isinstance(names, list)
-        if set(groups) != set(self.groups):
-            raise ValueError("the saved state has other feature groups than this version")
+        if gone := ", ".join(sorted(groups.keys() - self.groups.keys())):
+            raise ValueError(f"the saved state has feature groups that this version has not: {gone}")
         self.tables = from_state(self.tables, tables)
         for name, saved in groups.items():
             assert isinstance(saved, dict)

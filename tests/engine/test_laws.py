@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 from random import Random
+from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -88,6 +90,33 @@ def after(batch: RecordBatch, positions: dict[tuple[str, int], int]) -> RecordBa
     if not keep:
         return None
     return pack(batch.topic, batch.partition, [batch.value(i) for i in keep], [int(batch.offsets[i]) for i in keep])
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_a_state_from_before_a_feature_group_is_gone_on_from_and_the_group_begins_with_nothing(parts: int) -> None:
+    batches = list(story(5).batches([80]))
+    engine, younger = (assigned(pipeline(parts=parts), story(5)) for _ in range(2))
+    for batch in batches[:8]:
+        engine.step([batch])
+    saved: Any = decode(encode(engine.state()))
+    for shard in saved["shard"].get("parts", [saved["shard"]]):
+        del shard["groups"]["flow"]
+    younger.restore(saved)
+    again = [part for batch in batches[:8] if (part := after(batch, younger.positions())) is not None]
+    for batch in [*again, *batches[8:]]:
+        younger.step([batch])
+    for batch in batches[8:]:
+        engine.step([batch])
+    ours, theirs = (one.finish().scored[0].windows for one in (younger, engine))
+    assert ours.column("orders").any()
+    np.testing.assert_array_equal(ours.values, theirs.values)
+
+
+def test_a_state_with_a_feature_group_that_is_gone_is_refused_by_its_name() -> None:
+    saved: Any = pipeline().state()
+    saved["shard"]["groups"]["queue_age"] = {}
+    with pytest.raises(ValueError, match="queue_age"):
+        pipeline().restore(saved)
 
 
 @pytest.mark.parametrize("seed", [3, 4])
