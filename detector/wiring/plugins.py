@@ -8,10 +8,13 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from functools import cache
 from importlib.resources import files
 from typing import Any
+
+BASES = {"anomaly": "Detector", "features": "Group", "formats": "Format"}  # what a plug-in of each room inherits
 
 
 def class_name(name: str) -> str:
@@ -25,16 +28,42 @@ def class_name(name: str) -> str:
 
 @cache
 def names(room: str) -> tuple[str, ...]:
-    """Plug-ins of detector/<room>, sorted, nothing imported. A file is one when it holds the class named after it."""
-    found = []
+    """Plug-ins of detector/<room>, sorted, nothing imported. A file is one when it holds the class named after it.
+    AssertionError where one would be passed over because its class has another name."""
+    texts = {}
     for file in files(f"detector.{room}").iterdir():
         stem, _, suffix = file.name.rpartition(".")
-        if suffix != "py" or stem.startswith("_"):
-            continue
-        top = ast.parse(file.read_text("utf-8")).body
-        if any(isinstance(node, ast.ClassDef) and node.name == class_name(stem) and node.bases for node in top):
+        if suffix == "py" and not stem.startswith("_"):
+            texts[stem] = file.read_text("utf-8")
+    return among(room, texts)
+
+
+def among(room: str, texts: Mapping[str, str]) -> tuple[str, ...]:
+    """Which of a room's files (name: Python) are plug-ins; see `names`.
+
+    >>> among("anomaly", {"depth_flip": "class DepthFlip(Detector): ...", "sums": "WIDE = 3"})
+    ('depth_flip',)
+    """
+    classes = {stem: _classes(text) for stem, text in sorted(texts.items())}
+    made = {BASES[room]}
+    while more := {name for own in classes.values() for name, bases in own.items() if bases & made} - made:
+        made |= more
+    # what others of the room inherit (StreamDetector) is on the way to a plug-in, and none itself
+    inherited = {base for own in classes.values() for bases in own.values() for base in bases}
+    found = []
+    for stem, own in classes.items():
+        if own.get(class_name(stem)):
             found.append(stem)
-    return tuple(sorted(found))
+            continue
+        stray = sorted((own.keys() & made) - inherited - {BASES[room]})
+        assert not stray, f"detector/{room}/{stem}.py must hold class {class_name(stem)}, not {stray[0]}"
+    return tuple(found)
+
+
+def _classes(text: str) -> dict[str, set[str]]:
+    """Each class at the top of a file, and what it inherits, without the modules' names."""
+    top = [node for node in ast.parse(text).body if isinstance(node, ast.ClassDef)]
+    return {node.name: {ast.unparse(base).rpartition(".")[2] for base in node.bases} for node in top}
 
 
 def load(room: str, name: str) -> type[Any]:

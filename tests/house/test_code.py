@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from detector.wiring import plugins
 from tests.house.tree import PLUGIN_ROOMS, PURE, python, short, syntax
 
 LINES_MAX = 400
@@ -143,6 +144,11 @@ def _plugins() -> list[tuple[Path, ast.ClassDef]]:
 def test_a_plug_in_says_what_it_is_for(path: Path, plugin: ast.ClassDef) -> None:
     text = ast.get_docstring(plugin) or ""
     assert len(text) > 40, f"{short(path)}: {plugin.name} needs a docstring: what it is for, when it is wrong"
+
+
+@pytest.mark.parametrize("room", sorted(plugins.BASES))
+def test_no_plug_in_is_passed_over_for_its_class_is_called_otherwise(room: str) -> None:
+    assert plugins.names(room)
 
 
 def test_there_are_plug_ins_to_look_at() -> None:

@@ -95,3 +95,29 @@ def test_plug_ins_are_found_by_their_files() -> None:
     assert {"cancel_burst", "leverage_spike", "thin_book", "joint"} <= set(plugins.names("anomaly"))
     assert "native" in plugins.names("formats")
     assert "base" not in plugins.names("formats")
+
+
+SHARED = "class Sums(Detector): ..."
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("depth_flip", "class DepthFlips(Detector): ..."),
+        ("depth_flip", "class Depthflip(base.Detector): ..."),
+        ("depth_flip", "class Flip(Sums): ..."),
+        ("vpin", "class VPIN(Sums): ..."),
+    ],
+)
+def test_a_plug_in_whose_class_is_not_named_after_its_file_is_no_silence(name: str, text: str) -> None:
+    with pytest.raises(
+        AssertionError, match=rf"detector/anomaly/{name}\.py must hold class {plugins.class_name(name)}"
+    ):
+        plugins.among("anomaly", {"shared": SHARED, name: text, "other": "class Other(Sums): ..."})
+
+
+def test_what_helps_plug_ins_may_be_called_anything() -> None:
+    helpers = {"shared": SHARED, "words": "class Word(StrEnum): ...", "base": "class Detector(ABC): ..."}
+    assert plugins.among("anomaly", {**helpers, "flip": "class Flip(Sums): ...\nclass _Row(NamedTuple): ..."}) == (
+        "flip",
+    )
