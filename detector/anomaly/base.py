@@ -22,12 +22,18 @@ class Detector(ABC):
     planned phase, a half-seen window). Everything it knows is in arrays with markets along the first axis.
     """
 
-    name: ClassVar[str]
+    name: ClassVar[str]  # of its file, here: nobody writes it
     Params: ClassVar[type[Any]]
     SHARE: ClassVar[float] = 1.0  # of the budget, against the other detectors' shares, unless the configuration says
     PAGES: ClassVar[bool] = True  # False: it never reaches warning, and takes no part of the budget from those that do
     BEHIND: ClassVar[Behind] = ""  # whom an alert names: "cancels", "raises" or "quotes"; "" = nobody
     GROWS: ClassVar[tuple[str, ...]] = ()  # features whose growth inside an open window is looked at (engine/early.py)
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        room, _, file = cls.__module__.rpartition(".")
+        if room == __package__:  # a variant of it made elsewhere keeps its name
+            cls.name = file
 
     @abstractmethod
     def score(self, windows: Windows, learn: npt.NDArray[np.bool_], before: Sequence[Score]) -> Score:

@@ -68,7 +68,6 @@ class CancelBurst(StreamDetector):
     and a busy second looks like a burst.
     """
 
-    name = "cancel_burst"
     Params = Params
     BEHIND = "cancels"
     GROWS = ("cancels", "cancels_by_others")

@@ -69,7 +69,6 @@ class Drift(Detector):
     Wrong where a venue's day has hours of its own and fewer than eight markets show them: it will tell of the evening.
     """
 
-    name = "drift"
     Params = Params
     PAGES = False
     BEHIND = "cancels"

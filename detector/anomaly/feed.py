@@ -56,7 +56,6 @@ class Feed(Detector):
     after an hour. Blind to silences shorter than a reconnect.
     """
 
-    name = "feed"
     Params = Params
     SHARE = 0.05  # silence is rarely a matter of degree
 

@@ -40,7 +40,6 @@ class Joint(Detector):
     Linear, so its split is exact. Wrong alone: most incidents move one or two streams, and the others' noise is added.
     """
 
-    name = "joint"
     SHARE = 0.1  # it seldom hears of what no detector says by itself
     Params = Params
     BEHIND = "cancels"

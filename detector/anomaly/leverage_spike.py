@@ -31,7 +31,6 @@ class LeverageSpike(StreamDetector):
     Wrong when a venue changes its leverage limits: everybody adjusts at once, and it will say so.
     """
 
-    name = "leverage_spike"
     Params = Params
     BEHIND = "raises"
     GROWS = ("raised_far",)

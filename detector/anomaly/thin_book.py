@@ -42,7 +42,6 @@ class ThinBook(StreamDetector):
     they are evidence elsewhere.
     """
 
-    name = "thin_book"
     Params = Params
     BEHIND = "quotes"
     SHARE = 0.4  # what it says stands out by far, or is nothing: a larger share finds no more

@@ -17,8 +17,6 @@ class Format(ABC):
     `key` seeds the digests of order ids and accounts (kernels/digest.py), the same for a state file's whole life.
     """
 
-    name: str = ""
-
     def __init__(self, key: tuple[int, int] = (0, 0), markets_max: int = 4096) -> None:
         self.key = key
         self.markets_max = markets_max

@@ -75,8 +75,6 @@ class Binance(Format):
     (('BTCUSDT',), [(95, -1, 4000000)])
     """
 
-    name = "binance"
-
     def __init__(self, key: tuple[int, int] = (0, 0), markets_max: int = 4096) -> None:
         super().__init__(key, markets_max)
         self.markets = Markets(markets_max)

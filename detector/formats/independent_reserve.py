@@ -53,8 +53,6 @@ class IndependentReserve(Format):
     (('ETH-AUD',), [(46955, 1, 25, 7)])
     """
 
-    name = "independent_reserve"
-
     def __init__(self, key: tuple[int, int] = (0, 0), markets_max: int = 4096) -> None:
         super().__init__(key, markets_max)
         self.markets = Markets(markets_max)

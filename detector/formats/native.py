@@ -37,8 +37,6 @@ class Native(Format):
     (('BTC-PERP',), [618002], 8, 'missing_field:type')
     """
 
-    name = "native"
-
     def __init__(
         self,
         key: tuple[int, int] = (0, 0),

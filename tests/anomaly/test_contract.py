@@ -13,6 +13,7 @@ from detector.anomaly.streams import StreamDetector
 from detector.model.incident import Behind
 from detector.model.score import Score
 from detector.model.windows import Windows
+from detector.wiring import plugins
 from detector.wiring.build import build_groups, build_pipeline
 from detector.wiring.config import of
 from tests.engine.story import START_NS
@@ -121,6 +122,12 @@ def test_a_detector_says_what_it_is_for_and_when_it_is_wrong(name: str) -> None:
     found = next(detector for detector in detectors() if detector.name == name)
     text = type(found).__doc__ or ""
     assert "rong" in text, f"{name}: its docstring does not say when it is wrong"
+
+
+def test_a_detector_is_named_by_its_file_and_so_is_a_variant_of_it_made_elsewhere() -> None:
+    found = {name: plugins.load("anomaly", name) for name in plugins.names("anomaly")}
+    assert {name: made.name for name, made in found.items()} == {name: name for name in found}
+    assert type("Variant", (found["thin_book"],), {}).name == "thin_book"  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("detector", detectors(), ids=NAMES)

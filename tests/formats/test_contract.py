@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
-import pkgutil
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import detector.formats
 from detector.formats.base import Format
+from detector.formats.native import Native
 from detector.model.events import EVENT, SAMPLE_BYTES, EventBatch, Kind
+from detector.wiring import plugins
 from tests.formats.native_messages import batch_of, columns, encoded, message, messages, mutated
 
 HOSTILE = [
@@ -33,12 +32,10 @@ BYTES = st.one_of(st.binary(max_size=80), st.sampled_from(HOSTILE[6:]), JSON, me
 def formats() -> list[type[Format]]:
     """Every format that can be made without being told more (a table of paths, an instrument file)."""
     found = []
-    for module in pkgutil.iter_modules(detector.formats.__path__):
-        for member in vars(importlib.import_module(f"detector.formats.{module.name}")).values():
-            if inspect.isclass(member) and issubclass(member, Format) and member.__module__.endswith(f".{module.name}"):
-                told = list(inspect.signature(member).parameters.values())
-                if not inspect.isabstract(member) and all(one.default is not one.empty for one in told):
-                    found.append(member)
+    for member in (plugins.load("formats", name) for name in plugins.names("formats")):
+        told = inspect.signature(member).parameters.values()
+        if all(one.default is not one.empty for one in told):
+            found.append(member)
     return found
 
 
@@ -61,10 +58,10 @@ def check(batch: EventBatch, records: int, first_offset: int) -> None:
 
 
 def test_the_native_format_is_found() -> None:
-    assert "native" in {one.name for one in formats()}
+    assert Native in formats()
 
 
-@pytest.mark.parametrize("made", formats(), ids=lambda made: made.name)
+@pytest.mark.parametrize("made", formats(), ids=lambda made: made.__name__)
 def test_a_format_lives_through_hostile_bytes_and_says_where_they_stood(made: type[Format]) -> None:
     check(made().decode(batch_of(HOSTILE)), len(HOSTILE), 100)
     for value in HOSTILE:
@@ -72,13 +69,13 @@ def test_a_format_lives_through_hostile_bytes_and_says_where_they_stood(made: ty
         check(batch, 1, 100)
 
 
-@pytest.mark.parametrize("made", formats(), ids=lambda made: made.name)
+@pytest.mark.parametrize("made", formats(), ids=lambda made: made.__name__)
 def test_a_format_reads_an_empty_batch(made: type[Format]) -> None:
     batch = made().decode(batch_of([]))
     assert not len(batch.events) and not batch.rejects and batch.records == 0
 
 
-@pytest.mark.parametrize("made", formats(), ids=lambda made: made.name)
+@pytest.mark.parametrize("made", formats(), ids=lambda made: made.__name__)
 @settings(max_examples=40, deadline=None)
 @given(values=st.lists(BYTES, min_size=1, max_size=6), data=st.data())
 def test_any_chunking_of_any_bytes_gives_the_same(made: type[Format], values: list[bytes], data: st.DataObject) -> None:
@@ -91,7 +88,7 @@ def test_any_chunking_of_any_bytes_gives_the_same(made: type[Format], values: li
     assert parts[0].rejects + parts[1].rejects == whole.rejects and parts[1].markets == whole.markets
 
 
-@pytest.mark.parametrize("made", formats(), ids=lambda made: made.name)
+@pytest.mark.parametrize("made", formats(), ids=lambda made: made.__name__)
 def test_records_do_not_touch_the_bytes_they_were_read_from(made: type[Format]) -> None:
     batch = batch_of([encoded(message("order")), *HOSTILE[6:]])
     before = batch.payload.tobytes()

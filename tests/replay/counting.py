@@ -22,8 +22,6 @@ CROWD = 3
 class Words(Format):
     """Lines of `MARKET SECOND`; anything else is a reject."""
 
-    name = "words"
-
     def __init__(self) -> None:
         super().__init__()
         self.names: list[str] = []
