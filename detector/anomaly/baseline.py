@@ -65,11 +65,13 @@ class Measure(NamedTuple):
     scale: float  # windows summed
     average: float  # 1: the sum is read as a mean (a standing quantity), 0: as a count
     unit: float  # a count is divided by this first: marks of mean square / mean = unit become Poisson-like
-    prior_n: float  # the shipped rate is prior_n / prior_a, and weighs prior_a of activity
-    prior_a: float
-    dispersion: float  # shipped: variance = mu + dispersion * mu^2
+    prior_n: float  # shipped: so many counts in prior_a of activity (unconditioned: windows). As much of a market's own
+    prior_a: float  # weighs the same as what is shipped: the larger both are, the longer it is believed
+    dispersion: float  # shipped: variance = mu + dispersion * mu^2, so near 0 = as even as dice, 1 = in bursts
     memory: float  # windows after which the rate has half forgotten
-    per_s: float  # observed and expected are shown per this many seconds
+    per_s: (
+        float  # of what observed and expected are shown per, so much is a second: 1 = per second, 1 / 60 = per minute
+    )
     shrink: float = 0.0  # above 0 this is no count but a weighted mean (anomaly/mean.py)
     quantile: float = TAIL_SCORE  # shipped: raw surprise that 2 % of normal windows exceed, and the mean excess over it
     excess: float = EXCESS_PRIOR

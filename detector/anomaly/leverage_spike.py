@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from detector.anomaly.baseline import Measure
@@ -40,21 +41,22 @@ class LeverageSpike(StreamDetector):
     @staticmethod
     def make(params: Any) -> tuple[Stream, ...]:
         """See StreamDetector.make."""
-        crowd, whale, memory = float(params.crowd_windows), float(params.whale_windows), float(params.memory_windows)
+        crowd, whale = float(params.crowd_windows), float(params.whale_windows)
+        measure = partial(Measure, average=0.0, memory=float(params.memory_windows), per_s=1.0 / 60.0, floor=LULL)
         return (
             Stream(
                 "raised_far", "nats/min", "raises of leverage, each weighed by how improbably far it goes",
-                _far, _accounts,
-                Measure(crowd, 0.0, 2.0, 4.0, 6000.0, 0.1, memory, 1.0 / 60.0, floor=LULL),
+                _far, _accounts, measure(scale=crowd, unit=2.0, prior_n=4.0, prior_a=6000.0, dispersion=0.1),
             ),
             Stream(
-                "raises", "1/min", "accounts raising their leverage", _raises, _accounts,
-                Measure(crowd, 0.0, 1.0, 8.0, 6000.0, 0.15, memory, 1.0 / 60.0, floor=LULL), NOTHING,
+                "raises", "1/min", "accounts raising their leverage",
+                _raises, _accounts, measure(scale=crowd, unit=1.0, prior_n=8.0, prior_a=6000.0, dispersion=0.15),
+                NOTHING,
             ),
             Stream(
                 "raise_surprise", "nats/min", "raises weighed by how improbably large the positions are",
-                _surprise, _accounts,
-                Measure(whale, 0.0, 2.0, 2.0, 12000.0, 0.5, memory, 1.0 / 60.0, floor=LULL), WHALES,
+                _surprise, _accounts, measure(scale=whale, unit=2.0, prior_n=2.0, prior_a=12000.0, dispersion=0.5),
+                WHALES,
             ),
         )  # fmt: skip
 
