@@ -9,6 +9,7 @@ variant itself is at warning (and HELD_WINDOWS on). So compare variants; what th
 replay/laboratory_windows.py and bench.detection to say.
 
 peak 50 %, 80 %: of the normal ten minutes' largest scores on streams with nothing planted: a detector's PEAK_PRIOR.
+There are none where nothing of what it counts ever happens in them.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detector.anomaly.streams import StreamDetector
+from detector.model.windows import Windows
 from detector.wiring.build import build_detectors
 from detector.wiring.config import of
 from replay.balanced import THIRDS
@@ -44,10 +46,12 @@ SEEDS = ("clean:1", "dirty:2", "planted:3", "planted:6")
 
 @dataclass(slots=True)
 class Found:
-    """Of one variant on one recording. crossings: (window, market row, strongest stream); peaks: of ten minutes."""
+    """Of one variant on one recording. crossings: (window, market row, strongest stream); peaks: of ten minutes;
+    happened: any of its streams that raise its score counted anything."""
 
     crossings: list[tuple[int, int, str]] = field(default_factory=list)
     peaks: list[float] = field(default_factory=list)
+    happened: bool = False
 
 
 def load(name: str) -> dict[str, StreamDetector]:
@@ -76,6 +80,7 @@ def try_all(recording: Recording, variants: Mapping[str, StreamDetector]) -> dic
     for at, windows in enumerate(recording.windows()):
         for name, detector in variants.items():
             last = crossed[name]
+            found[name].happened = found[name].happened or _happens(detector, windows)
             score = detector.score(windows, windows.normal & (at - last >= HELD_WINDOWS), ())
             block[name] = np.fmax(block[name], score.values)
             for row in np.flatnonzero(score.values >= score.levels[WARNING]):
@@ -95,6 +100,7 @@ def row(name: str, found: Sequence[tuple[Recording, Found]]) -> dict[str, Any]:
     planted: Counter[tuple[str, str]] = Counter()
     false: Counter[str] = Counter()
     peaks: list[float] = []
+    happened = False
     weeks = 0.0
     for recording, one in found:
         busy = np.zeros((len(recording.close_ns), len(recording.markets)), np.bool_)
@@ -111,6 +117,8 @@ def row(name: str, found: Sequence[tuple[Recording, Found]]) -> dict[str, Any]:
         weeks += float((~busy).sum()) / (7 * 86_400)
         if recording.job.kind == "clean":
             peaks += one.peaks
+            happened = happened or one.happened
+    peaks = peaks if happened else []
     classes = sorted({kind for kind, _ in planted})
     return {
         "variant": name,
@@ -132,6 +140,20 @@ def _strongest(detector: StreamDetector, surprises: npt.NDArray[np.float64]) -> 
     with np.errstate(divide="ignore"):
         said = surprises + np.log10([stream.weight for stream in detector.streams])
     return detector.streams[int(np.nanargmax(said))].name
+
+
+def _happens(detector: StreamDetector, windows: Windows) -> bool:
+    """Any count of its streams is there, and not zero."""
+    counts = (stream.count(windows) for stream in detector.streams if stream.weight > 0.0)
+    return any(np.nan_to_num(count).any() for count in counts)
+
+
+def unheard(done: Sequence[tuple[Recording, Mapping[str, Found]]]) -> list[str]:
+    """A sentence for each variant whose peaks nothing can be said of: they would be those of a stream of zeros."""
+    clean = [found for recording, found in done if recording.job.kind == "clean"]
+    names = clean[0] if clean else ()
+    silent = [name for name in names if not any(found[name].happened for found in clean)]
+    return [f"{name}: nothing of it ever happened in these streams; keep the default PEAK_PRIOR" for name in silent]
 
 
 def _span(label: Mapping[str, Any]) -> tuple[int, int, int]:
@@ -166,7 +188,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     done = each(todo, partial(tried, name=chosen.variants), chosen.processes)
     recordings = [recorded(job) for job in todo]  # read here, on disk: a recording is too large to be handed over
     rows = [row(name, [(one, found[name]) for one, found in zip(recordings, done, strict=True)]) for name in names]
-    sys.stdout.write("\n".join(table([*rows[0]], rows)) + "\n")
+    told = unheard(list(zip(recordings, done, strict=True)))
+    sys.stdout.write("\n".join([*table([*rows[0]], rows), *told]) + "\n")
 
 
 if __name__ == "__main__":

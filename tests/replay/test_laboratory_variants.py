@@ -13,7 +13,7 @@ from detector.model.windows import Feature
 from replay.balanced import markets
 from replay.exchange import Exchange
 from replay.laboratory import Job, Size
-from replay.laboratory_variants import Found, load, main, row, try_all
+from replay.laboratory_variants import Found, load, main, row, try_all, unheard
 from replay.laboratory_windows import Recording
 from replay.scenario import Planted, Scenario
 
@@ -66,6 +66,17 @@ def test_what_is_told_after_the_climax_is_neither() -> None:
     stream = recording("planted", (CROWD,), (7270, 1))
     told = row("leverage_spike", [(stream, try_all(stream, load("leverage_spike"))["leverage_spike"])])
     assert not any(part.startswith("1/") for part in told["crowd"].split()) and told["by stream"] == ""
+
+
+def test_peaks_of_what_never_happened_are_not_shown_as_if_they_were_measured() -> None:
+    stream, still = recording("clean", ()), recording("clean", ())
+    still.values[:2] = 0.0
+    found = [(one, try_all(one, load("leverage_spike"))) for one in (stream, still)]
+    heard, silent = (row("leverage_spike", [(one, tried["leverage_spike"])]) for one, tried in found)
+    assert heard["peak 50 %"] > 0.0 and math.isnan(silent["peak 50 %"])
+    assert unheard(found) == [], "it happened in one of them"
+    (sentence,) = unheard(found[1:])
+    assert "nothing of it ever happened in these streams; keep the default" in sentence
 
 
 def test_a_recording_of_no_windows_says_nothing() -> None:
