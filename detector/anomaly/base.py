@@ -24,7 +24,9 @@ class Detector(ABC):
 
     name: ClassVar[str]  # of its file, here: nobody writes it
     Params: ClassVar[type[Any]]
-    SHARE: ClassVar[float] = 1.0  # of the budget, against the other detectors' shares, unless the configuration says
+    # of the budget, against the other detectors' shares, unless the configuration says. It is taken from theirs, so an
+    # added detector begins with little
+    SHARE: ClassVar[float] = 0.1
     PAGES: ClassVar[bool] = True  # False: it never reaches warning, and takes no part of the budget from those that do
     BEHIND: ClassVar[Behind] = ""  # whom an alert names: "cancels", "raises" or "quotes"; "" = nobody
     GROWS: ClassVar[tuple[str, ...]] = ()  # features whose growth inside an open window is looked at (engine/early.py)

@@ -70,6 +70,7 @@ class CancelBurst(StreamDetector):
 
     Params = Params
     BEHIND = "cancels"
+    SHARE = 1.0
     GROWS = ("cancels", "cancels_by_others")
     PEAK_PRIOR = (1.72, 1.97)
     PEAK_PRIOR_UNNAMED = (2.2, 2.6)

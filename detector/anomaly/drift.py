@@ -72,6 +72,7 @@ class Drift(Detector):
     Params = Params
     PAGES = False
     BEHIND = "cancels"
+    SHARE = 1.0  # of nothing, as it never pages
 
     def __init__(self, params: Any, budgets: npt.NDArray[np.float64]) -> None:
         self.params = params

@@ -130,6 +130,11 @@ def test_a_detector_is_named_by_its_file_and_so_is_a_variant_of_it_made_elsewher
     assert type("Variant", (found["thin_book"],), {}).name == "thin_book"  # type: ignore[attr-defined]
 
 
+def test_an_added_detector_leaves_the_others_nearly_all_of_the_budget() -> None:
+    shares = sum(detector.SHARE for detector in detectors() if detector.PAGES)
+    assert Detector.SHARE / (shares + Detector.SHARE) < 0.05
+
+
 @pytest.mark.parametrize("detector", detectors(), ids=NAMES)
 def test_a_detector_says_who_is_behind_what_it_tells(detector: Detector) -> None:
     assert detector.BEHIND in get_args(Behind)
