@@ -245,7 +245,7 @@ class StreamDetector(Detector):
         return twin
 
     def early_from(self, markets: int) -> npt.NDArray[np.float64]:
-        """See Detector.early_from. GROWS are the counts of the first streams, in their order."""
+        """See Detector.early_from. GROWS names the first streams, in their order."""
         floors = np.full((len(self.GROWS), markets), np.inf)
         known = min(markets, self._room)
         for row, (table, stream) in enumerate(zip(self._tables[: len(floors)], self.streams, strict=False)):

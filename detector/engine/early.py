@@ -33,6 +33,8 @@ class Early:
         self.looked_ns = 0  # event time of the last look
         self._shard = shard
         self._detectors = [detector for detector in detectors if detector.GROWS]
+        for detector in self._detectors:
+            shard.grown(detector.GROWS, range(0))  # what nobody counts is told now, not at the first look
         self._floors: list[Any] = []  # float64 (counts, M) of each detector; empty = ask again
         self._quiet_at = -1  # events folded when last nothing was worth a closer look
 

@@ -19,7 +19,7 @@ from detector.features.tables import Count, Limits, Need, from_state, grown, mak
 from detector.model.arrays import widen
 from detector.model.incident import Behind, Contributor
 from detector.model.state import State
-from detector.model.windows import Feature, Windows
+from detector.model.windows import Feature, Windows, no_feature
 
 
 class Shard:
@@ -90,10 +90,13 @@ class Shard:
         return self._windows(window, values, idle)
 
     def grown(self, features: Sequence[str], windows: range) -> npt.NDArray[np.float64]:
-        """float64 (len(features), M): counts that only grow (Group.GROWS), over windows that are open."""
+        """float64 (len(features), M): counts that only grow (Group.GROWS), over windows that are open. KeyError for any
+        other."""
         totals = np.zeros((len(features), len(self.markets)))
         for total, feature in zip(totals, features, strict=True):
-            group = self._growing[feature]
+            group = self._growing.get(feature)
+            if group is None:
+                raise no_feature(feature, self._growing, "growing feature (Group.GROWS)")
             counts = group.counts[group.GROWS[feature]]
             for window in windows:
                 total += counts[window % self.ring, : len(total)]

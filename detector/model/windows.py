@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +17,16 @@ class Feature:
     name: str
     unit: str
     meaning: str
+
+
+def no_feature(name: str, known: Iterable[str], what: str = "feature") -> KeyError:
+    """What to raise where nobody makes `name`, with what may be meant.
+
+    >>> no_feature("liquidation", ("liquidations", "trades")).args[0]
+    'no feature named liquidation; did you mean liquidations?'
+    """
+    near = get_close_matches(name, sorted(known), 1)
+    return KeyError(f"no {what} named {name}" + (f"; did you mean {near[0]}?" if near else ""))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,7 +77,10 @@ class Windows:
     def _place(self, name: str) -> int:
         if not self.places:
             self.places.update({feature.name: place for place, feature in enumerate(self.features)})
-        return self.places[name]
+        place = self.places.get(name)
+        if place is None:
+            raise no_feature(name, self.places)
+        return place
 
     def rows(self, rows: npt.NDArray[np.int64]) -> Windows:
         """The same of some markets only."""

@@ -16,7 +16,7 @@ from detector.model.windows import Windows
 from detector.wiring import plugins
 from detector.wiring.build import build_groups, build_pipeline
 from detector.wiring.config import of
-from tests.engine.story import START_NS
+from tests.engine.story import START_NS, pipeline
 
 CONFIG = of({})
 FEATURES = tuple(f for group in build_groups(2).values() for f in group.FEATURES)
@@ -128,6 +128,31 @@ def test_a_detector_is_named_by_its_file_and_so_is_a_variant_of_it_made_elsewher
     found = {name: plugins.load("anomaly", name) for name in plugins.names("anomaly")}
     assert {name: made.name for name, made in found.items()} == {name: name for name in found}
     assert type("Variant", (found["thin_book"],), {}).name == "thin_book"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("detector", detectors(), ids=NAMES)
+def test_what_is_looked_at_in_open_windows_only_grows_and_is_what_the_first_streams_count(detector: Detector) -> None:
+    growing = {feature for group in build_groups(2).values() for feature in group.GROWS}
+    assert set(detector.GROWS) <= growing
+    if isinstance(detector, StreamDetector):
+        assert [stream.name for stream in detector.streams[: len(detector.GROWS)]] == list(detector.GROWS)
+
+
+def test_a_column_that_no_group_makes_is_told_with_the_one_that_may_be_meant() -> None:
+    window = windows(0, np.random.default_rng(1))
+    with pytest.raises(KeyError, match=r"no feature named cancel; did you mean cancels\?"):
+        window.column("cancel")
+    with pytest.raises(KeyError, match="no feature named qzx'"):
+        window.with_column("qzx", np.zeros(MARKETS))
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_a_growing_feature_that_no_group_counts_is_told_as_the_engine_is_built(
+    monkeypatch: pytest.MonkeyPatch, parts: int
+) -> None:
+    monkeypatch.setattr(plugins.load("anomaly", "leverage_spike"), "GROWS", ("raise",))
+    with pytest.raises(KeyError, match=r"GROWS. named raise; did you mean raises\?"):
+        pipeline(parts=parts)
 
 
 def test_an_added_detector_leaves_the_others_nearly_all_of_the_budget() -> None:
