@@ -70,6 +70,11 @@ def build_groups(ring: int) -> dict[str, Group]:
     return {name: group(ring) for name, group in found.items() if issubclass(group, Group)}
 
 
+def turn(name: str) -> tuple[bool, str]:
+    """Detectors score a window in this order."""
+    return (name in LAST, name)
+
+
 def build_detectors(config: Configuration) -> list[Detector]:
     """The enabled detectors, each with its share of the budget; those that read the others' scores stand last."""
     budget = config.settings.budget
@@ -79,7 +84,7 @@ def build_detectors(config: Configuration) -> list[Detector]:
     shares = sum(settings.budget_share for settings in enabled if found[settings.name].PAGES) or 1.0
     made = [
         found[settings.name](settings.params, pages * settings.budget_share / shares)
-        for settings in sorted(enabled, key=lambda settings: (settings.name in LAST, settings.name))
+        for settings in sorted(enabled, key=lambda settings: turn(settings.name))
     ]
     return [detector for detector in made if isinstance(detector, Detector)]
 

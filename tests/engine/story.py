@@ -11,12 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from detector.anomaly.cancel_burst import CancelBurst
 from detector.anomaly.circumstances import Circumstances
-from detector.anomaly.feed import Feed
-from detector.anomaly.joint import Joint
-from detector.anomaly.leverage_spike import LeverageSpike
-from detector.anomaly.thin_book import ThinBook
 from detector.engine.beside import Beside
 from detector.engine.calendar import Calendar
 from detector.engine.pipeline import EngineSettings, Pipeline
@@ -32,7 +27,8 @@ from detector.incidents.correlator import Correlator
 from detector.incidents.notice import audited
 from detector.incidents.settings import IncidentSettings
 from detector.model.records import RecordBatch, pack
-from detector.wiring.build import build_groups
+from detector.wiring import plugins
+from detector.wiring.build import build_groups, turn
 
 START_NS = 1_790_000_000 * 10**9
 KEY = (7, 11)
@@ -47,16 +43,12 @@ def pipeline(
     parts: int = 1,
     calendar: Calendar | None = None,
 ) -> Pipeline:
-    """A whole engine, as wiring builds it, that keeps every scored window; its markets in so many parts."""
+    """A whole engine, as wiring builds it, with every detector there is, that keeps every scored window; its markets in so
+    many parts."""
     settings = EngineSettings(lateness_ns=lateness_ns, early_ns=early_ns)
     ring = 2 + max(0, lateness_ns - 1) // settings.width_ns
-    detectors = [
-        CancelBurst(CancelBurst.Params(), BUDGETS),
-        LeverageSpike(LeverageSpike.Params(), BUDGETS),
-        ThinBook(ThinBook.Params(), BUDGETS),
-        Joint(Joint.Params(), BUDGETS),
-        Feed(Feed.Params(), BUDGETS),
-    ]
+    found = [plugins.load("anomaly", name) for name in sorted(plugins.names("anomaly"), key=turn)]
+    detectors = [detector(detector.Params(), BUDGETS) for detector in found]
     made = [
         Shard(build_groups(ring), limits or Limits(), ring, settings.width_ns, calendar if parts == 1 else None)
         for _ in range(parts)
