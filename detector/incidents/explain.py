@@ -152,8 +152,9 @@ def _seen(incident: Incident) -> str:
     band = ""
     if isfinite(row.low) and isfinite(row.high):
         band = f" (98 % of the time between {between(row.low, row.high, row.unit)})"
-    against = f"{quantity(row.observed, row.unit)}{where} where {alongside(row.expected, row.unit)} is normal"
-    return f"{known.said} {against}{band}"
+    usual = alongside(row.expected, row.unit)
+    against = f"{where.removesuffix(',')}, usually {usual}" if known.neutral else f"{where} where {usual} is normal"
+    return f"{known.said} {quantity(row.observed, row.unit)}{against}{band}"
 
 
 def _departure(row: Evidence, *, verb: bool = False) -> str:
@@ -165,6 +166,8 @@ def _departure(row: Evidence, *, verb: bool = False) -> str:
         return f"several weak signs{' rise' if verb else ''} at once, {known.title} most"
     if known.fact and isfinite(row.observed):
         return f"{known.fact} {quantity(row.observed, row.unit)}"
+    if known.neutral:
+        return f"{known.title} {_times(row)} normal"
     return f"{known.title}{word} {_times(row)} {whose} normal"
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 class Phrase:
     """`title`: the subject of "... 13 x their normal"; `said`: the words before "412/s where 31/s is normal".
 
+    neutral: nobody has said whether it is one or many: no verb, and nobody's normal
     fact: what the title says before the observed number, where a multiple of the normal says less
     counted: the observed number of it makes sense to a person; not so, only how far it is from normal is said
     plural: "cancels ... their normal" against "spread ... its normal"
@@ -22,6 +23,7 @@ class Phrase:
     plural: bool = True
     counted: bool = True
     fact: str = ""
+    neutral: bool = False
 
 
 PHRASES: dict[str, Phrase] = {
@@ -33,6 +35,7 @@ PHRASES: dict[str, Phrase] = {
     "cancels": Phrase("cancels", "cancels run at"),
     "cancels_by_others": Phrase("cancels by others than makers", "cancels by others than makers run at"),
     "cancels_unnamed": Phrase("cancels", "cancels run at"),
+    "cancels_net": Phrase("cancels", "cancels run at"),
     "fleeting_cancels_unnamed": Phrase("cancels within 50 ms", "cancels within 50 ms of placing run at"),
     "young_cancels_unnamed": Phrase("cancels within a second", "cancels within a second of placing run at"),
     "fleeting_cancels": Phrase("cancels within 50 ms", "cancels within 50 ms of placing run at"),
@@ -79,7 +82,7 @@ def phrase(feature: str, meaning: str) -> Phrase:
     >>> phrase("bid_depth_10_bps", "").title, phrase("joint_of.cancels", "").counted
     ('depth near the touch', False)
     >>> phrase("queue_age", "age of the queue").said
-    'age of the queue stands at'
+    'age of the queue:'
     """
     _, dot, stream = feature.rpartition(".")
     if dot:
@@ -90,7 +93,7 @@ def phrase(feature: str, meaning: str) -> Phrase:
     if "depth" in feature:
         return DEPTH
     name = meaning or feature.replace("_", " ")
-    return Phrase(feature.replace("_", " "), f"{name} stands at", plural=False)
+    return Phrase(feature.replace("_", " "), f"{name}:", neutral=True)
 
 
 # What it may mean, and where to look. Said after what was seen.

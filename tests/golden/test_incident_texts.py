@@ -37,6 +37,10 @@ DRIFT = (
 )
 SILENT = Evidence(BTC, "feed", "silence", "s", 48.0, 0.32, 0.0, 1.9, 1.0, level=8.6)
 OTHER = Evidence(BTC, "queue", "queue_age", "s", 0.4, 6.0, 2.0, 15.0, 1.0, "age of the first order in the queue")
+FORCED = tuple(
+    Evidence(market, "squeeze", "liquidations", "1/min", 12.0, 0.3, 0.0, 2.0, 1.0, "positions closed by force")
+    for market in (BTC, ETH)
+)
 
 
 def made(kind: str, *evidence: Evidence, at_s: tuple[int, ...] = (), **changes: object) -> Incident:
@@ -94,6 +98,7 @@ INCIDENTS = {
         contributors=(),
     ),
     "unknown_detector": made("queue", OTHER, contributors=()),
+    "unknown_detector_of_counts": made("squeeze", *FORCED, contributors=()),
     "without_names": made("cancel_burst", *BARE, contributors=(), lacks=("accounts", "order ids"), at_s=(0, 4)),
     "three_markets": made(
         "correlated", CANCELS, FLEETING, MISSING, MOVED, SURPRISE, at_s=(0, 2, 4),
