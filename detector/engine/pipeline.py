@@ -17,7 +17,7 @@ from detector.anomaly.base import Detector, score_all
 from detector.engine.beside import Beside
 from detector.engine.calendar import raised
 from detector.engine.early import Early
-from detector.engine.lane import Lane
+from detector.engine.lane import OVER_NS, Lane
 from detector.engine.shard import Shard
 from detector.engine.shards import Shards
 from detector.engine.spans import Partition, Spans
@@ -161,6 +161,8 @@ class Pipeline:
         scored: list[Scored] = []
         lanes = self._waited_for()
         while lanes:
+            for lane in (lane for lane in lanes if lane.backs):
+                lane.come_down(min((other.frontier_ns for other in lanes if other is not lane), default=OVER_NS))
             if self._open_window < 0:
                 self._open_window = min(_first_ns(lane) for lane in lanes) // self.settings.width_ns
             window = self._open_window
@@ -175,14 +177,19 @@ class Pipeline:
             self._close(window, idle, scored)
             closed = True
             self._open_window = self._after(window, lanes, ending)
-        totals = self.shard.counts()
-        totals["skewed"] = sum(lane.skewed for lane in self._lanes.values())
+        totals = self._totals()
         totals["incidents_not_opened"] = self.correlator.counts["not_opened"]
         for name, total in totals.items():
             _add(counts, name, total - self._counted.get(name, 0))
         self._counted = totals
         audit = self.telling.standings() if closed else ()
         return Step(*self.telling.taken(), tuple(rejects), tuple(scored), counts, audit)
+
+    def _totals(self) -> dict[str, int]:
+        """What became of events since the log began, by name."""
+        lanes = self._lanes.values()
+        told = {"skewed": sum(lane.skewed for lane in lanes), "stepped_back": sum(lane.went_back for lane in lanes)}
+        return self.shard.counts() | told
 
     def _after(self, window: int, lanes: list[Lane], ending: bool) -> int:
         """The window after `window`: the next one, or beyond a silence too long to walk through."""
@@ -261,6 +268,7 @@ class Pipeline:
         told = self.correlator.step(windows.close_ns, windows.width_ns, scores, context)
         self.telling.tell([self._with_more(incident, scores) for incident in told])
         self.telling.close(windows)
+        self.telling.clocks(windows.close_ns, self._totals())
         self.beside.learn(scores, learn)
         self.shard.freeze(window, learn)
         self.early.closed()
@@ -301,9 +309,16 @@ class Pipeline:
         return Context(who, self._spans.positions, lacks, phases, began)
 
     def _step_back(self, lanes: list[Lane]) -> None:
-        """A lane's log went on at an earlier time for good: windows begin again there."""
+        """A lane's log goes on at an earlier time. Where no other is further, windows begin again there; else it is
+        late until it has caught up: the others' windows are not told twice."""
         for lane in lanes:
-            lane.stepped_back = False
+            if lane.stepped_back:
+                self.telling.went_back(*lane.step_back())
+        newest_ns = max(_first_ns(lane) if lane.queue else lane.clock_ns for lane in lanes)
+        if newest_ns >= self._open_window * self.settings.width_ns:
+            return
+        for lane in lanes:
+            lane.forget_silence(newest_ns)
         self._open_window = -1
         self._last_window = -1
         self.shard.step_back()
@@ -325,7 +340,7 @@ class Pipeline:
             "detectors": {detector.name: dict(detector.state()) for detector in self.detectors},
             "correlator": dict(self.correlator.state()),
             "beside": dict(self.beside.state()),
-            "audit": self.telling.state(),
+            **self.telling.state(),
         }
 
     def _decoder_state(self) -> State:
@@ -359,9 +374,7 @@ class Pipeline:
         beside = state.get("beside")
         if isinstance(beside, dict):
             self.beside.restore(beside)
-        audit = state.get("audit")
-        if isinstance(audit, dict):
-            self.telling.restore(audit)
+        self.telling.restore(state)
         for entry in lanes:
             assert isinstance(entry, dict)
             key = (str(entry["topic"]), int(str(entry["partition"])))
@@ -373,7 +386,7 @@ class Pipeline:
             self.early.restore(looked)
         self._open_window = int(str(state["open_window"]))
         self._last_window = int(str(state["last_window"]))
-        self._counted = self.shard.counts()
+        self._counted = self._totals()
 
 
 def _first_ns(lane: Lane) -> int:

@@ -21,6 +21,8 @@ from detector.model.incident import Behind, Contributor
 from detector.model.state import State
 from detector.model.windows import Feature, Windows, no_feature
 
+_COUNTED = tuple(count.name.lower() for count in sorted(Count))
+
 
 class Shard:
     """Folds applied in log order; windows closed in time order. R = windows open at once."""
@@ -194,7 +196,7 @@ class Shard:
 
     def counts(self) -> dict[str, int]:
         """What the tables counted so far, by name."""
-        return {count.name.lower(): int(self.tables.counts[count]) for count in Count}
+        return dict(zip(_COUNTED, self.tables.counts.tolist(), strict=True))
 
     def state(self) -> State:
         """Tables, groups and market names."""

@@ -1,31 +1,36 @@
-"""Telling: what a step says, in the order in which it is known, and the audit that hears all of it."""
+"""Telling: what a step says, in the order in which it is known; the audit that hears all of it; and of clocks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from detector.incidents.audit import Audit, Finding, Standing
+from detector.incidents.lateness import Lateness, WrongClock
 from detector.model.alert import Alert
 from detector.model.incident import Incident
-from detector.model.state import State
+from detector.model.state import State, Tree
 from detector.model.windows import Windows
 
 
 class Telling:
-    """alert, word: an Incident, an audit's Finding as the object that travels. audit: None = nobody counts."""
+    """alert, word, clock_word: an Incident, an audit's Finding, a WrongClock as the object that travels. audit: None =
+    nobody counts."""
 
     def __init__(
         self,
         alert: Callable[[Incident], Alert],
         audit: Audit | None = None,
         word: Callable[[Finding], Alert] | None = None,
+        clock_word: Callable[[WrongClock], Alert] | None = None,
     ) -> None:
         assert audit is None or word is not None, "an audit that nobody can put into words"
         self.audit = audit
         self._alert = alert
         self._word = word
+        self._clock_word = clock_word
+        self._lateness = Lateness()
         self._alerts: list[Alert] = []
         self._incidents: list[Incident] = []
 
@@ -43,6 +48,18 @@ class Telling:
             watched = int(np.count_nonzero(windows.normal))
             self._alerts.extend(map(self._word, self.audit.close(windows.close_ns, windows.width_ns, watched)))
 
+    def clocks(self, close_ns: int, counts: Mapping[str, int]) -> None:
+        """A window closed, and so many events, late and skewed ones were counted since the log began."""
+        self._tell_clock(self._lateness.close(close_ns, counts["events"], counts["late"], counts["skewed"]))
+
+    def went_back(self, to_ns: int, back_ns: int) -> None:
+        """A lane's log goes on at to_ns, back_ns earlier than it was."""
+        self._tell_clock((WrongClock(to_ns, to_ns, firing=False, back_ns=back_ns),))
+
+    def _tell_clock(self, found: Sequence[WrongClock]) -> None:
+        if self._clock_word is not None:
+            self._alerts.extend(map(self._clock_word, found))
+
     def taken(self) -> tuple[tuple[Alert, ...], tuple[Incident, ...]]:
         """All since the last time it was asked."""
         alerts, incidents = tuple(self._alerts), tuple(self._incidents)
@@ -54,11 +71,15 @@ class Telling:
         """Each promise as it stands."""
         return self.audit.standings() if self.audit is not None else ()
 
-    def state(self) -> State | None:
+    def state(self) -> dict[str, Tree]:
         """For a checkpoint: between two steps nothing waits to be told."""
-        return self.audit.state() if self.audit is not None else None
+        audit = self.audit.state() if self.audit is not None else None
+        return {"audit": audit, "lateness": dict(self._lateness.state())}
 
     def restore(self, state: State) -> None:
-        """From a checkpoint."""
-        if self.audit is not None:
-            self.audit.restore(state)
+        """From a checkpoint, or one of a version that had no eye on clocks: it begins to look now."""
+        audit, lateness = state.get("audit"), state.get("lateness")
+        if self.audit is not None and isinstance(audit, dict):
+            self.audit.restore(audit)
+        if isinstance(lateness, dict):
+            self._lateness.restore(lateness)

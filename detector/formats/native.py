@@ -98,6 +98,8 @@ class Native(Format):
             skipped=skipped,
             records=len(batch),
             idle_ns=batch.idle_ns,
+            offsets=batch.offsets,
+            broker_ns=batch.broker_ns,
         )
 
     def _read_plain(self, batch: RecordBatch, record: int, events: EventColumn, row: int) -> tuple[int, int]:

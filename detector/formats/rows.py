@@ -257,6 +257,8 @@ class Rows:
             skipped=self.skipped,
             records=len(batch),
             idle_ns=batch.idle_ns,
+            offsets=batch.offsets,
+            broker_ns=batch.broker_ns,
         )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from detector.incidents.audit import Finding
+from detector.incidents.lateness import WINDOWS, WrongClock
 from detector.incidents.words import instant
 from detector.model.alert import Alert
 from detector.model.incident import Severity
@@ -74,6 +75,30 @@ def audited(finding: Finding, version: str) -> Alert:
         "foreshock.degraded", f"degraded_budget_{label}_{finding.name}", instant(finding.at_ns),
         Severity.INFO.label, *_words(finding, label), version=version, firing=finding.broken,
         seq=1 if finding.broken else 2, more=more,
+    )  # fmt: skip
+
+
+def wrong_clock(found: WrongClock, version: str) -> Alert:
+    """foreshock.degraded: events whose clock cannot be right. A warning: what hides behind them is not seen."""
+    if found.back_ns:
+        name, title = "back", "foreshock: event time went back"
+        summary = (
+            f"The log goes on {found.back_ns / 1e9:.0f} s before where its clock was: that was wrong, or the log is "
+            "read anew. What was told of the time in between stands."
+        )
+    else:
+        name = "late"
+        title = f"foreshock: {found.late + found.skewed} of {found.events} events have a wrong clock"
+        summary = (
+            f"Of the events of the last {WINDOWS} windows {found.late} came after their window had closed, and count "
+            f"in none; {found.skewed} lay too far ahead, and count at the clock of the others. Look for a market or a "
+            "gateway whose clock is wrong; input.lateness is what is waited for."
+        )
+        if not found.firing:
+            title = "foreshock: events are in time again"
+    return notice(
+        "foreshock.degraded", f"degraded_clock_{name}_{found.since_ns}", instant(found.at_ns), Severity.WARNING.label,
+        title, summary, version=version, firing=found.firing, seq=1 if found.firing or found.back_ns else 2,
     )  # fmt: skip
 
 

@@ -137,15 +137,18 @@ class Reject:
 
 
 SAMPLE_BYTES = 4096
+NO_TIMES: npt.NDArray[np.int64] = np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EventBatch:
     """One RecordBatch, decoded.
 
-    events    EVENT (rows), in log order
-    markets   names that EVENT["market"] indexes, append-only for the life of a decoder
-    skipped   records or rows of no interest, counted by why (unknown type, ...)
+    events     EVENT (rows), in log order
+    markets    names that EVENT["market"] indexes, append-only for the life of a decoder
+    skipped    records or rows of no interest, counted by why (unknown type, ...)
+    offsets    int64 (records), as in the RecordBatch
+    broker_ns  int64 (records), likewise: the log's own time of each; both empty where it has none
     """
 
     topic: str
@@ -158,6 +161,8 @@ class EventBatch:
     skipped: dict[str, int] = field(default_factory=dict)
     records: int = 0
     idle_ns: int = 0
+    offsets: npt.NDArray[np.int64] = field(default_factory=lambda: NO_TIMES)
+    broker_ns: npt.NDArray[np.int64] = field(default_factory=lambda: NO_TIMES)
 
 
 def empty_events(rows: int) -> EventColumn:

@@ -24,7 +24,7 @@ from detector.formats.native_words import Limits as MessageLimits
 from detector.incidents.alerting import Alerting
 from detector.incidents.audit import Audit
 from detector.incidents.correlator import Correlator
-from detector.incidents.notice import audited
+from detector.incidents.notice import audited, wrong_clock
 from detector.incidents.settings import IncidentSettings
 from detector.wiring import plugins
 from detector.wiring.calendar_section import build_calendar
@@ -157,6 +157,7 @@ def build_pipeline(
             alerting.alert,
             Audit((told.budget.info, told.budget.warning, told.budget.critical), told.budget.audit_evidence),
             partial(audited, version=__version__),
+            partial(wrong_clock, version=__version__),
         ),
         engine,
         keep_scored=keep_scored,

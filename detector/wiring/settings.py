@@ -36,8 +36,8 @@ class Input(Section):
     )
     time_jump_max: Duration = Field(
         default=Duration.of("5s"),
-        description="A record that leaps further ahead and is contradicted by the next is put at the clock: one bad "
-        "timestamp must not move everybody's time.",
+        description="A record that leaps further ahead waits for those that follow, and is put at the clock when they "
+        "or the log's own time contradict it: some bad timestamps must not move everybody's time (docs/adr/0049).",
     )
     message_bytes_max: Size = Field(default=Size.of("64KiB"), description="A longer message is not read but rejected.")
     mapping: dict[str, Any] = Field(

@@ -24,6 +24,7 @@ from detector.wiring.config import Configuration
 START_NS = 1_767_225_600_000_000_000
 SECONDS = 70  # past the first scored minute
 DEPTH = 1_000
+AHEAD_NS = 3_600_000_000_000  # of one wrong clock: what is asked of it is asked of few
 KEY = b"nobody is told of these accounts"
 
 
@@ -37,6 +38,7 @@ def warm_engine(config: Configuration) -> None:
     pipeline = build_pipeline(config, pseudonym_key=KEY, format_name="native")
     events = empty_events(11 * SECONDS)
     events["event_ns"] = START_NS + np.arange(len(events)) // 11 * 1_000_000_000
+    events["event_ns"][len(events) // 2] += AHEAD_NS
     events["offset"] = np.arange(len(events))
     events["kind"] = 1 + np.arange(len(events)) % 11
     for name in ("order", "account", "price_ticks", "qty_lots", "side"):
@@ -94,7 +96,8 @@ def _events() -> Iterator[dict[str, object]]:
     entries = [[str(100 + i), "2", f"s{i}", "m"] for i in range(1, 4)]
     book = {"bids": [[str(100 - i), "2", f"b{i}", "m"] for i in range(1, 4)], "asks": entries}
     for second in range(SECONDS):
-        common = {"ts": START_NS + second * 1_000_000_000, "market": "WARM", "account": f"a{second % 5}"}
+        at_ns = START_NS + second * 1_000_000_000
+        common = {"ts": at_ns, "market": "WARM", "account": f"a{second % 5}"}
         order = {"order_id": f"o{second}", "side": "buy" if second % 2 else "sell"}
         price = f"{99.5 if second % 2 else 100.5}"
         if second % 30 == 0:
@@ -110,3 +113,5 @@ def _events() -> Iterator[dict[str, object]]:
         levels = common | {"market": "WARM-L2"}
         yield levels | {"type": "level", "side": "buy", "price": price, "qty": second % 3}
         yield levels | {"type": "trade", "side": "sell", "price": price, "qty": "1"}
+        if second == SECONDS // 2:
+            yield levels | {"type": "mark", "price": "100", "ts": at_ns + AHEAD_NS}

@@ -24,7 +24,7 @@ from detector.formats.native import Native
 from detector.incidents.alerting import Alerting
 from detector.incidents.audit import Audit
 from detector.incidents.correlator import Correlator
-from detector.incidents.notice import audited
+from detector.incidents.notice import audited, wrong_clock
 from detector.incidents.settings import IncidentSettings
 from detector.model.records import RecordBatch, pack
 from detector.wiring import plugins
@@ -62,7 +62,12 @@ def pipeline(
         detectors,
         Correlator(incidents),
         # so soon that a short story has something to say
-        Telling(alerting.alert, Audit((7.0, 1.0, 0.1), 2.0, first_ns=0, pages_min=1), partial(audited, version="0")),
+        Telling(
+            alerting.alert,
+            Audit((7.0, 1.0, 0.1), 2.0, first_ns=0, pages_min=1),
+            partial(audited, version="0"),
+            partial(wrong_clock, version="0"),
+        ),
         settings,
         keep_scored=True,
         beside=Beside(Circumstances()),

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector.kernels import plain
-from detector.kernels.clocks import NOT_ORDINARY, lay_clocks, meet
+from detector.kernels.clocks import AHEAD, BACK, BUSY, IDLE, NOT_ORDINARY, OVER, lay_clocks, meet, settle
 from detector.model.events import EventColumn, empty_events
 
 LEAP_NS, BEHIND_NS = 20, 50
@@ -42,6 +42,44 @@ def test_clocks_are_the_largest_times_so_far_unless_a_record_leaps_or_lies_far_b
         assert last == (wanted[-1] if ordinary else NOT_ORDINARY)
         if ordinary:
             assert np.array_equal(clocks[begins[first] :], np.repeat(wanted, [rows for _, rows in records[first:]]))
+
+
+TOPS = st.lists(st.sampled_from([1, 60, 65, 70, 75, 130, 131, 500]), min_size=1, max_size=40)
+
+
+def settled(
+    tops: list[int], stamps: list[int], clock_ns: int, follows: int, *, fast: bool = True
+) -> tuple[list[int], list[int]]:
+    """Clocks and fates of those that are decided: three go ahead together, five back, eight are asked."""
+    clocks, fates = np.zeros(len(tops), np.int64), np.zeros(len(tops), np.uint8)
+    times = np.array(tops, np.int64), np.array(stamps, np.int64)
+    lay = settle if fast else plain(settle)
+    done = int(lay(*times, clock_ns, 0, follows, LEAP_NS, BEHIND_NS, 3, 5, 8, clocks, fates))
+    return clocks[:done].tolist(), fates[:done].tolist()
+
+
+@given(TOPS, st.data(), st.sampled_from([BUSY, IDLE, OVER]))
+@settings(max_examples=200, deadline=None)
+def test_a_fate_depends_on_the_clock_before_and_on_what_follows(tops: list[int], data: st.DataObject, how: int) -> None:
+    stamps = data.draw(st.lists(st.sampled_from([0, 1, 66, 500]), min_size=len(tops), max_size=len(tops)))
+    clocks, fates = settled(tops, stamps, 62, how)
+    assert (clocks, fates) == settled(tops, stamps, 62, how, fast=False)
+    assert how != OVER or len(clocks) == len(tops)
+    if clocks:
+        at = data.draw(st.integers(0, len(clocks) - 1))
+        assert settled(tops[at:], stamps[at:], [62, *clocks][at], how) == (clocks[at:], fates[at:])
+        short = settled(tops[: at + 1], stamps[: at + 1], 62, BUSY)
+        assert how != BUSY or short == (clocks[: len(short[0])], fates[: len(short[0])])
+
+
+def test_leaps_alone_are_put_at_the_clock_and_three_move_it() -> None:
+    assert settled([130, 131, 65, 66, 67], [0] * 5, 62, BUSY) == ([62, 62, 65, 66, 67], [AHEAD, AHEAD, 0, 0, 0])
+    assert settled([130, 131, 132], [0] * 3, 62, BUSY) == ([130, 131, 132], [0, 0, 0])
+    assert settled([130, 131], [0] * 2, 62, BUSY) == ([], [])
+    assert settled([130], [66], 62, BUSY) == ([66], [AHEAD]), "the log's own time keeps to the clock"
+    assert settled([130], [500], 62, BUSY) == ([], []), "or does not"
+    assert settled([500, 1], [0] * 2, 62, OVER) == ([62, 62], [AHEAD, 0])
+    assert settled([1, 2, 3, 4, 5], [0] * 5, 62, BUSY) == ([1, 2, 3, 4, 5], [BACK, 0, 0, 0, 0])
 
 
 def test_a_market_is_met_once() -> None:
