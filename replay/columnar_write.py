@@ -15,7 +15,7 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 from detector.formats.columnar import REALS
 from detector.model.events import EventColumn
 from replay.columnar import GROUP_ROWS, INTEGERS, SCHEMA, SELDOM, SOURCES_KEY, VERSION, VERSION_KEY, Source
-from replay.outputs import OutputError
+from replay.outputs import OutputError, part_of
 
 # ids and markets come again and again: accounts thousands of times, so a dictionary; orders twice, so none
 _DICTIONARIES = ["account", "taker_account", "market", *REALS, "kind", "side", "code", "flags"]
@@ -32,7 +32,7 @@ class ColumnarFile:
 
     def __init__(self, path: str) -> None:
         self._path = Path(path)
-        self._part = self._path.with_name(self._path.name + ".part")
+        self._part = part_of(self._path)
         self._sources: list[tuple[str, int, int]] = []  # topic, partition, first row group
         self._constants: list[dict[str, int | None]] = []  # of each row group
         self._waiting: list[pa.RecordBatch] = []

@@ -20,7 +20,7 @@ import zstandard
 
 from detector.formats.native_words import NEEDED, OPTIONAL, Field
 from detector.model.events import CancelCode, EventColumn, Flag, Kind, StatusCode
-from replay.outputs import OutputError
+from replay.outputs import OutputError, part_of
 
 _REALS = {
     Field.LEVERAGE: "leverage",
@@ -51,7 +51,7 @@ class NativeFile:
 
     def __init__(self, path: str) -> None:
         self._path = Path(path)
-        self._part = self._path.with_name(self._path.name + ".part")
+        self._part = part_of(self._path)
         try:
             self._raw: IO[bytes] = self._part.open("wb")
         except OSError as error:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import sys
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
@@ -18,6 +21,7 @@ from detector.engine.step import Step
 from detector.model.score import Score
 from replay.run import Tally
 
+STANDARD_INPUT, STANDARD_OUTPUT = 0, 1  # descriptors
 ROWS_MAX = 65_536  # rows of scored windows kept before they are written: one row group
 
 Indices: TypeAlias = npt.NDArray[np.int32]  # into the names seen so far
@@ -31,6 +35,34 @@ class OutputError(OSError):
     """An output that cannot be written. The message names it and says why."""
 
     exit_code = 4
+
+
+class OutputClash(ValueError):
+    """What would be written is what is read, or where something else is written. The message names it."""
+
+    exit_code = 2
+
+
+def keep_apart(read: Sequence[str], written: Mapping[str, str | None]) -> None:
+    """To be called before anything is opened to be written: opening empties. read: paths, "-" = standard input;
+    written: paths by what they are called, "-" = standard output, None = not written. Raises OutputClash where two of
+    them are one file, by whatever names."""
+    sources = {_file(path, STANDARD_INPUT) for path in read}
+    taken: dict[object, str] = {}
+    for name, path in written.items():
+        if path is None:
+            continue
+        file = _file(path, STANDARD_OUTPUT)
+        if file in sources:
+            raise OutputClash(f"{name} {path}: is read and written: it would be destroyed; name another file")
+        if file in taken:
+            raise OutputClash(f"{name} {path}: {taken[file]} goes there, too: give each a file of its own")
+        taken[file] = name
+
+
+def part_of(path: Path) -> Path:
+    """Where a file is written that gets its name when it is whole."""
+    return path.with_name(path.name + ".part")
 
 
 class AlertLines:
@@ -122,6 +154,18 @@ def open_output(path: str) -> BinaryIO:
         return Path(path).open("wb")
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def _file(path: str, standard: int) -> object:
+    """The same for two paths that lead to one file. standard: the descriptor that "-" means. A device or a pipe holds
+    nothing that could be destroyed, so it is nobody else's."""
+    try:
+        status = os.fstat(standard) if path == "-" else Path(path).stat()
+    except OSError:
+        return Path(path).resolve()  # not there yet
+    if stat.S_ISREG(status.st_mode):
+        return status.st_dev, status.st_ino
+    return standard if path == "-" else object()
 
 
 class _Table(ABC):

@@ -18,7 +18,7 @@ from detector.wiring.config import load
 from replay.columnar_write import ColumnarFile
 from replay.convert import Converted, convert, counted, noting_key
 from replay.native_lines import NativeFile
-from replay.outputs import OutputError
+from replay.outputs import OutputError, keep_apart, part_of
 from replay.run import Selection
 
 app = command_line(no_args_is_help=True)
@@ -50,9 +50,9 @@ def command(
     ending = Path(target).with_suffix("").suffix if Path(target).suffix in PACKED else Path(target).suffix
     if ending not in ENDINGS or (ending == ".parquet" and Path(target).suffix in PACKED):
         raise Refusal(Exit.USAGE, f"{target}: write OUT.parquet, OUT.ndjson or OUT.ndjson.zst (.gz, .xz)")
-    if any(Path(source).resolve() == Path(target).resolve() for source in sources):
-        raise Refusal(Exit.USAGE, f"{target}: is read and written")
     configuration = load(config)
+    read = [*sources, str(configuration.path)] if configuration.path else sources
+    keep_apart(read, {"the file to write": target, "the file in the making": str(part_of(Path(target)))})
     if language is not None and language not in plugins.names("formats"):
         raise Refusal(Exit.USAGE, f"--format {language}: there is {', '.join(plugins.names('formats'))}")
     # nothing that is written depends on the key: it only keeps ids from being crafted to have one digest

@@ -35,7 +35,7 @@ from detector.wiring.edges import kafka_settings
 from replay.instant import EVENT_NS_MAX, SECOND_NS, parse_instant
 from replay.judge import judge
 from replay.labels import Label, read_labels
-from replay.outputs import AlertLines, OutputError, ScoredWindows, open_output
+from replay.outputs import AlertLines, OutputError, ScoredWindows, keep_apart, open_output
 from replay.reading import Input
 from replay.report import report
 from replay.run import Listener, Pace, Selection, Tally, replay
@@ -97,13 +97,15 @@ def command(
 
     Exit codes: 0 done, 1 --fail-on found something, 2 usage, 3 bad configuration, 4 a file cannot be read to its end.
     """
-    if as_json and "-" in (alerts, windows):
+    if as_json and "-" in (alerts, windows, report_path):
         raise Refusal(Exit.USAGE, "--json and an output on - would both write to standard output: give one a file")
     threshold = _severity(fail_on)
     selection = _selection(begin, end, markets)
     pace = _pace(speed)
     known = _labels(labels)
     configuration = load(config)
+    beside = [str(path) for path in (labels, configuration.path) if path is not None]
+    keep_apart([*paths, *beside], {"--alerts": alerts, "--windows": windows, "--report": report_path})
     if language is not None and language not in plugins.names("formats"):
         raise Refusal(Exit.USAGE, f"--format {language}: there is {', '.join(plugins.names('formats'))}")
     key = secret(None, configuration.settings.privacy.key_file).encode() or PSEUDONYM_KEY
@@ -119,7 +121,7 @@ def command(
     )
     inputs = open_inputs(paths, configuration, engine.decoder, selection, paced=pace is not None, workers=count)
     collector = Collector()
-    screen = Console(stderr=alerts == "-" or windows == "-", highlight=False, quiet=as_json)
+    screen = Console(stderr="-" in (alerts, windows, report_path), highlight=False, quiet=as_json)
     bar = ProgressBar() if (sys.stderr.isatty() if progress is None else progress) else None
     listeners: list[Listener] = [collector]
     try:
