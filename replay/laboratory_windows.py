@@ -29,9 +29,10 @@ from detector.engine.calendar import raised
 from detector.incidents.settings import Context
 from detector.model.score import Score
 from detector.model.windows import Feature, Windows
-from detector.wiring.build import build_detectors, build_pipeline, open_windows
+from detector.wiring.build import build_detectors, build_pipeline
 from detector.wiring.calendar_section import build_calendar
 from detector.wiring.config import of
+from detector.wiring.settings import open_windows
 from replay.exchange import Exchange
 from replay.laboratory import KINDS, SIZES, Job, jobs, scenario_of
 from replay.laboratory_judge import summary

@@ -12,8 +12,10 @@ import typer
 
 from detector.cli.base import Exit, command_line, printable
 from detector.cli.options import ConfigOption, JsonOption
-from detector.wiring.config import Configuration, ConfigurationError, load, secret
+from detector.wiring.config import Configuration, load
 from detector.wiring.destination_section import WebhookDestination
+from detector.wiring.section import parted
+from detector.wiring.trial import trial
 
 app = command_line()
 REACH_S = 5.0
@@ -30,9 +32,7 @@ def check(
     Exit codes: 0 right, 3 wrong, 4 something cannot be reached.
     """
     configuration = load(path)
-    problems = _secrets(configuration)
-    if problems:
-        raise ConfigurationError(*(p for error in problems for p in error.problems))
+    trial(configuration)
     places = _places(configuration) if online else []
     unreachable = [line for name, host, port in places if (line := _reach(name, host, port))]
     if as_json:
@@ -49,31 +49,10 @@ def check(
     raise typer.Exit(Exit.UNREACHABLE if unreachable else Exit.DONE)
 
 
-def _secrets(configuration: Configuration) -> list[ConfigurationError]:
-    """Every file that should hold a secret, read once."""
-    settings = configuration.settings
-    pairs = [
-        (settings.kafka.sasl.password, settings.kafka.sasl.password_file),
-        (settings.http.token, settings.http.token_file),
-        (None, settings.privacy.key_file),
-    ]
-    for destination in settings.destinations.values():
-        if isinstance(destination, WebhookDestination):
-            pairs.append((destination.secret, destination.secret_file))
-    errors = []
-    for value, file in pairs:
-        try:
-            secret(value, file)
-        except ConfigurationError as error:
-            errors.append(error)
-    return errors
-
-
 def _places(configuration: Configuration) -> list[tuple[str, str, int]]:
     places = []
     for bootstrap in configuration.settings.kafka.bootstrap:
-        host, _, port = bootstrap.rpartition(":")
-        places.append((f"kafka.bootstrap {bootstrap}", host.strip("[]"), int(port)))
+        places.append((f"kafka.bootstrap {bootstrap}", *parted(bootstrap)))
     for name, destination in configuration.settings.destinations.items():
         if isinstance(destination, WebhookDestination):
             url = urlsplit(destination.url.get_secret_value())

@@ -11,6 +11,7 @@ import typer
 from detector.cli.base import Exit, command_line, printable
 from detector.cli.options import ConfigOption, JsonOption
 from detector.wiring.config import load_settings, secret
+from detector.wiring.section import parted
 
 app = command_line()
 ANSWER_BYTES_MAX = 1 << 20
@@ -30,11 +31,11 @@ def health(
     Exit codes: 0 well, 1 not well, 4 nobody answers.
     """
     told = load_settings(path).http
-    host, _, port = told.bind.rpartition(":")
-    host = {"0.0.0.0": "127.0.0.1", "[::]": "::1"}.get(host, host.strip("[]"))  # noqa: S104  where to ask, not to listen
+    host, port = parted(told.bind)
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  where to ask, not to listen
     token = secret(told.token, told.token_file)
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    connection = http.client.HTTPConnection(host, int(port), timeout=timeout_s)
+    connection = http.client.HTTPConnection(host, port, timeout=timeout_s)
     try:
         connection.request("GET", "/livez" if live else "/readyz?verbose", headers=headers)
         answer = connection.getresponse()

@@ -19,6 +19,7 @@ from detector.wiring.assembly import build_service
 from detector.wiring.config import Configuration, ConfigurationError, load, secret
 from detector.wiring.edges import build_sinks, kafka_settings
 from detector.wiring.ready import ready
+from detector.wiring.section import parted
 
 app = command_line()
 log = structlog.get_logger()
@@ -55,9 +56,9 @@ async def serve(config: Configuration, unusable: Callable[[], str]) -> int:
     later = second_opinion.load if config.settings.incidents.second_opinion else None
     service = await build_service(config, later=later, unusable=unusable)
     http = config.settings.http
-    host, _, port = http.bind.rpartition(":")
+    host, port = parted(http.bind)
     token = secret(http.token, http.token_file)
-    settings = ServerSettings(host=host.strip("[]"), port=int(port), hosts=http.hosts, token=token)
+    settings = ServerSettings(host=host, port=port, hosts=http.hosts, token=token)
     page = Server(service.health, service.telemetry.registry, settings)
     try:
         await page.start()

@@ -19,7 +19,7 @@ from detector.features.tables import Count, Limits, Need, from_state, grown, mak
 from detector.model.arrays import widen
 from detector.model.incident import Behind, Contributor
 from detector.model.state import State
-from detector.model.windows import Feature, Windows, no_feature
+from detector.model.windows import OPEN_MAX, Feature, Windows, no_feature
 
 _COUNTED = tuple(count.name.lower() for count in sorted(Count))
 
@@ -30,7 +30,7 @@ class Shard:
     def __init__(
         self, groups: dict[str, Group], limits: Limits, ring: int, width_ns: int, calendar: Calendar | None = None
     ) -> None:
-        assert 1 <= ring <= 60, f"{ring} open windows: keep input.lateness below 60 windows"
+        assert 1 <= ring <= OPEN_MAX, f"{ring} open windows: keep input.lateness below {OPEN_MAX} windows"
         self.groups = groups
         self.limits = limits
         self.ring = ring

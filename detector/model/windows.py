@@ -9,6 +9,8 @@ from difflib import get_close_matches
 import numpy as np
 import numpy.typing as npt
 
+OPEN_MAX = 60  # windows open at once: tables of a row for each of them, and one bit of a word
+
 
 @dataclass(frozen=True, slots=True)
 class Feature:

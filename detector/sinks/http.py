@@ -182,6 +182,7 @@ def _checked(url: str, allow_http: bool, guard: Guard) -> str:
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
+        host.encode("idna")  # as whoever looks it up will
     except ValueError:
         raise ValueError("the URL of a destination is not readable") from None
     if parts.scheme not in ("http", "https") or not host:

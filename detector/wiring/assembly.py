@@ -77,9 +77,14 @@ async def build_service(
 
 def pseudonym_key(config: Configuration, identity: Identity) -> bytes:
     """What keys the names that accounts have in alerts: the configured file's, else the state file's own."""
+    return given_key(config) or identity.pseudonym_key
+
+
+def given_key(config: Configuration) -> bytes:
+    """The configured file's key, b"" when none is named. Raises ConfigurationError."""
     file = config.settings.privacy.key_file
     if file is None:
-        return identity.pseudonym_key
+        return b""
     key = secret(None, file).encode()
     if len(key) < PSEUDONYM_KEY_BYTES_MIN:
         sentence = f"holds {len(key)} bytes, and names can be guessed with fewer than {PSEUDONYM_KEY_BYTES_MIN}"

@@ -29,13 +29,9 @@ from detector.incidents.settings import IncidentSettings
 from detector.wiring import plugins
 from detector.wiring.calendar_section import build_calendar
 from detector.wiring.config import Configuration
+from detector.wiring.settings import open_windows
 
 LAST = ("joint", "drift")  # they read what the other detectors said of the same window
-
-
-def open_windows(width_ns: int, lateness_ns: int) -> int:
-    """Windows open at once: the one that is due, and those an event may fall in before lateness has passed its end."""
-    return 2 + (lateness_ns - 1) // width_ns if lateness_ns > 0 else 1
 
 
 def build_format(config: Configuration, name: str, key: tuple[int, int]) -> Format:

@@ -26,10 +26,14 @@ from detector.wiring.calendar_section import PlannedPhase
 from detector.wiring.destination_section import AnyDestination
 from detector.wiring.section import Section
 from detector.wiring.settings import Settings
+from detector.wiring.units import Duration, Size
 
 PREFIX = "FORESHOCK_"
 PLACES = (Path("foreshock.toml"), Path("/etc/foreshock/foreshock.toml"))  # looked for in this order
 SECRET_BYTES_MAX = 65536
+WINDOWS_MAX = 86_400  # that a detector sums over: a day of 1 s; each takes 17 bytes for every market and stream
+MEMORY_WINDOWS_MAX = 31 * 86_400  # in which what is normal half forgets: costs nothing, but who learns for longer?
+FACTOR_MAX = 1_000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,12 +223,20 @@ def _detector_model(name: str) -> type[DetectorSection]:
     detector = plugins.load("anomaly", name)
     params = detector.Params
     columns: dict[str, Any] = {
-        key: (type(default), Field(default=default, description=text))
+        key: (type(default), Field(default=default, description=text, **_bounds(key, default)))
         for key, default, text in plugins.described(params)
     }
     share = DetectorSection.model_fields["budget_share"]
     columns["budget_share"] = (float, Field(default=detector.SHARE, gt=0, le=100, description=share.description))
     return create_model(f"Detector_{name}", __base__=DetectorSection, __doc__=inspect.getdoc(detector), **columns)
+
+
+def _bounds(key: str, default: object) -> dict[str, Any]:
+    """What a detector's own parameter may be, by its kind: so many windows, or a factor."""
+    if type(default) is int:
+        assert key.endswith("_windows"), f"{key}: a whole number of what? Its unit says what is too many"
+        return {"ge": 1, "le": MEMORY_WINDOWS_MAX if key.endswith("memory_windows") else WINDOWS_MAX}
+    return {"gt": 0, "le": FACTOR_MAX} if type(default) is float else {}
 
 
 def detector_settings(name: str, table: Mapping[str, Any]) -> DetectorSettings:
@@ -250,6 +262,9 @@ def _problem(
     key = ".".join(path)
     kind = details["type"]
     sentence = str(details["msg"]).removeprefix("Value error, ")
+    bound = next(iter(details.get("ctx", {}).values()), None)
+    if isinstance(bound, Duration | Size):
+        sentence = f"{'at least' if kind == 'greater_than_equal' else 'at most'} {bound}"
     if kind == "extra_forbidden":
         sentence = _unknown(path[-1], _siblings(tree, model, path))
     elif kind == "missing":

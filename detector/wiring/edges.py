@@ -97,7 +97,7 @@ def kafka_settings(config: Configuration) -> KafkaSettings:
     logs_in = sasl.mechanism != "none"
     protocol = ("SASL_" if logs_in else "") + ("SSL" if tls.enabled else "PLAINTEXT")
     try:
-        return KafkaSettings(
+        made = KafkaSettings(
             bootstrap=",".join(told.bootstrap),
             topics=told.topics,
             group=told.group_id,
@@ -124,5 +124,10 @@ def kafka_settings(config: Configuration) -> KafkaSettings:
             rebalance_timeout_ms=told.rebalance_timeout.ms,
             request_timeout_ms=told.request_timeout.ms,
         )
+        made.security.client_arguments()
+    except OSError as error:  # ssl's errors, too
+        sentence = f"ca_file, cert_file, key_file: {error.strerror or error}"
+        raise ConfigurationError(Problem(str(config.path or "configuration"), "kafka.tls", sentence)) from None
     except ValueError as error:
         raise ConfigurationError(Problem(str(config.path or "configuration"), "kafka", str(error))) from None
+    return made

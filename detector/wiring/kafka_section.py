@@ -11,6 +11,8 @@ from pydantic import AfterValidator, Field, SecretStr, model_validator
 from detector.wiring.section import HostPorts, Name, Names, Section, one_of
 from detector.wiring.units import Duration, Size
 
+BYTES_MAX = Size.of("1GiB")  # Kafka counts an answer's bytes in 31 bits
+
 
 def start_ns(text: str) -> int | Literal["earliest", "latest"]:
     """start_at as the source takes it: a word, or ns since the epoch. ValueError with a sentence.
@@ -119,19 +121,33 @@ class Kafka(Section):
         default="read_committed", description="Whether aborted transactions of the exchange stay unseen."
     )
     session_timeout: Duration = Field(
-        default=Duration.of("15s"), description="Silent this long, the group takes our partitions away."
+        default=Duration.of("15s"),
+        ge=Duration.of("1s"),
+        le=Duration.of("30m"),
+        description="Silent this long, the group takes our partitions away; brokers refuse more than half an hour.",
     )
     heartbeat_interval: Duration = Field(
-        default=Duration.of("3s"), description="How often we say we are here; at most a third of session_timeout."
+        default=Duration.of("3s"),
+        ge=Duration.of("100ms"),
+        description="How often we say we are here; at most a third of session_timeout.",
     )
     rebalance_timeout: Duration = Field(
-        default=Duration.of("60s"), description="Time a member has to hand over its partitions."
+        default=Duration.of("60s"),
+        ge=Duration.of("1s"),
+        le=Duration.of("1h"),
+        description="Time a member has to hand over its partitions; meanwhile nobody reads them.",
     )
     request_timeout: Duration = Field(
-        default=Duration.of("15s"), description="A request unanswered this long has failed."
+        default=Duration.of("15s"),
+        ge=Duration.of("100ms"),
+        le=Duration.of("1h"),
+        description="A request unanswered this long has failed, and so has every one that takes longer.",
     )
     idle_after: Duration = Field(
-        default=Duration.of("2s"), description="A partition read to its end and quiet this long holds up no other."
+        default=Duration.of("2s"),
+        ge=Duration.of("10ms"),
+        le=Duration.of("1d"),
+        description="A partition read to its end and quiet this long holds up no other.",
     )
     batch_max: int = Field(
         default=32_768,
@@ -139,11 +155,21 @@ class Kafka(Section):
         le=1_000_000,
         description="Records in one batch: some 10 ms of work, so that heartbeats get out.",
     )
-    batch_bytes_max: Size = Field(default=Size.of("4MiB"), description="Bytes in one batch.")
-    fetch_bytes_max: Size = Field(
-        default=Size.of("8MiB"), description="One answer of a broker; bounds memory in catching up."
+    batch_bytes_max: Size = Field(
+        default=Size.of("4MiB"), ge=Size.of("1KiB"), le=BYTES_MAX, description="Bytes in one batch."
     )
-    partition_fetch_bytes_max: Size = Field(default=Size.of("1MiB"), description="One partition's part of an answer.")
+    fetch_bytes_max: Size = Field(
+        default=Size.of("8MiB"),
+        ge=Size.of("1KiB"),
+        le=BYTES_MAX,
+        description="One answer of a broker; bounds memory in catching up.",
+    )
+    partition_fetch_bytes_max: Size = Field(
+        default=Size.of("1MiB"),
+        ge=Size.of("1KiB"),
+        le=BYTES_MAX,
+        description="One partition's part of an answer.",
+    )
     read_ahead: bool = Field(
         default=True,
         description="Fetch and unpack the next records while the engine works on the last: quicker on two cores.",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic_settings import NoDecode
 
 SeverityName: TypeAlias = Literal["info", "warning", "critical"]
@@ -16,10 +16,61 @@ def listed(value: object) -> object:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
-HostPort = Annotated[str, StringConstraints(pattern=r"^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}$")]
+PORT_MAX = 65_535
+
+
+def parted(place: str) -> tuple[str, int]:
+    """Host (without brackets) and port of a host:port.
+
+    >>> parted("[::1]:9464")
+    ('::1', 9464)
+    """
+    host, _, port = place.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can mean it: a name may lead anywhere, however it begins.
+
+    >>> is_loopback("127.0.0.2"), is_loopback("127.evil.example")
+    (True, False)
+    """
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _place(place: str) -> str:
+    host, port = parted(place)
+    if port > PORT_MAX:
+        raise ValueError(f"a port is at most {PORT_MAX}")
+    try:
+        if place.startswith("["):
+            ip_address(host)
+        else:
+            host.encode("idna")
+    except ValueError:
+        raise ValueError("the host is no address, and no name of parts of 1 to 63 letters") from None
+    return place
+
+
+def _broker(place: str) -> str:
+    if parted(place)[1] == 0:
+        raise ValueError("nobody listens on port 0")
+    return place
+
+
+HostPort = Annotated[
+    str,
+    StringConstraints(pattern=r"^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}$"),
+    AfterValidator(_place),
+]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,248}$")]
 Link = Annotated[str, StringConstraints(pattern=r"^(https?://[^\s{}]+(\{incident_id\}[^\s{}]*)?)?$", max_length=1000)]
-HostPorts = Annotated[tuple[HostPort, ...], NoDecode, BeforeValidator(listed), Field(min_length=1)]
+HostPorts = Annotated[
+    tuple[Annotated[HostPort, AfterValidator(_broker)], ...], NoDecode, BeforeValidator(listed), Field(min_length=1)
+]
 Names = Annotated[tuple[Name, ...], NoDecode, BeforeValidator(listed), Field(min_length=1)]
 Cidrs = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(listed)]
 

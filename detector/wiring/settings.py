@@ -12,13 +12,20 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import NoDecode
 
+from detector.model.windows import OPEN_MAX
 from detector.wiring.calendar_section import Calendar
 from detector.wiring.destination_section import AnyDestination
 from detector.wiring.kafka_section import Kafka
-from detector.wiring.section import HostPort, Link, Name, Section, listed, one_of
+from detector.wiring.section import HostPort, Link, Name, Section, is_loopback, listed, one_of, parted
 from detector.wiring.units import Duration, Size
 
 EARLY_NS_MIN = 10_000_000
+ROWS_MAX = 10_000_000  # of one kind in the state file, each of them up to some KiB
+
+
+def open_windows(width_ns: int, lateness_ns: int) -> int:
+    """Windows open at once: the one that is due, and those an event may fall in before lateness has passed its end."""
+    return 2 + (lateness_ns - 1) // width_ns if lateness_ns > 0 else 1
 
 
 class Input(Section):
@@ -27,19 +34,28 @@ class Input(Section):
     format: Name = Field(default="native", description="Language of the messages: a file's name in detector/formats.")
     lateness: Duration = Field(
         default=Duration.of("500ms"),
-        description="An event this much older than the newest is still counted; all alerts wait as long.",
+        le=Duration.of("1h"),
+        description="An event this much older than the newest is still counted; all alerts wait as long. It reaches "
+        "over fewer than 60 windows, each of which is kept open for it.",
     )
     early: Duration = Field(
         default=Duration.of("100ms"),
+        le=Duration.of("1h"),
         description="Open windows are looked into this often in event time: a burst beyond doubt is told before its "
         "window ends. 0s: never; else at least 10ms.",
     )
     time_jump_max: Duration = Field(
         default=Duration.of("5s"),
+        le=Duration.of("1d"),
         description="A record that leaps further ahead waits for those that follow, and is put at the clock when they "
         "or the log's own time contradict it: some bad timestamps must not move everybody's time (docs/adr/0049).",
     )
-    message_bytes_max: Size = Field(default=Size.of("64KiB"), description="A longer message is not read but rejected.")
+    message_bytes_max: Size = Field(
+        default=Size.of("64KiB"),
+        ge=Size.of("1KiB"),
+        le=Size.of("32MiB"),
+        description="A longer message is not read but rejected; Kafka's batches are unpacked to 32MiB at most.",
+    )
     mapping: dict[str, Any] = Field(
         default={}, description='For format = "mapped": where in a message each field stands (docs/formats.md).'
     )
@@ -55,11 +71,16 @@ class Windows(Section):
     """The span of event time that is judged at once."""
 
     width: Duration = Field(
-        default=Duration.of("1s"), description="Shorter sees bursts sooner, longer is calmer; 1s is what was measured."
+        default=Duration.of("1s"),
+        ge=Duration.of("10ms"),
+        le=Duration.of("1h"),
+        description="Shorter sees bursts sooner, longer is calmer; 1s is what was measured. Of windows "
+        "too short for a detector's work, it falls behind.",
     )
     silence_max: int = Field(
         default=900,
         ge=60,
+        le=86_400,
         description="Windows of complete silence walked through one by one; a longer gap is jumped over.",
     )
 
@@ -71,19 +92,29 @@ class Limits(Section):
     orders_max: int = Field(
         default=1 << 24,
         ge=1024,
+        le=1 << 28,
         description="Open orders over all markets, 60 to 80 bytes each. Further orders are not booked.",
     )
     levels_max: int = Field(
-        default=16384, ge=64, description="Price levels per market and side. An order at one more is not booked."
+        default=16384,
+        ge=64,
+        le=1 << 20,
+        description="Price levels per market and side. An order at one more is not booked.",
     )
     participants_per_market_max: int = Field(
-        default=65536, ge=64, description="Accounts remembered per market. The longest idle is forgotten first."
+        default=65536,
+        ge=64,
+        le=1 << 22,
+        description="Accounts remembered per market. The longest idle is forgotten first.",
     )
     makers_max: int = Field(
         default=32, ge=1, le=256, description="Market makers watched per market; the weakest gives up its seat."
     )
     staged_events_max: int = Field(
-        default=500_000, ge=10_000, description="Events of one partition read ahead of the others before it is paused."
+        default=500_000,
+        ge=10_000,
+        le=100_000_000,
+        description="Events of one partition read ahead of the others before it is paused.",
     )
 
 
@@ -128,7 +159,7 @@ class Incidents(Section):
         default=Duration.of("60s"), description="An open incident is told again at most this often."
     )
     open_max: int = Field(
-        default=256, ge=1, description="Open incidents; one more, and the weakest is counted but not told."
+        default=256, ge=1, le=65_536, description="Open incidents; one more, and the weakest is counted but not told."
     )
     timeline_max: int = Field(default=50, ge=1, le=1000, description="Steps kept of an incident's story.")
     evidence_max: int = Field(
@@ -159,7 +190,10 @@ class State(Section):
 
     directory: Path = Field(default=Path("state"), description="Directory of the state file; made with mode 0700.")
     snapshot_every: Duration = Field(
-        default=Duration.of("5s"), description="How often all that was learned is saved: what a restart reads again."
+        default=Duration.of("5s"),
+        ge=Duration.of("100ms"),
+        le=Duration.of("1d"),
+        description="How often all that was learned is saved: what a restart reads again.",
     )
     save_share: float = Field(
         default=0.05,
@@ -169,29 +203,48 @@ class State(Section):
     )
     commit_every: Duration = Field(
         default=Duration.of("100ms"),
+        ge=Duration.of("1ms"),
+        le=Duration.of("1m"),
         description="An alert is durable, and then sent, at most this long after it was found.",
     )
     ballast: Size = Field(
-        default=Size.of("32MiB"), description="Kept beside the state file and given up when the disk is full."
+        default=Size.of("32MiB"),
+        le=Size.of("64GiB"),
+        description="Kept beside the state file and given up when the disk is full; 0B: nothing is.",
     )
-    incidents_max: int = Field(default=10_000, ge=100, description="Incidents kept; the oldest resolved go first.")
+    incidents_max: int = Field(
+        default=10_000, ge=100, le=ROWS_MAX, description="Incidents kept; the oldest resolved go first."
+    )
     dead_letters_max: int = Field(
-        default=10_000, ge=0, description="Unreadable messages kept (4 KiB of each); the oldest go first."
+        default=10_000, ge=0, le=ROWS_MAX, description="Unreadable messages kept (4 KiB of each); the oldest go first."
     )
     outbox_max: int = Field(
-        default=100_000, ge=100, description="Alerts waiting for one destination; past it its least grave give way."
+        default=100_000,
+        ge=100,
+        le=ROWS_MAX,
+        description="Alerts waiting for one destination; past it its least grave give way.",
     )
     finished_keep: Duration = Field(
-        default=Duration.of("7d"), description="How long delivered and dead alerts are kept to look at."
+        default=Duration.of("7d"),
+        le=Duration.of("3650d"),
+        description="How long delivered and dead alerts are kept to look at.",
     )
 
 
 class Delivery(Section):
     """How alerts are sent. Each destination has its own queue, so a slow one delays nobody else."""
 
-    timeout: Duration = Field(default=Duration.of("10s"), description="One attempt, connecting and reading together.")
+    timeout: Duration = Field(
+        default=Duration.of("10s"),
+        ge=Duration.of("100ms"),
+        le=Duration.of("10m"),
+        description="One attempt, connecting and reading together; the alerts behind it wait.",
+    )
     give_up_after: Duration = Field(
-        default=Duration.of("24h"), description="Undelivered this long, an alert is dead: shown, not sent."
+        default=Duration.of("24h"),
+        ge=Duration.of("1s"),
+        le=Duration.of("365d"),
+        description="Undelivered this long, an alert is dead: shown, not sent.",
     )
     concurrency: int = Field(
         default=4, ge=1, le=64, description="Attempts at once to one destination, never two of one incident."
@@ -218,9 +271,8 @@ class Http(Section):
     @model_validator(mode="after")
     def _guarded(self) -> Http:
         one_of(self, "token")
-        host = self.bind.rpartition(":")[0]
-        loopback = host in ("localhost", "[::1]") or host.startswith("127.")
-        if not loopback and self.token is None and self.token_file is None:
+        token = self.token_file is not None or (self.token is not None and self.token.get_secret_value() != "")
+        if not token and not is_loopback(parted(self.bind)[0]):
             raise ValueError(f"{self.bind} can be reached from other machines: give token_file, or bind to 127.0.0.1")
         return self
 
@@ -268,3 +320,13 @@ class Settings(Section):
     http: Http = Http()
     log: Log = Log()
     privacy: Privacy = Privacy()
+
+    @model_validator(mode="after")
+    def _related(self) -> Settings:
+        width, lateness = self.windows.width, self.input.lateness
+        if open_windows(width.ns, lateness.ns) > OPEN_MAX:
+            raise ValueError(
+                f"input.lateness {lateness} keeps more than {OPEN_MAX} windows of {width} open: at most "
+                f"{Duration((OPEN_MAX - 1) * width.ns)} of it, or a longer windows.width"
+            )
+        return self

@@ -67,12 +67,25 @@ def schema() -> dict[str, Any]:
     whole = Settings.model_json_schema()
     whole["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     whole["title"] = "foreshock.toml"
+    for model in _models(Settings):
+        properties = whole["$defs"][model.__name__]["properties"] if model is not Settings else whole["properties"]
+        for name, field in model.model_fields.items():
+            if isinstance(field.default, Duration | Size):  # a text, whose bounds JSON Schema cannot say in numbers
+                properties[name] = {k: v for k, v in properties[name].items() if k not in ("ge", "le")}
+                properties[name]["description"] = _with_bounds(field)
     tables = {}
     for name, model in detector_models().items():
         tables[name] = model.model_json_schema()
         tables[name]["title"] = name
     whole["properties"]["detectors"] = {"type": "object", "additionalProperties": False, "properties": tables}
     return whole
+
+
+def _models(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    yield model
+    for field in model.model_fields.values():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _models(field.annotation)
 
 
 def effective(configuration: Configuration) -> dict[str, Any]:
@@ -136,12 +149,16 @@ def _with_bounds(field: FieldInfo) -> str:
     if choices and all(isinstance(choice, str) for choice in choices):
         return f"{text}. One of: {', '.join(choices)}."
     bounds = [
-        f"{word} {getattr(rule, name):g}"
+        f"{word} {_bound(getattr(rule, name))}"
         for rule in field.metadata
         for name, word in (("gt", "more than"), ("ge", "at least"), ("le", "at most"))
         if getattr(rule, name, None) is not None
     ]
     return f"{text} ({', '.join(bounds)})." if bounds else f"{text}."
+
+
+def _bound(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _comment(text: str) -> list[str]:

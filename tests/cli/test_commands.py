@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -117,3 +118,9 @@ def test_the_doctor_finds_what_is_there(foreshock) -> None:  # type: ignore[no-u
     found = {row["what"]: row["state"] for row in json.loads(answer.out)}
     assert answer.code == Exit.DONE
     assert found["python"] == found["aiokafka"] == found["configuration"] == "good"
+
+
+def test_what_run_would_stumble_over_is_no_right_configuration(foreshock) -> None:  # type: ignore[no-untyped-def]
+    Path("own.toml").write_text('[destinations.x]\ntype = "webhook"\nurl = "https://h.example/"\nsecret = "abc"\n')
+    answer: Answer = foreshock("check", "--config", "own.toml")
+    assert answer.code == Exit.CONFIGURATION and "destinations.x" in answer.err and not answer.out
