@@ -49,6 +49,8 @@ class ColumnarFile:
             )
         except OSError as error:
             raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from None
+        except UnicodeEncodeError:
+            raise OutputError(f"{path}: cannot be written: Parquet wants a file's name in UTF-8") from None
 
     def begin(self, topic: str, partition: int) -> None:
         """What comes now stood in this partition."""

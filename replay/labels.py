@@ -47,7 +47,7 @@ def read_labels(data: bytes) -> tuple[Label, ...]:
     """
     try:
         rows = msgspec.json.decode(data)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise LabelsError(f"labels: no JSON: {error}") from None
     if not isinstance(rows, list):
         raise LabelsError("labels: wanted a list of {start, end, markets, kind, name}")

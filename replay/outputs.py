@@ -6,7 +6,8 @@ import os
 import stat
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
@@ -74,10 +75,11 @@ class AlertLines:
 
     def take(self, step: Step, tally: Tally) -> None:
         """Write the step's alerts, and let nobody wait for them."""
-        for alert in step.alerts:
-            self._file.write(alert.body() + b"\n")
-        if step.alerts:
-            self._file.flush()
+        with writing(self._path):
+            for alert in step.alerts:
+                self._file.write(alert.body() + b"\n")
+            if step.alerts:
+                self._file.flush()
 
     def close(self) -> None:
         """Give the file back."""
@@ -92,7 +94,8 @@ class ScoredWindows:
     def __init__(self, path: str) -> None:
         self._path = path
         self._file = open_output(path)
-        self._table = _table_of(path)(self._file)
+        with writing(path):
+            self._table = _table_of(path)(self._file)
         self._names: dict[str, int] = {}
         self._markets: tuple[tuple[str, ...], Indices] = ((), np.zeros(0, np.int32))
         self._parts: list[tuple[int, Indices, int, npt.NDArray[np.float64]]] = []
@@ -104,13 +107,15 @@ class ScoredWindows:
             for score in scored.scores:
                 self._add(score)
         if self._rows >= ROWS_MAX:
-            self._write()
+            with writing(self._path):
+                self._write()
 
     def close(self) -> None:
         """Write the rest and the table's end."""
         try:
-            self._write()
-            self._table.close()
+            with writing(self._path):
+                self._write()
+                self._table.close()
         finally:
             _close(self._path, self._file)
 
@@ -150,10 +155,36 @@ def open_output(path: str) -> BinaryIO:
     """A new file, or standard output for "-". Raises OutputError."""
     if path == "-":
         return sys.stdout.buffer
-    try:
+    with writing(path):
         return Path(path).open("wb")
+
+
+@contextmanager
+def writing(path: str) -> Iterator[None]:
+    """What the disk, or whoever reads the other end, refuses inside of this is raised as an OutputError."""
+    try:
+        yield
+    except OutputError:
+        raise
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror}") from None
+        name = "standard output" if path == "-" else path
+        raise OutputError(f"{name}: cannot be written: {error.strerror or error}") from None
+
+
+class Page:
+    """`--report`: one text, written whole at the end. Raises OutputError."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._file = open_output(path)
+
+    def write(self, text: str) -> None:
+        """All of it. What no encoding has a letter for (a file's name can be any bytes) is written as an escape."""
+        try:
+            with writing(self._path):
+                self._file.write(text.encode("utf-8", "backslashreplace"))
+        finally:
+            _close(self._path, self._file)
 
 
 def _file(path: str, standard: int) -> object:
@@ -220,6 +251,9 @@ def _table_of(path: str) -> type[_Table]:
 
 
 def _close(path: str, file: BinaryIO) -> None:
-    file.flush()
-    if path != "-":
-        file.close()
+    with writing(path):
+        try:
+            file.flush()
+        finally:
+            if path != "-":
+                file.close()

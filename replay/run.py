@@ -24,6 +24,7 @@ from replay.workers import later
 
 SAMPLES_MAX = 10  # rejects kept to be shown
 FIRST_EVENTS = 15
+SLEEP_MAX_S = 1e9  # thirty years; the system refuses to wait for ten times as long
 
 
 class Engine(Protocol):
@@ -179,7 +180,7 @@ class Pace:
             return
         due_s = self._begin_s + (event_ns - self._begin_ns) / SECOND_NS / self._speed
         if (left_s := due_s - self._clock()) > 0:
-            self._sleep(left_s)
+            self._sleep(min(left_s, SLEEP_MAX_S))
 
 
 def replay(

@@ -65,16 +65,31 @@ def parse_url(url: str) -> TopicUrl:
     TopicUrl(bootstrap='localhost:9092', topic='orders', begin=Bound(at_ms=1767571200000, offset=None), \
 end=Bound(at_ms=None, offset=7))
     """
-    parts = urlsplit(url)
+    wanted = f"{SCHEME}...: write {SCHEME}HOST:PORT/TOPIC?from=T&to=T; who logs in stands in [kafka]"
+    try:
+        parts = urlsplit(url)
+        brokers = [_host(place) for place in parts.netloc.split(",")]
+    except ValueError as error:
+        raise UrlError(f"{wanted} ({error})") from None
     topic = unquote(parts.path.strip("/"))
-    if parts.scheme != "kafka" or not parts.netloc or not topic or "/" in topic or "@" in parts.netloc:
-        raise UrlError(f"{SCHEME}...: write {SCHEME}HOST:PORT/TOPIC?from=T&to=T; who logs in stands in [kafka]")
+    if parts.scheme != "kafka" or not all(brokers) or not topic or "/" in topic or "@" in parts.netloc:
+        raise UrlError(wanted)
     bounds = {"from": Bound(), "to": Bound()}
     for name, value in parse_qsl(parts.query, keep_blank_values=True):
         if name not in bounds:
             raise UrlError(f"{url}: {name} means nothing here; there is from and to")
         bounds[name] = _bound(url, name, value)
     return TopicUrl(parts.netloc, topic, bounds["from"], bounds["to"])
+
+
+def _host(place: str) -> str:
+    """The host of a broker's host:port; ValueError where it can be none."""
+    parts = urlsplit(f"//{place}")
+    if parts.port == 0:
+        raise ValueError("nobody listens on port 0")
+    host = parts.hostname or ""
+    host.encode("idna")  # as whoever looks it up will
+    return host
 
 
 def open_topic(url: TopicUrl, security: Mapping[str, Any], *, batch_max: int = BATCH_MAX) -> list[TopicInput]:

@@ -6,15 +6,20 @@ several: `foreshock NAME SUBCOMMAND`), and give it a line in COMMANDS. tests/cli
 
 from __future__ import annotations
 
+import errno
 import importlib
+import os
 import sys
-from typing import Annotated, Any
+import traceback
+from typing import Annotated, Any, NoReturn
 
 import typer
 import typer.core
 import typer.main
 
 from detector.cli.base import Exit, command_line
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 # In the order of the help; each line is the first line of the command's own docstring.
 COMMANDS: dict[str, str] = {
@@ -69,21 +74,44 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def foreshock(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the trace of a mistake in foreshock.")] = False,
 ) -> None:
     """Early warning beside a perpetual-futures exchange.
 
-    Exit codes: 0 done, 1 findings, 2 usage, 3 bad configuration, 4 cannot reach something, 5 bad state.
+    Exit codes: 0 done, 1 findings, 2 usage, 3 bad configuration, 4 cannot reach something, 5 bad state,
+    70 a mistake in foreshock.
     """
+    context.obj["debug"] = debug
 
 
 def main() -> None:
     """Run the command line, exit with the contract's code. An error that knows its code says its sentence, no trace."""
+    asked = {"debug": False}
     try:
-        app(prog_name="foreshock")
+        app(prog_name="foreshock", obj=asked)
     except Exception as error:
-        code = getattr(error, "exit_code", Exit.UNREACHABLE if isinstance(error, ConnectionError) else None)
-        if code is None:
-            raise  # our own mistake: the trace is what helps
-        typer.echo(str(error), err=True)
-        sys.exit(int(code))
+        code = getattr(error, "exit_code", Exit.UNREACHABLE if _refused(error) else Exit.MISTAKE)
+        sentence = str(error)
+        if code is Exit.MISTAKE:
+            what = " ".join(f"{type(error).__name__}: {error}".split())
+            sentence = f"this is a mistake in foreshock: {what} (foreshock --debug COMMAND shows the trace)"
+        if code is Exit.MISTAKE and asked["debug"]:
+            traceback.print_exc()
+        typer.echo(sentence, err=True)
+        _leave(int(code))
+
+
+def _refused(error: Exception) -> bool:
+    """The world's doing, wherever it comes up: nobody there, or no room left for what is printed."""
+    return isinstance(error, ConnectionError) or (isinstance(error, OSError) and error.errno in FULL)
+
+
+def _leave(code: int) -> NoReturn:
+    """Exit, whether or not somebody still takes what stands in the buffer of standard output."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)

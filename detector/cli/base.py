@@ -13,7 +13,8 @@ ROW_CHARS_MAX = 120  # a cell longer than this is cut in a table, never in --jso
 
 
 class Exit(IntEnum):
-    """The contract's section 3. An exception class anywhere may carry one as `exit_code`, which main() exits with."""
+    """The contract's section 3, and one that must not be taken for any of them. An exception class anywhere may carry
+    one as `exit_code`, which main() exits with."""
 
     DONE = 0
     FINDINGS = 1
@@ -21,6 +22,7 @@ class Exit(IntEnum):
     CONFIGURATION = 3
     UNREACHABLE = 4
     STATE = 5
+    MISTAKE = 70  # our own; as in sysexits.h
 
 
 class Refusal(Exception):

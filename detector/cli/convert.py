@@ -80,7 +80,7 @@ def command(
 
 
 def _show(target: str, told: Converted) -> None:
-    typer.echo(f"{target}: {told.rows:,} rows of {told.records:,} records")
+    typer.echo(f"{printable(target)}: {told.rows:,} rows of {told.records:,} records")
     for reason, number in sorted(told.rejects.items(), key=lambda item: (-item[1], item[0])):
         typer.echo(f"not readable, left out: {number:,} {printable(reason)}")
     for why, number in sorted(told.skipped.items()):

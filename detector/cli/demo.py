@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from detector.cli.base import Exit, Refusal, command_line
+from detector.cli.options import SECONDS_MAX
 from detector.cli.render import incident_line, incident_panel, summary_table, verdict_group
 from detector.engine.step import Step
 from detector.wiring.build import build_pipeline
@@ -34,7 +35,12 @@ def command(
     seed: Annotated[int | None, typer.Option(help="Another run of the same scenario.")] = None,
     speed: Annotated[float, typer.Option(min=0.01, help="Times the market's own speed.")] = 20.0,
     grace: Annotated[
-        float, typer.Option(min=0, help="Seconds after a planted incident that an alert may answer it.")
+        float,
+        typer.Option(
+            min=0,
+            max=SECONDS_MAX,
+            help="Seconds after a planted incident that an alert may answer it.",
+        ),
     ] = 60,
     as_json: Annotated[bool, typer.Option("--json", help="Only the summary, as JSON, at full speed.")] = False,
 ) -> None:

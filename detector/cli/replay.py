@@ -18,7 +18,7 @@ from rich.console import Console, RenderableType
 
 from detector import __version__
 from detector.cli.base import Exit, Refusal, command_line
-from detector.cli.options import ConfigOption
+from detector.cli.options import SECONDS_MAX, ConfigOption
 from detector.cli.progress import ProgressBar
 from detector.cli.render import incident_line, note_lines, summary_table, verdict_group
 from detector.engine.step import Step
@@ -27,7 +27,7 @@ from detector.formats.columnar import ColumnarRows
 from detector.model.incident import Severity
 from detector.sources.file import BATCH_BYTES_MAX, open_files
 from detector.sources.file import BATCH_MAX as LINES_MAX
-from detector.sources.packed import FileUnreadable, begins_as_parquet
+from detector.sources.packed import FileUnreadable, begins_as_parquet, legible
 from detector.wiring import plugins
 from detector.wiring.build import build_pipeline
 from detector.wiring.config import Configuration, load, secret
@@ -35,7 +35,7 @@ from detector.wiring.edges import kafka_settings
 from replay.instant import EVENT_NS_MAX, SECOND_NS, parse_instant
 from replay.judge import judge
 from replay.labels import Label, read_labels
-from replay.outputs import AlertLines, OutputError, ScoredWindows, keep_apart, open_output
+from replay.outputs import AlertLines, OutputError, Page, ScoredWindows, keep_apart
 from replay.reading import Input
 from replay.report import report
 from replay.run import Listener, Pace, Selection, Tally, replay
@@ -80,10 +80,12 @@ def command(
     begin: Annotated[str, typer.Option("--from", help="Leave out events before (ISO-8601 or nanoseconds).")] = "",
     end: Annotated[str, typer.Option("--to", help="Leave out events after.")] = "",
     early: Annotated[
-        float, typer.Option(min=0, help="Seconds before a label's start that an alert may answer it.")
+        float,
+        typer.Option(min=0, max=SECONDS_MAX, help="Seconds before a label's start that an alert may answer it."),
     ] = 0.0,
     grace: Annotated[
-        float, typer.Option(min=0, help="Seconds after a label's end that an alert may answer it.")
+        float,
+        typer.Option(min=0, max=SECONDS_MAX, help="Seconds after a label's end that an alert may answer it."),
     ] = 600.0,
     fail_on: Annotated[
         str | None, typer.Option(help="Exit 1 on an incident this grave: info, warning, critical.")
@@ -129,7 +131,7 @@ def command(
             listeners.append(AlertLines(alerts))
         if windows is not None:
             listeners.append(ScoredWindows(windows))
-        page = open_output(report_path) if report_path is not None else None
+        page = Page(report_path) if report_path is not None else None
     except OutputError as error:
         raise Refusal(Exit.UNREACHABLE, str(error)) from None
     listeners.append(_Printer(bar.console if bar is not None and screen.is_terminal else screen))
@@ -144,11 +146,10 @@ def command(
     if labels is not None:
         early_ns, grace_ns = round(early * SECOND_NS), round(grace * SECOND_NS)
         verdict = judge(collector.told, known, tally.observed_ns, early_ns=early_ns, grace_ns=grace_ns)
-    summary = summarise(tally, collector, verdict, time.monotonic() - started_s, paths)
+    summary = summarise(tally, collector, verdict, time.monotonic() - started_s, list(map(legible, paths)))
     if page is not None:
         bodies = [json.loads(alert.body()) for alert in collector.bodies]
-        page.write(report(summary, bodies, __version__).encode())
-        page.close()
+        page.write(report(summary, bodies, __version__))
     if as_json:
         typer.echo(json.dumps(summary, indent=2))
     else:

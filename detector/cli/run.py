@@ -47,6 +47,10 @@ def run(
         code = asyncio.run(serve(config, lambda: unusable(path)))
     except StoreError as error:
         raise Refusal(Exit.STATE, f"state.directory {config.settings.state.directory}: {error}") from error
+    except Exception as error:
+        if not hasattr(error, "exit_code") and not isinstance(error, ConnectionError):
+            log.exception("the daemon ends by a mistake of its own")  # it may not happen again for whoever asks
+        raise
     raise typer.Exit(code)
 
 

@@ -72,7 +72,11 @@ def listen(
         keys = [Secret(text) for text in secret(None, secret_file).split()]
     except ValueError as error:
         raise Refusal(Exit.CONFIGURATION, f"{secret_file}: {error}") from error
-    with ThreadingHTTPServer(("127.0.0.1", port), Receiver) as server:
+    try:
+        listening = ThreadingHTTPServer(("127.0.0.1", port), Receiver)
+    except OSError as error:
+        raise Refusal(Exit.UNREACHABLE, f"--port {port}: {error.strerror}") from None
+    with listening as server:
         receiver = Received(keys, count)
         server.daemon_threads = True
         server.received = receiver  # type: ignore[attr-defined]  # the handler's only way to it

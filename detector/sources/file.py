@@ -12,7 +12,7 @@ import numpy.typing as npt
 from detector.kernels.lines import lay_lines, line_ends
 from detector.model.records import PADDING, RecordBatch
 from detector.sources.base import Partition, Source
-from detector.sources.packed import DAMAGE, FileUnreadable, Unpacked, open_raw
+from detector.sources.packed import DAMAGE, FileUnreadable, Unpacked, legible, open_raw
 
 BATCH_BYTES_MAX = 2 << 20  # more than this falls out of the cache before it is decoded
 BATCH_MAX = 65_536
@@ -131,7 +131,7 @@ class FileReader:
             try:
                 size = self._stream.read_into(room.data)
             except DAMAGE as error:
-                self.damage = f"{self.path}: line {self._line + 1}: {error}"
+                self.damage = f"{legible(self.path)}: line {self._line + 1}: {error}"
                 return 0
             if not size or not self._long:
                 return size
@@ -241,7 +241,7 @@ def topic_of(path: str) -> str:
     >>> topic_of("archive/btc.ndjson.gz"), topic_of("-")
     ('btc.ndjson.gz', 'stdin')
     """
-    return "stdin" if path == "-" else Path(path).name
+    return "stdin" if path == "-" else legible(Path(path).name)
 
 
 class _Block:

@@ -22,6 +22,15 @@ MAGIC_BYTES = 6  # of the longest magic
 PARQUET_MAGIC = b"PAR1"
 
 
+def legible(path: str) -> str:
+    """A path in letters: a file's name may be any bytes, and those that are no text become escapes.
+
+    >>> legible("caf\\udce9.jsonl")
+    'caf\\\\xe9.jsonl'
+    """
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 class FileUnreadable(Exception):
     """A file that cannot be opened, or that is in no form this reader knows. The message names it and says why."""
 
@@ -202,9 +211,9 @@ def open_raw(path: str) -> RawFile:
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except OSError as error:
-        raise FileUnreadable(f"{path}: {error.strerror}") from None
+        raise FileUnreadable(f"{legible(path)}: {error.strerror}") from None
     status = os.fstat(descriptor)
     if stat.S_ISDIR(status.st_mode):
         os.close(descriptor)
-        raise FileUnreadable(f"{path}: is a directory; name the files in it")
+        raise FileUnreadable(f"{legible(path)}: is a directory; name the files in it")
     return RawFile(descriptor, status.st_size if stat.S_ISREG(status.st_mode) else None, ours=True)

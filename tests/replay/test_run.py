@@ -232,3 +232,9 @@ def test_an_output_that_cannot_be_written_is_said_before_anything_is_read(tmp_pa
     for make in (AlertLines, ScoredWindows):
         with pytest.raises(OutputError, match="cannot be written"):
             make(str(tmp_path / "absent" / "out.jsonl"))
+
+
+def test_an_alert_that_finds_the_disk_full_says_so(tmp_path: Path) -> None:
+    inputs = open_files(write(tmp_path, ["A 5"] * 3))
+    with pytest.raises(OutputError, match="/dev/full: cannot be written: No space"):
+        replay(CountingEngine(), inputs, listeners=[AlertLines("/dev/full")])
