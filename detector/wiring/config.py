@@ -9,6 +9,7 @@ import difflib
 import inspect
 import json
 import os
+import re
 import stat
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -29,6 +30,10 @@ from detector.wiring.settings import Settings
 from detector.wiring.units import Duration, Size
 
 PREFIX = "FORESHOCK_"
+# variables of ours that are no keys: which file, whether kernels are compiled, and those of tests
+BESIDE = tuple(f"{PREFIX}{name}" for name in ("CONFIG", "KERNELS", "BLESS", "SEED", "REQUIRE_KAFKA"))
+# what Kubernetes tells every pod of a service called foreshock
+INJECTED = re.compile(rf"{PREFIX}(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_[0-9]+_[A-Z0-9_]+)?)")
 PLACES = (Path("foreshock.toml"), Path("/etc/foreshock/foreshock.toml"))  # looked for in this order
 SECRET_BYTES_MAX = 65536
 WINDOWS_MAX = 86_400  # that a detector sums over: a day of 1 s; each takes 17 bytes for every market and stream
@@ -163,9 +168,12 @@ def _file(path: Path) -> dict[str, Any]:
 def _environment() -> tuple[dict[str, Any], list[Problem]]:
     problems = []
     for variable in sorted(os.environ):
-        section, nested, _ = variable.removeprefix(PREFIX).partition("__")
-        if variable.startswith(PREFIX) and nested and section.lower() not in Settings.model_fields:
-            problems.append(Problem(variable, section.lower(), _unknown(section.lower(), Settings.model_fields)))
+        known = variable in BESIDE or INJECTED.fullmatch(variable) is not None
+        if not variable.upper().startswith(PREFIX) or known:
+            continue
+        section = variable[len(PREFIX) :].partition("__")[0].lower()
+        if section not in Settings.model_fields:
+            problems.append(Problem(variable, section, _unknown(section, Settings.model_fields)))
     try:
         return dict(EnvSettingsSource(_FromEnvironment)()), problems
     except SettingsError as error:

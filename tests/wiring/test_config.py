@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detector.wiring.config import ConfigurationError, load, of, secret
+from detector.wiring.config import BESIDE, ConfigurationError, load, of, secret
+from detector.wiring.settings import Settings
+from tests.house.tree import files
 
 CANARY = "canary-7f3a"
 
@@ -85,6 +88,29 @@ def test_a_misspelt_variable_is_no_silence(monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(ConfigurationError) as caught:
         load()
     assert {p.where for p in caught.value.problems} == {"FORESHOCK_KAKFA__TOPICS", "FORESHOCK_KAFKA__TOPIC"}
+
+
+@pytest.mark.parametrize(
+    "name", ["FORESHOCK_BOGUS", "foreshock_bogus", "FORESHOCK_KAFKA_BOOTSTRAP", "FORESHOCK_", "FORESHOCK___"]
+)
+def test_nor_is_one_without_a_section(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "127.0.0.1:9092")
+    with pytest.raises(ConfigurationError, match=f"{name}: .*no such key"):
+        load()
+
+
+def test_what_kubernetes_says_of_a_service_of_our_name_is_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_HTTP", "PORT", "PORT_9464_TCP", "PORT_9464_TCP_ADDR"):
+        monkeypatch.setenv(f"FORESHOCK_{name}", "tcp://10.0.0.1:9464")
+    load()
+
+
+def test_every_variable_that_the_project_reads_is_a_key_or_known_beside_the_keys() -> None:
+    named = re.compile(r"\bFORESHOCK_[A-Z][A-Z0-9_]*[A-Z0-9]\b")
+    sources = [path for path in files() if path.suffix in {".py", ".yml", ".service", ""} and path != Path(__file__)]
+    read = {name for path in sources for name in named.findall(path.read_bytes().decode("utf-8", "ignore"))}
+    sections = {name.removeprefix("FORESHOCK_").partition("__")[0].lower() for name in read - set(BESIDE)}
+    assert sections - {"section", "kakfa"} <= set(Settings.model_fields)  # an example, and a test's slip
 
 
 def test_the_variable_for_the_file_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
