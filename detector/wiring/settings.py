@@ -57,7 +57,7 @@ class Input(Section):
         description="A longer message is not read but rejected; Kafka's batches are unpacked to 32MiB at most.",
     )
     mapping: dict[str, Any] = Field(
-        default={}, description='For format = "mapped": where in a message each field stands (docs/formats.md).'
+        default={}, description="For a format of your own called mapped: where in a message each field stands."
     )
 
     @model_validator(mode="after")

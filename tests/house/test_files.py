@@ -26,6 +26,12 @@ MENTION = re.compile(
     r"`((?:detector|replay|tools|tests|docs|config|deploy|bench|changelog\.d)/[A-Za-z0-9_./-]*[A-Za-z0-9_/])`"
 )
 
+# in comments and descriptions, where nothing marks a name: one with an ending is a file's
+SOURCES = [path for path in files() if path.suffix in {".py", ".toml", ".json", ".yml"}]
+NAMED = re.compile(
+    r"(?<![\w./<-])((?:detector|replay|tools|tests|docs|config|deploy|bench)/[\w./-]*\.(?:md|py|toml|json|yml))\b"
+)
+
 
 def _text(path: Path) -> str:
     try:
@@ -60,6 +66,12 @@ def test_what_a_document_links_to_exists(path: Path) -> None:
 @pytest.mark.parametrize("path", DOCUMENTS, ids=short)
 def test_what_a_document_mentions_exists(path: Path) -> None:
     gone = [name for name in MENTION.findall(_text(path)) if not (ROOT / name).exists()]
+    assert not gone, f"{short(path)} mentions {gone}"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=short)
+def test_a_file_that_a_source_or_a_setting_mentions_exists(path: Path) -> None:
+    gone = [name for name in NAMED.findall(_text(path)) if not (ROOT / name).exists()]
     assert not gone, f"{short(path)} mentions {gone}"
 
 
