@@ -267,6 +267,7 @@ class Pipeline:
         context = self._context(windows.close_ns, scores)
         told = self.correlator.step(windows.close_ns, windows.width_ns, scores, context)
         self.telling.tell([self._with_more(incident, scores) for incident in told])
+        self.telling.begun_anew(self.shard.restarts(windows.close_ns))
         self.telling.close(windows)
         self.telling.clocks(windows.close_ns, self._totals())
         self.beside.learn(scores, learn)

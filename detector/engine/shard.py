@@ -14,10 +14,12 @@ from detector.features.cancels import Cancels
 from detector.features.contributors import contributors
 from detector.features.fold import fold, sample_due
 from detector.features.onset import onset
+from detector.features.restarts import restarts
 from detector.features.standing import stand
 from detector.features.tables import Count, Limits, Need, from_state, grown, make, to_state, with_markets
 from detector.model.arrays import widen
 from detector.model.incident import Behind, Contributor
+from detector.model.restart import Restart
 from detector.model.state import State
 from detector.model.windows import OPEN_MAX, Feature, Windows, no_feature
 
@@ -157,8 +159,11 @@ class Shard:
         """Event time begins again (a lane stepped back): windows restart, books stay."""
         for name in ("first_window", "head", "sampled"):
             self.tables.markets[name] = -1
-        # or all that comes now would be late, until time has caught up with where it was
-        self.tables.markets["newest_ns"] = 0
+        # or all that comes now would be late, or sent again, until time has caught up with where it was
+        for name in ("newest_ns", "numbered_ns"):
+            self.tables.markets[name] = 0
+        self.tables.markets["era_ns"] = -1
+        self.tables.markets["renumbered"]["told_ns"] = 0
         self.tables.markets["late_ns"] = 0.0
         for group in self.groups.values():
             for slot in range(self.ring):
@@ -193,6 +198,10 @@ class Shard:
     @orders_max.setter
     def orders_max(self, limit: int) -> None:
         self.tables.limits[0] = limit
+
+    def restarts(self, close_ns: int) -> list[Restart]:
+        """Markets that began anew, to be told with the window that ends at `close_ns`; each is given out once."""
+        return restarts(self.tables.markets, self.markets, close_ns)
 
     def counts(self) -> dict[str, int]:
         """What the tables counted so far, by name."""

@@ -24,6 +24,7 @@ from detector.kernels.division import first_without, take_own
 from detector.model.arrays import widen
 from detector.model.events import EVENT
 from detector.model.incident import Behind, Contributor
+from detector.model.restart import Restart
 from detector.model.state import State
 from detector.model.windows import Feature, Windows
 
@@ -104,6 +105,11 @@ class Shards:
     def began(self, market: int, detector: str, at_ns: int) -> tuple[int, int]:
         """See Shard.began."""
         return self._part(market).began(market // len(self.parts), detector, at_ns)
+
+    def restarts(self, close_ns: int) -> list[Restart]:
+        """See Shard.restarts."""
+        found = [restart for part in self.parts for restart in part.restarts(close_ns)]
+        return sorted(found, key=lambda restart: self.index[restart.market])
 
     def counts(self) -> dict[str, int]:
         """See Shard.counts."""

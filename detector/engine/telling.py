@@ -10,17 +10,19 @@ from detector.incidents.audit import Audit, Finding, Standing
 from detector.incidents.lateness import Lateness, WrongClock
 from detector.model.alert import Alert
 from detector.model.incident import Incident
+from detector.model.restart import Restart
 from detector.model.state import State, Tree
 from detector.model.windows import Windows
 
 
 class Telling:
-    """alert, word, clock_word: an Incident, an audit's Finding, a WrongClock as the object that travels. audit: None =
-    nobody counts."""
+    """alert, anew, word, clock_word: an Incident, a Restart, an audit's Finding, a WrongClock as the object that travels.
+    audit: None = nobody counts."""
 
     def __init__(
         self,
         alert: Callable[[Incident], Alert],
+        anew: Callable[[Restart], Alert],
         audit: Audit | None = None,
         word: Callable[[Finding], Alert] | None = None,
         clock_word: Callable[[WrongClock], Alert] | None = None,
@@ -28,6 +30,7 @@ class Telling:
         assert audit is None or word is not None, "an audit that nobody can put into words"
         self.audit = audit
         self._alert = alert
+        self._anew = anew
         self._word = word
         self._clock_word = clock_word
         self._lateness = Lateness()
@@ -41,6 +44,10 @@ class Telling:
             self._alerts.extend(map(self._alert, incidents))
             if self.audit is not None:
                 self.audit.take(incidents)
+
+    def begun_anew(self, restarts: Sequence[Restart]) -> None:
+        """Markets whose feed did: the audit counts pages about the exchange, and these are about its feed."""
+        self._alerts.extend(map(self._anew, restarts))
 
     def close(self, windows: Windows) -> None:
         """A window's incidents are told."""

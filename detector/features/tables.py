@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from detector.features.restarts import RESTART
 from detector.kernels.levels import LEVEL, RUN, levels_move
 from detector.kernels.orders import ORDER, orders_enter
 from detector.kernels.participants import FORGOT, PARTICIPANT, participants_enter
@@ -31,6 +32,12 @@ MARKET = np.dtype(
         ("now_seq", "<i8"),  # of the last record that was taken; its further rows are no duplicates
         ("seq_offset", "<i8"),
         ("seen", "<u8", (16,)),  # bit seq % SEEN_BITS: that number came
+        ("numbered_ns", "<i8"),  # latest event time of what was taken by its number; no duplicate of it is later
+        ("era_ns", "<i8"),  # what is no later was numbered before the numbers began again
+        ("run_seq", "<i8"),  # the largest number of a run of events that are older by number and newer by time ...
+        ("run", "<i8"),  # ... and how many they are (features/sequence.py)
+        ("before_seq", "<i8"),  # last_seq before the numbers began again
+        ("renumbered", RESTART),
         ("first_window", "<i8"),
         ("head", "<i8"),  # newest window any event fell in
         ("sampled", "<i8"),  # last window whose book was sampled
@@ -129,6 +136,7 @@ MAKER = np.dtype(
 )
 
 NEWER = {"usual_lots", "outward", "outward_others", "renews", "sweeps"}  # what checkpoints of older versions may lack
+NEWER_OF_MARKETS = {"numbered_ns", "era_ns", "run_seq", "run", "before_seq", "renumbered"}
 
 
 class Count(IntEnum):
@@ -145,6 +153,8 @@ class Count(IntEnum):
     LEVELS_FULL = 8
     PARTICIPANTS_FULL = 9
     SNAPSHOTS = 10
+    OUT_OF_SEQUENCE = 11  # of DUPLICATE, those newer than all before: no duplicates, though dropped
+    SEQUENCE_RESTART = 12
 
 
 class Need(IntEnum):
@@ -236,7 +246,7 @@ def blank_markets(count: int) -> Any:
     markets = np.zeros(count, MARKET)
     for name in ("price_scale", "qty_scale"):
         markets[name] = 1.0
-    for name in ("last_seq", "floor_seq", "now_seq", "seq_offset", "first_window", "head", "sampled"):
+    for name in ("last_seq", "floor_seq", "now_seq", "seq_offset", "first_window", "head", "sampled", "era_ns"):
         markets[name] = -1
     markets["swing_turn"] = -2  # no turn comes right after it
     for name in ("mark", "funding", "open_interest"):
@@ -323,6 +333,8 @@ def from_state(tables: Tables, state: State) -> Tables:
     if arrays["makers"].shape[1] != tables.makers.shape[1]:
         raise ValueError("the saved state has another limits.makers_max")
     arrays["makers"] = _brought_up(arrays["makers"], np.asarray(state["participants"]))
+    arrays["markets"] = _markets_brought_up(arrays["markets"], int(arrays["span"][1]))
+    arrays["counts"] = longer(arrays["counts"], len(Count))
     if arrays["makers"].dtype != MAKER or arrays["markets"].dtype != MARKET:
         raise ValueError("the saved state is of another version: it knows other things of markets and makers")
     rooms = (state["order_room"], state["participant_room"])
@@ -354,6 +366,19 @@ def _brought_up(makers: Any, participants: Any) -> Any:
     seated = known["participant"] >= 0
     quotes = participants[known["participant"][seated]]
     known["usual_lots"][seated] = quotes["bid_lots"] + quotes["ask_lots"]
+    return known
+
+
+def _markets_brought_up(markets: Any, width_ns: int) -> Any:
+    """MARKET of a checkpoint that may be of an older version: nothing it took is later than its newest window's end."""
+    lacking = set(MARKET.names or ()) - set(markets.dtype.names or ())
+    if not lacking or not lacking <= NEWER_OF_MARKETS:
+        return markets
+    known = blank_markets(len(markets))
+    for name in markets.dtype.names:
+        known[name] = markets[name]
+    if "numbered_ns" in lacking:
+        known["numbered_ns"] = (known["head"] + 1) * width_ns
     return known
 
 

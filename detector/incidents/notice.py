@@ -10,6 +10,7 @@ from detector.incidents.lateness import WINDOWS, WrongClock
 from detector.incidents.words import instant
 from detector.model.alert import Alert
 from detector.model.incident import Severity
+from detector.model.restart import Anew, Restart
 
 SPENDERS = 5  # features and markets that are named
 DIGITS = 4
@@ -100,6 +101,28 @@ def wrong_clock(found: WrongClock, version: str) -> Alert:
         "foreshock.degraded", f"degraded_clock_{name}_{found.since_ns}", instant(found.at_ns), Severity.WARNING.label,
         title, summary, version=version, firing=found.firing, seq=1 if found.firing or found.back_ns else 2,
     )  # fmt: skip
+
+
+def begun_anew(restart: Restart, version: str) -> Alert:
+    """foreshock.degraded: a market's feed began anew and its books followed. It is over when it is told: nothing will
+    be said of its end."""
+    again = f" It began anew {restart.times} times since this was last told." if restart.times > 1 else ""
+    return notice(
+        "foreshock.degraded", f"degraded_{restart.what.value}_{restart.market}_{restart.at_ns}",
+        instant(restart.at_ns), Severity.WARNING.label, f"foreshock: {restart.market}: {ANEW[restart.what]}",
+        f"{SINCE[restart.what].format(before=restart.before, after=restart.after)}{again}",
+        version=version, more={"markets": [restart.market]},
+    )  # fmt: skip
+
+
+ANEW = {Anew.NUMBERS: "its sequence numbers began again"}
+SINCE = {
+    Anew.NUMBERS: (
+        "It had reached number {before}. Then came lower ones, event after event, rising, at later times: the "
+        "exchange began to count anew, or one number was wrong. They are taken as they come, and have reached {after}. "
+        "The first few dozen went unread: its book may be wrong until a snapshot comes."
+    )
+}
 
 
 def _words(finding: Finding, label: str) -> tuple[str, str]:

@@ -24,7 +24,7 @@ from detector.formats.native_words import Limits as MessageLimits
 from detector.incidents.alerting import Alerting
 from detector.incidents.audit import Audit
 from detector.incidents.correlator import Correlator
-from detector.incidents.notice import audited, wrong_clock
+from detector.incidents.notice import audited, begun_anew, wrong_clock
 from detector.incidents.settings import IncidentSettings
 from detector.wiring import plugins
 from detector.wiring.calendar_section import build_calendar
@@ -151,6 +151,7 @@ def build_pipeline(
         Correlator(incidents),
         Telling(
             alerting.alert,
+            partial(begun_anew, version=__version__),
             Audit((told.budget.info, told.budget.warning, told.budget.critical), told.budget.audit_evidence),
             partial(audited, version=__version__),
             partial(wrong_clock, version=__version__),

@@ -24,7 +24,7 @@ from detector.formats.native import Native
 from detector.incidents.alerting import Alerting
 from detector.incidents.audit import Audit
 from detector.incidents.correlator import Correlator
-from detector.incidents.notice import audited, wrong_clock
+from detector.incidents.notice import audited, begun_anew, wrong_clock
 from detector.incidents.settings import IncidentSettings
 from detector.model.records import RecordBatch, pack
 from detector.wiring import plugins
@@ -64,6 +64,7 @@ def pipeline(
         # so soon that a short story has something to say
         Telling(
             alerting.alert,
+            partial(begun_anew, version="0"),
             Audit((7.0, 1.0, 0.1), 2.0, first_ns=0, pages_min=1),
             partial(audited, version="0"),
             partial(wrong_clock, version="0"),
