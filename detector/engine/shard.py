@@ -163,7 +163,8 @@ class Shard:
         for name in ("newest_ns", "numbered_ns"):
             self.tables.markets[name] = 0
         self.tables.markets["era_ns"] = -1
-        self.tables.markets["renumbered"]["told_ns"] = 0
+        for name in ("renumbered", "rescaled"):
+            self.tables.markets[name]["told_ns"] = 0
         self.tables.markets["late_ns"] = 0.0
         for group in self.groups.values():
             for slot in range(self.ring):

@@ -8,24 +8,17 @@ import numpy as np
 
 from detector.features.distance import quote_distance
 from detector.features.overtaken import overtaken, overtook
-from detector.features.scale import to_scale
+from detector.features.restarts import note_restart
+from detector.features.scale import begin_scale, outgrown, to_scale
 from detector.features.sequence import in_sequence
-from detector.features.tables import (
-    CREDITS,
-    HAS_ACCOUNTS,
-    HAS_LEVELS,
-    HAS_LEVERAGE,
-    HAS_ORDERS,
-    Count,
-    Need,
-)
+from detector.features.tables import HAS_ACCOUNTS, HAS_LEVERAGE, HAS_ORDERS, Count, Need
+from detector.features.told_levels import told_level, told_trade
 from detector.kernels import inlined, kernel
 from detector.kernels.levels import CROWDED, level_change
 from detector.kernels.orders import order_add, order_find, order_remove
 from detector.kernels.participants import participant_of
 from detector.model.events import LATE_WINDOW, Effect, Flag, Kind, StatusCode
 
-TRADE_MEMORY_NS = 1_000_000_000  # a trade and the level decrease it causes are at most this far apart
 GRACE_NS = 60_000_000_000  # after a re-open, bursts are expected
 
 # numba reads plain integers from the module, not enum members of a class it does not know
@@ -38,11 +31,8 @@ FLAG_ALL, FLAG_SNAPSHOT, FLAG_AFTER_GAP = int(Flag.ALL), int(Flag.SNAPSHOT), int
 _OPEN, _RESUMED = int(StatusCode.OPEN), int(StatusCode.RESUMED)
 _UNKNOWN_ORDER, _CROSSED = int(Count.UNKNOWN_ORDER), int(Count.CROSSED)
 _SCALE, _ORDERS_FULL = int(Count.OUT_OF_SCALE), int(Count.ORDERS_FULL)
-_LEVELS_FULL, _PARTICIPANTS_FULL, _SNAPSHOTS = (
-    int(Count.LEVELS_FULL),
-    int(Count.PARTICIPANTS_FULL),
-    int(Count.SNAPSHOTS),
-)
+_LEVELS_FULL, _PARTICIPANTS_FULL = int(Count.LEVELS_FULL), int(Count.PARTICIPANTS_FULL)
+_SNAPSHOTS, _SCALE_RESTART = int(Count.SNAPSHOTS), int(Count.SCALE_RESTART)
 NEED_ORDERS, NEED_LEVELS, NEED_PARTICIPANTS = int(Need.ORDERS), int(Need.LEVELS), int(Need.PARTICIPANTS)
 NEED_MARKET, NEED_COUNT = int(Need.MARKET), int(Need.COUNT)
 LATE = int(LATE_WINDOW)
@@ -241,85 +231,7 @@ def _take(tables: Any, event: Any, market: Any, everything: Any, effect: Any) ->
 
 
 @kernel
-def _level(tables: Any, event: Any, market: Any) -> Any:
-    """An absolute level. A decrease that no trade explains is a cancel; what a trade explains is a fill."""
-    tables.markets[market]["has"] |= HAS_LEVELS
-    side = event["side"]
-    run = 2 * market if side > 0 else 2 * market + 1
-    before = level_change(
-        tables.levels,
-        tables.level_use,
-        tables.runs,
-        run,
-        side * event["price_ticks"],
-        event["qty_lots"],
-        True,
-        tables.limits[1],
-    )
-    if before == CROWDED:
-        tables.counts[_LEVELS_FULL] += 1
-        event["effect"] = REFUSED
-        return
-    change = event["qty_lots"] - before
-    if event["flags"] & FLAG_SNAPSHOT:
-        event["effect"] = PLACED
-        return
-    if change >= 0:
-        event["effect"] = PLACED if change > 0 else 0
-        event["moved_lots"] = change
-        return
-    credit = tables.credits[market, event["price_ticks"] % CREDITS]
-    traded = np.int64(0)
-    if (
-        credit["price_ticks"] == event["price_ticks"]
-        and credit["side"] == side
-        and credit["lots"] > 0
-        and abs(event["event_ns"] - credit["at_ns"]) <= TRADE_MEMORY_NS
-    ):
-        traded = min(-change, credit["lots"])
-        credit["lots"] -= traded
-    rest = -change - traded
-    if rest == 0:
-        event["effect"] = FILLED
-        event["moved_lots"] = traded
-        return
-    event["effect"] = CANCELLED
-    event["moved_lots"] = rest
-    if traded == 0:  # the trade that explains it may still be on its way
-        credit["price_ticks"] = event["price_ticks"]
-        credit["side"] = side
-        credit["lots"] = -rest
-        credit["at_ns"] = event["event_ns"]
-
-
-@kernel
-def _trade(tables: Any, event: Any, market: Any) -> Any:
-    """A trade on a feed without order ids: it explains a level decrease that came just before or comes just after.
-
-    event["code"] = 1 says: a decrease counted as a cancel a moment ago was this trade.
-    """
-    event["effect"] = FILLED
-    event["moved_lots"] = event["qty_lots"]
-    if tables.markets[market]["has"] & HAS_ORDERS:
-        return
-    side = -event["side"]  # of the level it took from
-    credit = tables.credits[market, event["price_ticks"] % CREDITS]
-    same = credit["price_ticks"] == event["price_ticks"] and credit["side"] == side
-    if same and abs(event["event_ns"] - credit["at_ns"]) <= TRADE_MEMORY_NS:
-        if credit["lots"] < 0 and credit["lots"] + event["qty_lots"] >= 0:
-            event["code"] = 1
-        credit["lots"] += event["qty_lots"]
-        credit["at_ns"] = event["event_ns"]
-        return
-    credit["price_ticks"] = event["price_ticks"]
-    credit["side"] = side
-    credit["lots"] = event["qty_lots"]
-    credit["at_ns"] = event["event_ns"]
-
-
-@kernel
 def _clear_book(tables: Any, market: Any) -> Any:
-    tables.counts[_SNAPSHOTS] += 1
     row = 0
     while tables.markets[market]["open_orders"] > 0:
         if tables.order_markets[row] == market:
@@ -332,6 +244,21 @@ def _clear_book(tables: Any, market: Any) -> Any:
         makers[k]["corrected"] = 1
 
 
+@kernel
+def _scaled_anew(tables: Any, event: Any, market: Any) -> Any:
+    """What did not fit the market's scale: whether it does now, for the market has that of the last such events and an
+    empty book."""
+    if not outgrown(tables.markets[market], event):
+        tables.counts[_SCALE] += 1
+        return False
+    _clear_book(tables, market)
+    begin_scale(tables, market)
+    tables.counts[_SCALE_RESTART] += 1
+    note_restart(tables.markets[market]["rescaled"], event["event_ns"])
+    event["flags"] |= FLAG_AFTER_GAP
+    return to_scale(tables, event, market)
+
+
 @inlined
 def apply(tables: Any, event: Any, market: Any) -> Any:
     """One event to the books. `event` is written in place: effect, participant, age_ns, moved_lots, distance_bps, and
@@ -342,8 +269,7 @@ def apply(tables: Any, event: Any, market: Any) -> Any:
     if not in_sequence(tables.markets, tables.counts, event, market):
         event["effect"] = STALE
         return np.int64(-1)
-    if not to_scale(tables, event, market):
-        tables.counts[_SCALE] += 1
+    if not to_scale(tables, event, market) and not _scaled_anew(tables, event, market):
         event["effect"] = REFUSED
         return np.int64(-1)
     kind = event["kind"]
@@ -364,9 +290,9 @@ def apply(tables: Any, event: Any, market: Any) -> Any:
             event["moved_lots"] = event["qty_lots"]
         event["participant"] = _named(tables, event["taker"], market, event["event_ns"])
     elif kind == _LEVEL:
-        _level(tables, event, market)
+        told_level(tables, event, market)
     elif kind == _TRADE:
-        _trade(tables, event, market)
+        told_trade(tables, event, market)
         event["participant"] = _named(tables, event["account"], market, event["event_ns"])
     elif kind == _LEVERAGE or kind == _POSITION:
         participant = _named(tables, event["account"], market, event["event_ns"])
@@ -380,6 +306,7 @@ def apply(tables: Any, event: Any, market: Any) -> Any:
             tables.participants[participant]["leverage"] = event["leverage"]
     elif kind == _BOOK:
         event["flags"] |= FLAG_AFTER_GAP
+        tables.counts[_SNAPSHOTS] += 1
         _clear_book(tables, market)
     elif kind == _MARK:
         tables.markets[market]["mark"] = float(event["price_ticks"]) / tables.markets[market]["price_scale"]

@@ -2,6 +2,10 @@
 
 A market begins without decimals and is made finer when a value asks for it: everything it holds is multiplied, nothing
 is rounded. So one market may trade at 0.00000001 and another hold a level of 10**12 units, each in 64 bits.
+
+What does not fit beside the rest is refused. One extreme value would so refuse all that come after it: when RESCALE_MIN
+more events have been refused that fit each other than have come that fit the market's scale alone, theirs becomes the
+market's (docs/adr/0050).
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ from detector.features.tables import CREDITS, OVERTAKEN_MAX
 from detector.kernels import inlined, kernel
 
 TICKS_MAX = 1 << 62
+RESCALE_MIN = 32
 HEADROOM = 10**15  # a finer scale takes two decimals more than asked for while everything stays below this
 
 
@@ -88,6 +93,29 @@ def _finer(top: Any, value: Any, have: Any, asked: Any) -> Any:
     return wanted
 
 
+@kernel
+def _price_decimals(scale: Any, event: Any) -> Any:
+    """Decimals of its prices once the event's is one of them; -1 = it cannot be. scale: SCALE or MARKET."""
+    decimals = _finer(scale["price_top"], event["price_ticks"], scale["price_decimals"], event["price_decimals"])
+    if decimals >= 0 and abs(event["price_ticks"]) > _LARGEST[decimals - event["price_decimals"]]:
+        return np.int64(-1)
+    return np.int64(decimals)
+
+
+@kernel
+def _qty_decimals(scale: Any, event: Any) -> Any:
+    """The same of its quantities."""
+    decimals = _finer(scale["qty_top"], event["qty_lots"], scale["qty_decimals"], event["qty_decimals"])
+    if decimals >= 0 and abs(event["qty_lots"]) > _LARGEST[decimals - event["qty_decimals"]]:
+        return np.int64(-1)
+    return np.int64(decimals)
+
+
+@kernel
+def _fits(scale: Any, event: Any) -> Any:
+    return _price_decimals(scale, event) >= 0 and _qty_decimals(scale, event) >= 0
+
+
 @inlined
 def to_scale(tables: Any, event: Any, market: Any) -> Any:
     """Express the event's price and quantity in the market's own ticks and lots, making those finer when it needs it.
@@ -95,14 +123,14 @@ def to_scale(tables: Any, event: Any, market: Any) -> Any:
     False when that would not fit 64 bits: the event is refused and nothing is changed.
     """
     place = tables.markets[market]
-    price_decimals = _finer(place["price_top"], event["price_ticks"], place["price_decimals"], event["price_decimals"])
-    qty_decimals = _finer(place["qty_top"], event["qty_lots"], place["qty_decimals"], event["qty_decimals"])
+    price_decimals = _price_decimals(place, event)
+    qty_decimals = _qty_decimals(place, event)
     if price_decimals < 0 or qty_decimals < 0:
         return False
+    if place["refused"] > 0 and not _fits(place["waiting"], event):
+        place["refused"] -= 1
     price_finer = price_decimals - event["price_decimals"]
     qty_finer = qty_decimals - event["qty_decimals"]
-    if abs(event["price_ticks"]) > _LARGEST[price_finer] or abs(event["qty_lots"]) > _LARGEST[qty_finer]:
-        return False
     if price_decimals > place["price_decimals"]:
         _rescale_prices(tables, market, power(price_decimals - place["price_decimals"]))
         place["price_decimals"] = price_decimals
@@ -116,6 +144,56 @@ def to_scale(tables: Any, event: Any, market: Any) -> Any:
     place["price_top"] = max(place["price_top"], abs(event["price_ticks"]))
     place["qty_top"] = max(place["qty_top"], abs(event["qty_lots"]))
     return True
+
+
+@kernel
+def outgrown(place: Any, event: Any) -> Any:
+    """One more that was refused: whether so many fit each other that their scale is the market's. place: MARKET."""
+    waiting = place["waiting"]
+    if place["refused"] == 0:
+        waiting["price_top"] = 0
+        waiting["qty_top"] = 0
+        waiting["price_decimals"] = 0
+        waiting["qty_decimals"] = 0
+    if not _fits(waiting, event):
+        place["refused"] -= 1 if place["refused"] > 0 else 0
+        return False
+    decimals = _price_decimals(waiting, event)
+    top = waiting["price_top"] * power(decimals - waiting["price_decimals"])
+    waiting["price_top"] = max(top, abs(event["price_ticks"]) * power(decimals - event["price_decimals"]))
+    waiting["price_decimals"] = decimals
+    decimals = _qty_decimals(waiting, event)
+    top = waiting["qty_top"] * power(decimals - waiting["qty_decimals"])
+    waiting["qty_top"] = max(top, abs(event["qty_lots"]) * power(decimals - event["qty_decimals"]))
+    waiting["qty_decimals"] = decimals
+    place["refused"] += 1
+    return place["refused"] >= RESCALE_MIN
+
+
+@kernel
+def begin_scale(tables: Any, market: Any) -> None:
+    """The market, whose book is empty, has the scale of those that were refused; what was told in ticks or lots of the
+    old one is forgotten. What makers usually quote is a mean, and is carried over."""
+    place = tables.markets[market]
+    before, now = place["outgrown"], place["waiting"]
+    before["price_top"] = place["price_top"]
+    before["qty_top"] = place["qty_top"]
+    before["price_decimals"] = place["price_decimals"]
+    before["qty_decimals"] = place["qty_decimals"]
+    place["price_top"] = now["price_top"]
+    place["qty_top"] = now["qty_top"]
+    place["price_decimals"] = now["price_decimals"]
+    place["qty_decimals"] = now["qty_decimals"]
+    for seat in range(tables.makers.shape[1]):
+        tables.makers[market, seat]["usual_lots"] *= float(power(now["qty_decimals"])) / place["qty_scale"]
+    place["price_scale"] = float(power(now["price_decimals"]))
+    place["qty_scale"] = float(power(now["qty_decimals"]))
+    for at in range(CREDITS):
+        tables.credits[market, at]["lots"] = 0
+    for at in range(OVERTAKEN_MAX):
+        if tables.overtaken[market, at]["lots"] > 0:
+            tables.overtaken[market, at]["at_ns"] = 0
+    place["refused"] = 0
 
 
 @kernel

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from detector.features.restarts import RESTART
+from detector.features.restarts import RESTART, SCALE, brought_up
 from detector.kernels.levels import LEVEL, RUN, levels_move
 from detector.kernels.orders import ORDER, orders_enter
 from detector.kernels.participants import FORGOT, PARTICIPANT, participants_enter
@@ -38,6 +38,10 @@ MARKET = np.dtype(
         ("run", "<i8"),  # ... and how many they are (features/sequence.py)
         ("before_seq", "<i8"),  # last_seq before the numbers began again
         ("renumbered", RESTART),
+        ("refused", "<i8"),  # values that do not fit the market's scale but each other, less those that fit it alone
+        ("waiting", SCALE),  # the scale of those
+        ("outgrown", SCALE),  # the market's before it last began anew
+        ("rescaled", RESTART),
         ("first_window", "<i8"),
         ("head", "<i8"),  # newest window any event fell in
         ("sampled", "<i8"),  # last window whose book was sampled
@@ -136,7 +140,6 @@ MAKER = np.dtype(
 )
 
 NEWER = {"usual_lots", "outward", "outward_others", "renews", "sweeps"}  # what checkpoints of older versions may lack
-NEWER_OF_MARKETS = {"numbered_ns", "era_ns", "run_seq", "run", "before_seq", "renumbered"}
 
 
 class Count(IntEnum):
@@ -155,6 +158,7 @@ class Count(IntEnum):
     SNAPSHOTS = 10
     OUT_OF_SEQUENCE = 11  # of DUPLICATE, those newer than all before: no duplicates, though dropped
     SEQUENCE_RESTART = 12
+    SCALE_RESTART = 13
 
 
 class Need(IntEnum):
@@ -333,7 +337,7 @@ def from_state(tables: Tables, state: State) -> Tables:
     if arrays["makers"].shape[1] != tables.makers.shape[1]:
         raise ValueError("the saved state has another limits.makers_max")
     arrays["makers"] = _brought_up(arrays["makers"], np.asarray(state["participants"]))
-    arrays["markets"] = _markets_brought_up(arrays["markets"], int(arrays["span"][1]))
+    arrays["markets"] = brought_up(arrays["markets"], blank_markets(len(arrays["markets"])), int(arrays["span"][1]))
     arrays["counts"] = longer(arrays["counts"], len(Count))
     if arrays["makers"].dtype != MAKER or arrays["markets"].dtype != MARKET:
         raise ValueError("the saved state is of another version: it knows other things of markets and makers")
@@ -366,19 +370,6 @@ def _brought_up(makers: Any, participants: Any) -> Any:
     seated = known["participant"] >= 0
     quotes = participants[known["participant"][seated]]
     known["usual_lots"][seated] = quotes["bid_lots"] + quotes["ask_lots"]
-    return known
-
-
-def _markets_brought_up(markets: Any, width_ns: int) -> Any:
-    """MARKET of a checkpoint that may be of an older version: nothing it took is later than its newest window's end."""
-    lacking = set(MARKET.names or ()) - set(markets.dtype.names or ())
-    if not lacking or not lacking <= NEWER_OF_MARKETS:
-        return markets
-    known = blank_markets(len(markets))
-    for name in markets.dtype.names:
-        known[name] = markets[name]
-    if "numbered_ns" in lacking:
-        known["numbered_ns"] = (known["head"] + 1) * width_ns
     return known
 
 

@@ -115,13 +115,20 @@ def begun_anew(restart: Restart, version: str) -> Alert:
     )  # fmt: skip
 
 
-ANEW = {Anew.NUMBERS: "its sequence numbers began again"}
+ANEW = {
+    Anew.NUMBERS: "its sequence numbers began again",
+    Anew.SCALE: "its book was emptied for values of another scale",
+}
 SINCE = {
     Anew.NUMBERS: (
         "It had reached number {before}. Then came lower ones, event after event, rising, at later times: the "
         "exchange began to count anew, or one number was wrong. They are taken as they come, and have reached {after}. "
         "The first few dozen went unread: its book may be wrong until a snapshot comes."
-    )
+    ),
+    Anew.SCALE: (
+        "It had shown {before}. Dozens of events did not fit beside that in 64 bits, but beside each other: one value "
+        "was wrong. Its book is built anew from what comes, now {after}; what rested is unknown until a snapshot comes."
+    ),
 }
 
 

@@ -10,6 +10,7 @@ class Anew(Enum):
     """What began anew."""
 
     NUMBERS = "numbers"
+    SCALE = "scale"
 
 
 @dataclass(frozen=True, slots=True)

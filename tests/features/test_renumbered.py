@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector.engine.shard import Shard
+from detector.features.restarts import NEWER
 from detector.features.sequence import RESTART_MIN
-from detector.features.tables import NEWER_OF_MARKETS, from_state, to_state
+from detector.features.tables import from_state, to_state
 from detector.model.events import Kind, empty_events
 from detector.model.restart import Anew
 from tests.features.test_books import START_NS, shard
@@ -142,7 +143,7 @@ def test_of_a_version_before_restarts_nothing_taken_so_far_is_taken_for_newer_th
     books, _ = heard(life(4, 300))
     saved = to_state(books.tables)
     now = books.tables.markets
-    names = [name for name in now.dtype.names if name not in NEWER_OF_MARKETS]
+    names = [name for name in now.dtype.names if name not in NEWER]
     older = np.zeros(now.shape, [(name, now.dtype[name]) for name in names])
     for name in names:
         older[name] = now[name]
