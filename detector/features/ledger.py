@@ -14,7 +14,7 @@ from detector.features.sequence import in_sequence
 from detector.features.tables import HAS_ACCOUNTS, HAS_LEVERAGE, HAS_ORDERS, Count, Need
 from detector.features.told_levels import told_level, told_trade
 from detector.kernels import inlined, kernel
-from detector.kernels.levels import CROWDED, level_change
+from detector.kernels.levels import CROWDED, HEAVY, LOTS_MAX, level_change
 from detector.kernels.orders import order_add, order_find, order_remove
 from detector.kernels.participants import participant_of
 from detector.model.events import LATE_WINDOW, Effect, Flag, Kind, StatusCode
@@ -122,7 +122,7 @@ def _quotes(tables: Any, participant: Any, side: Any, orders: Any, price_ticks: 
 
 @inlined
 def _rest(tables: Any, market: Any, side: Any, price_ticks: Any, lots: Any) -> Any:
-    """Add lots (or take them) at a price; False when the side holds levels_max levels."""
+    """Add lots (or take them) at a price; False when the side holds levels_max levels, or the level LOTS_MAX lots."""
     run = 2 * market if side > 0 else 2 * market + 1
     before = level_change(
         tables.levels, tables.level_use, tables.runs, run, side * price_ticks, lots, False, tables.limits[1]
@@ -130,7 +130,21 @@ def _rest(tables: Any, market: Any, side: Any, price_ticks: Any, lots: Any) -> A
     if before == CROWDED:
         tables.counts[_LEVELS_FULL] += 1
         return False
+    if before == HEAVY:
+        tables.counts[_SCALE] += 1
+        return False
     return True
+
+
+@inlined
+def _adds_up(tables: Any, participant: Any, event: Any) -> Any:
+    """What its account has resting is a number of 64 bits with this order, too."""
+    if participant < 0:
+        return True
+    place = tables.participants[participant]
+    lots = place["bid_lots"] if event["side"] > 0 else place["ask_lots"]
+    price_sum = place["bid_price_sum"] if event["side"] > 0 else place["ask_price_sum"]
+    return lots <= LOTS_MAX - event["qty_lots"] and abs(price_sum) <= LOTS_MAX - abs(event["price_ticks"])
 
 
 @inlined
@@ -171,6 +185,10 @@ def _place(tables: Any, event: Any, market: Any) -> Any:
         _drop(tables, row)
     if tables.order_use[0] >= tables.limits[0]:
         tables.counts[_ORDERS_FULL] += 1
+        event["effect"] = REFUSED
+        return np.int64(-1)
+    if not _adds_up(tables, participant, event):
+        tables.counts[_SCALE] += 1
         event["effect"] = REFUSED
         return np.int64(-1)
     if not _rest(tables, market, event["side"], event["price_ticks"], event["qty_lots"]):

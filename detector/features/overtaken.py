@@ -8,6 +8,7 @@ import numpy as np
 
 from detector.features.tables import OVERTAKEN_MAX
 from detector.kernels import inlined
+from detector.kernels.levels import LOTS_MAX
 
 OVERTAKEN_NS = 1_000_000_000  # an order and what took it away before it came are at most this far apart
 PROBES = 4  # places an order may have among its market's; the oldest makes room
@@ -41,7 +42,7 @@ def overtook(tables: Any, event: Any, market: Any, everything: Any) -> None:
     if everything:
         gone["lots"] = -1
     elif gone["lots"] >= 0:
-        gone["lots"] += event["qty_lots"]
+        gone["lots"] += min(event["qty_lots"], LOTS_MAX - gone["lots"])
 
 
 @inlined

@@ -45,6 +45,7 @@ def _rescale_prices(tables: Any, market: Any, by: Any) -> Any:
 
 @kernel
 def _rescale_quantities(tables: Any, market: Any, by: Any) -> Any:
+    most = TICKS_MAX // by
     for run in (2 * market, 2 * market + 1):
         start = tables.runs[run]["start"]
         for at in range(start, start + tables.runs[run]["count"]):
@@ -61,10 +62,12 @@ def _rescale_quantities(tables: Any, market: Any, by: Any) -> Any:
     for seat in range(tables.makers.shape[1]):
         tables.makers[market, seat]["usual_lots"] *= float(by)
     for at in range(CREDITS):
-        tables.credits[market, at]["lots"] *= by
+        credit = tables.credits[market, at]
+        credit["lots"] = max(-most, min(most, credit["lots"])) * by
     for at in range(OVERTAKEN_MAX):
-        if tables.overtaken[market, at]["lots"] > 0:
-            tables.overtaken[market, at]["lots"] *= by
+        gone = tables.overtaken[market, at]
+        if gone["lots"] > 0:
+            gone["lots"] = min(most, gone["lots"]) * by
     tables.markets[market]["qty_top"] *= by
     tables.markets[market]["qty_scale"] *= float(by)
 
@@ -116,6 +119,26 @@ def _fits(scale: Any, event: Any) -> Any:
     return _price_decimals(scale, event) >= 0 and _qty_decimals(scale, event) >= 0
 
 
+@kernel
+def _sums_fit(tables: Any, market: Any, price_by: Any, qty_by: Any) -> Any:
+    """What levels hold and accounts have resting, sums of values that fit, still fit when multiplied by so much."""
+    most_price, most_lots = TICKS_MAX // price_by, TICKS_MAX // qty_by
+    for run in (2 * market, 2 * market + 1):
+        start = tables.runs[run]["start"]
+        for at in range(start, start + tables.runs[run]["count"]):
+            if tables.levels[at]["qty_lots"] > most_lots:
+                return False
+    index = tables.first[market]
+    while index >= 0:
+        who = tables.participants[index]
+        if max(who["bid_lots"], who["ask_lots"]) > most_lots:
+            return False
+        if max(abs(who["bid_price_sum"]), abs(who["ask_price_sum"])) > most_price:
+            return False
+        index = who["next"]
+    return True
+
+
 @inlined
 def to_scale(tables: Any, event: Any, market: Any) -> Any:
     """Express the event's price and quantity in the market's own ticks and lots, making those finer when it needs it.
@@ -127,15 +150,19 @@ def to_scale(tables: Any, event: Any, market: Any) -> Any:
     qty_decimals = _qty_decimals(place, event)
     if price_decimals < 0 or qty_decimals < 0:
         return False
+    price_by = power(price_decimals - place["price_decimals"])
+    qty_by = power(qty_decimals - place["qty_decimals"])
+    if (price_by > 1 or qty_by > 1) and not _sums_fit(tables, market, price_by, qty_by):
+        return False
     if place["refused"] > 0 and not _fits(place["waiting"], event):
         place["refused"] -= 1
     price_finer = price_decimals - event["price_decimals"]
     qty_finer = qty_decimals - event["qty_decimals"]
-    if price_decimals > place["price_decimals"]:
-        _rescale_prices(tables, market, power(price_decimals - place["price_decimals"]))
+    if price_by > 1:
+        _rescale_prices(tables, market, price_by)
         place["price_decimals"] = price_decimals
-    if qty_decimals > place["qty_decimals"]:
-        _rescale_quantities(tables, market, power(qty_decimals - place["qty_decimals"]))
+    if qty_by > 1:
+        _rescale_quantities(tables, market, qty_by)
         place["qty_decimals"] = qty_decimals
     event["price_ticks"] *= power(price_finer)
     event["qty_lots"] *= power(qty_finer)

@@ -8,7 +8,7 @@ import numpy as np
 
 from detector.features.tables import CREDITS, HAS_LEVELS, HAS_ORDERS, Count
 from detector.kernels import kernel
-from detector.kernels.levels import CROWDED, level_change
+from detector.kernels.levels import CROWDED, LOTS_MAX, level_change
 from detector.model.events import Effect, Flag
 
 TRADE_MEMORY_NS = 1_000_000_000  # a trade and the level decrease it causes are at most this far apart
@@ -85,7 +85,8 @@ def told_trade(tables: Any, event: Any, market: Any) -> Any:
     if same and abs(event["event_ns"] - credit["at_ns"]) <= TRADE_MEMORY_NS:
         if credit["lots"] < 0 and credit["lots"] + event["qty_lots"] >= 0:
             event["code"] = 1
-        credit["lots"] += event["qty_lots"]
+        room = LOTS_MAX - max(np.int64(0), credit["lots"])
+        credit["lots"] += min(room, event["qty_lots"])  # more than can be held explains no more than that
         credit["at_ns"] = event["event_ns"]
         return
     credit["price_ticks"] = event["price_ticks"]

@@ -18,6 +18,8 @@ RUN = np.dtype([("start", "<i8"), ("room", "<i8"), ("count", "<i8")], align=True
 FIRST_ROOM = 16
 FULL = -1  # the pool has no room: it must be grown, then the same call repeated
 CROWDED = -2  # the side holds levels_max levels already
+HEAVY = -3  # the level would hold more than LOTS_MAX
+LOTS_MAX = (1 << 62) - 1  # of a level, and of what an account has resting on a side
 
 
 @kernel
@@ -59,13 +61,16 @@ def level_change(
 ) -> Any:
     """Add `lots` to the level at `key`, or, when `absolute`, give it that quantity; a level at or below 0 goes.
 
-    Returns the quantity before, or FULL or CROWDED with nothing changed. use: int64 (1), levels of the pool handed out.
+    Returns the quantity before, or FULL, CROWDED or HEAVY with nothing changed. use: int64 (1), levels of the pool
+    handed out.
     """
     start = runs[run]["start"]
     count = runs[run]["count"]
     index = level_find(levels, start, count, key)
     if index < count and levels[start + index]["key"] == key:
         before = levels[start + index]["qty_lots"]
+        if not absolute and lots > LOTS_MAX - before:
+            return np.int64(HEAVY)
         after = lots if absolute else before + lots
         if after > 0:
             levels[start + index]["qty_lots"] = after
