@@ -100,6 +100,14 @@ class Lane:
         return self.clock_ns
 
     @property
+    def first_ns(self) -> int:
+        """Event time of the first staged row, or what the lane has reached."""
+        if self.queue:
+            staged = self.queue[0]
+            return int(staged.clocks[staged.at])
+        return self.frontier_ns
+
+    @property
     def stepped_back(self) -> bool:
         """What comes next begins at an earlier time: `step_back`, or nothing more is ready."""
         return bool(self.queue) and self.queue[0].back_ns > 0

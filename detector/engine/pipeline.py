@@ -164,7 +164,7 @@ class Pipeline:
             for lane in (lane for lane in lanes if lane.backs):
                 lane.come_down(min((other.frontier_ns for other in lanes if other is not lane), default=OVER_NS))
             if self._open_window < 0:
-                self._open_window = min(_first_ns(lane) for lane in lanes) // self.settings.width_ns
+                self._open_window = min(lane.first_ns for lane in lanes) // self.settings.width_ns
             window = self._open_window
             limit_ns = (window + 1) * self.settings.width_ns + self.settings.lateness_ns
             reached = self._reach(lanes, limit_ns, ending)
@@ -193,7 +193,7 @@ class Pipeline:
 
     def _after(self, window: int, lanes: list[Lane], ending: bool) -> int:
         """The window after `window`: the next one, or beyond a silence too long to walk through."""
-        soonest = min(lane.frontier_ns if not lane.queue else _first_ns(lane) for lane in lanes)
+        soonest = min(lane.first_ns for lane in lanes)
         target = soonest // self.settings.width_ns - self.shard.ring
         if (
             not ending
@@ -315,7 +315,7 @@ class Pipeline:
         for lane in lanes:
             if lane.stepped_back:
                 self.telling.went_back(*lane.step_back())
-        newest_ns = max(_first_ns(lane) if lane.queue else lane.clock_ns for lane in lanes)
+        newest_ns = max(lane.first_ns if lane.queue else lane.clock_ns for lane in lanes)
         if newest_ns >= self._open_window * self.settings.width_ns:
             return
         for lane in lanes:
@@ -388,14 +388,6 @@ class Pipeline:
         self._open_window = int(str(state["open_window"]))
         self._last_window = int(str(state["last_window"]))
         self._counted = self._totals()
-
-
-def _first_ns(lane: Lane) -> int:
-    """Event time of the first staged row, or what the lane has reached."""
-    if lane.queue:
-        staged = lane.queue[0]
-        return int(staged.clocks[staged.at])
-    return lane.frontier_ns
 
 
 def _add(counts: dict[str, int], name: str, number: int) -> None:

@@ -16,8 +16,8 @@ from detector.model.windows import Windows
 
 
 class Telling:
-    """alert, anew, word, clock_word: an Incident, a Restart, an audit's Finding, a WrongClock as the object that travels.
-    audit: None = nobody counts."""
+    """alert, anew, word, clock_word: an Incident, a Restart, an audit's Finding, a WrongClock as the object that
+    travels. audit: None = nobody counts."""
 
     def __init__(
         self,
