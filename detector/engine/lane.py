@@ -76,6 +76,7 @@ class Lane:
         self.clock_ns = 0  # of laid records
         self.folded_ns = 0  # of folded ones
         self.idle_ns = 0
+        self.broker_ns = 0  # when the log got the last folded record, 0 = unknown
         self.next_offset = -1
         self.skewed = 0  # rows folded at another time than they said
         self.went_back = 0  # times since the start
@@ -221,6 +222,8 @@ class Lane:
         events = staged.batch.events
         self.next_offset = int(events["offset"][stop]) if stop < len(events) else staged.batch.next_offset
         if stop == len(staged.clocks):
+            if len(staged.batch.broker_ns):
+                self.broker_ns = max(self.broker_ns, int(staged.batch.broker_ns[-1]))
             self.queue.popleft()
 
     def reached(self, limit_ns: int) -> bool:
@@ -274,6 +277,7 @@ class Lane:
             "next_offset": self.next_offset,
             "clock_ns": self.folded_ns,
             "idle_ns": self.idle_ns,
+            "broker_ns": self.broker_ns,
             "skewed": self.skewed,
         }
 
@@ -282,4 +286,6 @@ class Lane:
         self.next_offset = int(str(state["next_offset"]))
         self.clock_ns = self.folded_ns = int(str(state["clock_ns"]))
         self.idle_ns = int(str(state["idle_ns"]))
-        self.skewed = int(str(state.get("skewed", 0)))  # an older version did not save it: as if there had been none
+        # an older version did not save these: as if there had been none
+        self.skewed = int(str(state.get("skewed", 0)))
+        self.broker_ns = int(str(state.get("broker_ns", 0)))

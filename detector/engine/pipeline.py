@@ -18,6 +18,7 @@ from detector.engine.beside import Beside
 from detector.engine.calendar import raised
 from detector.engine.early import Early
 from detector.engine.lane import OVER_NS, Lane
+from detector.engine.quiet import reached_ns
 from detector.engine.shard import Shard
 from detector.engine.shards import Shards
 from detector.engine.spans import Partition, Spans
@@ -119,13 +120,15 @@ class Pipeline:
         return {p: lane.next_offset for p, lane in sorted(self._lanes.items()) if lane.next_offset >= 0}
 
     def event_ns(self, partition: Partition) -> int:
-        """Event time of a partition's last record; of an empty one that of the others, which it must not hold up. 0 =
-        nothing came anywhere. Idle statements are counted from here, so they do not count themselves."""
+        """Event time of a partition's last record; 0 = there was none."""
         lane = self._lanes.get(partition)
-        if lane is not None and lane.clock_ns > 0:
-            return lane.clock_ns
-        lanes = tuple(self._lanes.values())  # in one go: a source may ask while a step is under way in another thread
-        return max((lane.clock_ns for lane in lanes), default=0)
+        return lane.clock_ns if lane is not None else 0
+
+    def quiet_ns(self, partition: Partition, quiet_s: float, now_ns: int) -> int:
+        """Event time at the end of a partition that was heard to be quiet for so long, at now_ns of the wall clock; 0 =
+        nothing came anywhere. See engine/quiet.py."""
+        # in one go: a source may ask while a step is under way in another thread
+        return reached_ns(dict(self._lanes), partition, quiet_s, now_ns)
 
     @property
     def watermark_ns(self) -> int:

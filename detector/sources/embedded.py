@@ -191,7 +191,7 @@ class EmbeddedSource(Source):
     """Every partition of the topics of an EmbeddedLog.
 
     start_at     where a partition without a position starts
-    event_clock  for idle statements: the engine's event time at a partition's end, 0 = unknown
+    event_clock  for idle statements: see sources/idle.py
     notices      what retention took before it was read (gap), a position past the end (truncated: not read)
     """
 
@@ -205,7 +205,7 @@ class EmbeddedSource(Source):
         start_at: Literal["earliest", "latest"] = "earliest",
         batch_max: int = 32_768,
         batch_bytes_max: int = 4 << 20,
-        event_clock: EventClock = lambda partition: 0,
+        event_clock: EventClock = lambda partition, quiet_s: 0,
         idle_after_s: float = 2.0,
         idle_every_s: float = 0.2,
         monotonic: Callable[[], float] = time.monotonic,

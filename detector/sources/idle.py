@@ -1,7 +1,7 @@
 """Idle: when a live partition that has nothing more to say lets event time move on. A helper of sources, no plug-in.
 
-A source knows no event time. It asks: the engine's event time at the partition's end, to which it adds how long the
-partition has been quiet. So a market without trade at night does not stop the clock of the others.
+A source knows no event time. It asks the engine how far event time has come at the end of a partition that has been
+quiet for so long. So a market without trade at night does not stop the clock of the others.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from collections.abc import Callable
 
 from detector.sources.base import Partition
 
-EventClock = Callable[[Partition], int]  # event time (ns) at the end of a partition, 0 = unknown
+# event time (ns) at the end of a partition that has been quiet for so many seconds, 0 = unknown
+EventClock = Callable[[Partition, float], int]
 
 SECOND_NS = 1_000_000_000
 
@@ -41,8 +42,8 @@ class IdleClock:
         said_s = self._said.get(partition)
         if quiet_s < self._after_s or (said_s is not None and now_s - said_s < self._every_s):
             return 0
-        event_ns = self._event_clock(partition)
+        event_ns = self._event_clock(partition, quiet_s) - int(self._after_s * SECOND_NS)
         if event_ns <= 0:
             return 0
         self._said[partition] = now_s
-        return event_ns + int((quiet_s - self._after_s) * SECOND_NS)
+        return event_ns

@@ -44,7 +44,7 @@ class KafkaSource(Source):
     """Reads the topics' partitions that the group gives to this member, in one of three ways (settings.reader).
 
     positions_of  asked whenever partitions become ours that were not before; must restore their state, too
-    event_clock   for idle statements: the engine's event time at a partition's end, 0 = unknown
+    event_clock   for idle statements: see sources/idle.py
     notices       gaps, truncated logs, corrupt batches, oldest first; whoever reads takes them out (take_notices)
     counts        reconnects, rebalances, gaps, truncated, corrupt_batches, quarantined_batches, control_batches,
                   aborted_batches, commits_failed
@@ -61,7 +61,7 @@ class KafkaSource(Source):
         settings: KafkaSettings,
         *,
         positions_of: PositionsOf = _no_positions,
-        event_clock: EventClock = lambda partition: 0,
+        event_clock: EventClock = lambda partition, quiet_s: 0,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.settings = settings

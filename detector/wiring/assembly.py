@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from detector.daemon.delivery import Delivery
@@ -17,7 +18,7 @@ from detector.wiring.build import build_pipeline
 from detector.wiring.config import Configuration, ConfigurationError, Problem, secret
 from detector.wiring.edges import build_sinks, delivery_settings, kafka_settings, route, store_settings
 
-EventClock = Callable[[Partition], int]
+EventClock = Callable[[Partition, float], int]
 PSEUDONYM_KEY_BYTES_MIN = 32
 
 
@@ -44,9 +45,9 @@ async def build_service(
         destinations = route(config)
         service: Service
 
-        def event_ns(partition: Partition) -> int:
+        def event_ns(partition: Partition, quiet_s: float) -> int:
             engine = service.engine
-            return engine.event_ns(partition) if isinstance(engine, Pipeline) else 0
+            return engine.quiet_ns(partition, quiet_s, time.time_ns()) if isinstance(engine, Pipeline) else 0
 
         made = source(event_ns) if source is not None else None
         if made is None:

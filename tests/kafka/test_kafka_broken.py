@@ -59,7 +59,7 @@ async def test_a_broker_that_is_killed_is_waited_for_and_nothing_is_lost(own: Br
     await create_topic(own.bootstrap, "killed")
     await produce(own.bootstrap, "killed", lines(50))
     settings = told(own, "killed", idle_after_s=0.3)
-    async with reading(settings, event_clock=lambda partition: 1000) as source:
+    async with reading(settings, event_clock=lambda partition, quiet_s: 1000 + int(quiet_s * 1e9)) as source:
         await read_count(source, 50)
         await asyncio.to_thread(own.kill)
         began = time.monotonic()

@@ -183,7 +183,7 @@ async def test_an_open_transaction_is_not_the_end_so_time_does_not_move_on(broke
     await producer.start()
     settings = told(broker, topic, idle_after_s=0.3, idle_every_s=0.05)
     try:
-        async with reading(settings, event_clock=lambda partition: 1000) as source:
+        async with reading(settings, event_clock=lambda partition, quiet_s: 1000 + int(quiet_s * 1e9)) as source:
             await read_count(source, 3)
             await producer.begin_transaction()
             await producer.send_and_wait(topic, b"pending")
@@ -207,7 +207,7 @@ async def test_a_quiet_partition_is_idle_beside_a_busy_one(broker, new_topic, pr
     topic = await new_topic(2)
     await produce(topic, lines(3), partition_of=1)
     settings = told(broker, topic, idle_after_s=0.3, idle_every_s=0.05)
-    async with reading(settings, event_clock=lambda partition: 1000) as source:
+    async with reading(settings, event_clock=lambda partition, quiet_s: 1000 + int(quiet_s * 1e9)) as source:
         stop = asyncio.Event()
 
         async def keep_busy() -> None:

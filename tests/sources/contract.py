@@ -90,7 +90,9 @@ class SourceContract:
 
     async def test_a_quiet_live_partition_lets_event_time_move_on(self, world: Any) -> None:
         await self.fill(world, {0: values(0, 3)})
-        async with opened(self.make(world, event_clock=lambda partition: 1_000_000), {}) as source:
+        async with opened(
+            self.make(world, event_clock=lambda partition, quiet_s: 1_000_000 + int(quiet_s * 1e9)), {}
+        ) as source:
             (last,) = (await read(source, 3))[-1:]
             began = time.monotonic()
             told: list[RecordBatch] = []
@@ -107,7 +109,7 @@ class SourceContract:
 
     async def test_of_unknown_event_time_nothing_is_said(self, world: Any) -> None:
         await self.fill(world, {0: values(0, 3)})
-        async with opened(self.make(world, event_clock=lambda partition: 0), {}) as source:
+        async with opened(self.make(world, event_clock=lambda partition, quiet_s: 0), {}) as source:
             await read(source, 3)
             began = time.monotonic()
             while time.monotonic() - began < 1.0:
