@@ -120,7 +120,10 @@ def test_after_wild_records_a_healthy_log_is_scored_again_within_so_many(
         made.step([batch, *beside[at : at + 1]])
     made.step([records(0, healed[:bound], len(times)), *beside[len(times) // 60 + 1 :]])
     step = made.step([records(0, healed[bound:], len(times) + bound)])
-    assert step.counts.get("events", 0) >= 150 and not step.counts.get("late", 0)
+    # the first record of all is believed, and so are many that agree: beside others they may have closed windows
+    believed = any(at == 0 for at, _, _ in bursts) or sum(count for _, count, _ in bursts) >= LEAP_RECORDS
+    assert step.counts.get("events", 0) >= 150
+    assert not step.counts.get("late", 0) or (both and believed)
     assert made.watermark_ns > healed[-1] - (LEAP_RECORDS + 2) * max(every_ns, S)
     lane = made._lanes[HERE]
     assert abs(lane.clock_ns - healed[-1]) <= LEAP_RECORDS * every_ns and lane.rows <= LEAP_RECORDS + 2
