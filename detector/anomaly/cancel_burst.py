@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detector.anomaly.baseline import Measure
-from detector.anomaly.clock import CLOCK, EXTRA, Clock, Extra, granted
+from detector.anomaly.clock import CLOCK, EXTRA, Clock, Extra, untold
 from detector.anomaly.streams import Column, Stream, StreamDetector
 from detector.kernels import kernel
 from detector.model.arrays import widen
@@ -81,7 +81,6 @@ class CancelBurst(StreamDetector):
         self._clock = Clock()
         self._extra = Extra()
         self._unsettled = np.zeros(0)  # (room), of the window before
-        self._sudden_windows = int(params.sudden_windows)
 
     def score(self, windows: Windows, learn: npt.NDArray[np.bool_], before: Sequence[Score]) -> Score:
         """See Detector.score."""
@@ -89,22 +88,25 @@ class CancelBurst(StreamDetector):
         self._trading = widen(self._trading, 0, len(trades))
         brisk = np.empty(len(trades))
         note_trades(trades, learn, self._trading, brisk)
-        seen = self._trading["seen"][: len(trades)]
-        factors = self._clock.factors(windows.close_ns, windows.width_ns, seen)
+        factors = self._clock.factors(windows.close_ns, windows.width_ns, len(trades))
         active = self._borne_out(accounts, trades, factors)
         others = self._settled(windows)
         self._clock.learn(windows.close_ns, windows.width_ns, others, active, learn)
-        if np.count_nonzero(np.isnan(accounts)):  # where they are named no stream reads these
-            windows = self._unnamed_extra(windows.with_column("trades", brisk), seen, learn)
+        silent = untold(windows.close_ns, windows.width_ns, self._trading["seen"][: len(trades)])
+        unnamed = np.isnan(accounts)
+        if np.count_nonzero(unnamed):  # where they are named no stream reads these
+            windows = self._unnamed_extra(windows.with_column("trades", brisk), learn)
+            cancels = np.where(silent & unnamed, np.nan, windows.column("cancels"))
+            windows = windows.with_column("cancels", cancels)
+        others = np.where(silent, np.nan, others)
         windows = windows.with_column("acting_accounts", active * factors).with_column("cancels_by_others", others)
-        learn = learn & ~granted(windows.close_ns, windows.width_ns, seen, self._sudden_windows)
         return super().score(windows, learn, before)
 
-    def _unnamed_extra(self, windows: Windows, seen: npt.NDArray[np.float64], learn: npt.NDArray[np.bool_]) -> Windows:
+    def _unnamed_extra(self, windows: Windows, learn: npt.NDArray[np.bool_]) -> Windows:
         """Feeds that name nobody: orders, and how brisk trading is (in the place of trades), each with as much more as
         robots' cancels account for in that second of the minute, in the places of columns that such feeds have not."""
         cancels, orders = windows.column("cancels"), windows.column("orders")
-        more = self._extra.counts(windows.close_ns, windows.width_ns, seen)
+        more = self._extra.counts(windows.close_ns, windows.width_ns, len(orders))
         unnamed = np.where(np.isnan(windows.column("acting_accounts")), cancels, np.nan)
         self._extra.learn(windows.close_ns, windows.width_ns, unnamed, orders, learn)
         return windows.with_column(ORDERS, orders + more[0]).with_column(BRISK, windows.column("trades") + more[1])
@@ -139,7 +141,7 @@ class CancelBurst(StreamDetector):
     def foreseen(self, windows: Windows, passed: float) -> Windows:
         """See StreamDetector.foreseen. The trades that would bear the accounts out may be still to come."""
         trades = windows.column("trades")
-        factors = self._clock.factors(windows.close_ns, windows.width_ns, self._trading["seen"][: len(trades)])
+        factors = self._clock.factors(windows.close_ns, windows.width_ns, len(trades))
         borne_out = self._borne_out(windows.column("acting_accounts"), trades, factors)
         seen = super().foreseen(windows.with_column("acting_accounts", borne_out), passed)
         bearing = np.maximum(trades, seen.column("acting_accounts") / ACCOUNTS_PER_TRADE)

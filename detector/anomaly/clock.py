@@ -2,7 +2,7 @@
 
 A market's counts by second of the minute, against what its activity accounts for over all of them; a second has a
 factor of its own once it is beyond doubt that it has one (two deviations), and never one below 1. Of a market that was
-heard for minutes only that is not known yet: in the first second of a minute robots are taken for granted there.
+heard for minutes only that is not known yet, and the first second of a minute says nothing there (`untold`).
 """
 
 from __future__ import annotations
@@ -22,9 +22,7 @@ MEMORY_MINUTES = 240.0  # after which what a second of the minute has seen has h
 PRIOR = 5.0  # counts of every second that are as usual
 DOUBT = 2.0  # deviations of a Poisson count
 WINSOR = 3.0  # a window teaches at most this many times what was expected, and as many counts more
-NEW_WINDOWS = 1800.0  # a market that was learned from for fewer is taken to have robots ...
-NEW_FACTOR = 5.0  # ... so many times the usual, in second 0
-NEW_EXTRA = 50.0  # of whose usual activity nothing is known: as much as robots may well do
+NEW_WINDOWS = 1800.0  # a market that was learned from for fewer may have robots that nobody knows of
 _KEEP = 0.5 ** (1.0 / MEMORY_MINUTES)
 _KEEP_ALL = 0.5 ** (1.0 / (MEMORY_MINUTES * SECONDS))
 
@@ -58,14 +56,12 @@ class Clock:
     def __init__(self) -> None:
         self.known: Any = np.zeros(0, CLOCK)  # (room)
 
-    def factors(self, close_ns: int, width_ns: int, seen: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """float64 (M), at least 1: how many times the usual the second is in which the window begins.
-
-        seen: float64 (M), windows from which each market was learned."""
-        self.known = widen(self.known, 0, len(seen))
-        factors = np.ones(len(seen))
+    def factors(self, close_ns: int, width_ns: int, markets: int) -> npt.NDArray[np.float64]:
+        """float64 (M), at least 1: how many times the usual the second is in which the window begins."""
+        self.known = widen(self.known, 0, markets)
+        factors = np.ones(markets)
         read_clock(self.known, _second(close_ns, width_ns), factors)
-        return np.where(granted(close_ns, width_ns, seen), np.maximum(factors, NEW_FACTOR), factors)
+        return factors
 
     def learn(self, close_ns: int, width_ns: int, counts: Any, activity: Any, learn: npt.NDArray[np.bool_]) -> None:
         """One window: counts and activity float64 (M), NaN = cannot say."""
@@ -80,12 +76,12 @@ class Extra:
     def __init__(self) -> None:
         self.known: Any = np.zeros(0, EXTRA)  # (room)
 
-    def counts(self, close_ns: int, width_ns: int, seen: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def counts(self, close_ns: int, width_ns: int, markets: int) -> npt.NDArray[np.float64]:
         """float64 (2, M): how many more are usual in the second in which the window begins, told in the activity that
-        usually brings as many, and in usual windows. seen: as of Clock.factors."""
-        self.known = widen(self.known, 0, len(seen))
-        found = np.zeros((2, len(seen)))
-        read_extra(self.known, _second(close_ns, width_ns), granted(close_ns, width_ns, seen), found)
+        usually brings as many, and in usual windows."""
+        self.known = widen(self.known, 0, markets)
+        found = np.zeros((2, markets))
+        read_extra(self.known, _second(close_ns, width_ns), found)
         return found
 
     def learn(self, close_ns: int, width_ns: int, counts: Any, activity: Any, learn: npt.NDArray[np.bool_]) -> None:
@@ -94,11 +90,10 @@ class Extra:
         learn_extra(self.known, _second(close_ns, width_ns), counts, activity, learn)
 
 
-def granted(close_ns: int, width_ns: int, seen: npt.NDArray[np.float64], windows: int = 1) -> npt.NDArray[np.bool_]:
-    """bool (M): robots are taken for granted in one of the last so many windows. As that may be wrong, it is not to
-    teach anything."""
-    passed_s = (windows - 1) * width_ns // SECOND_NS
-    return (seen < NEW_WINDOWS) & (_second(close_ns, width_ns) <= passed_s)
+def untold(close_ns: int, width_ns: int, seen: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """bool (M): the window begins with a minute, and the market was learned from in so few windows, float64 (M), that
+    what robots do there is not known."""
+    return (seen < NEW_WINDOWS) & (_second(close_ns, width_ns) == 0)
 
 
 def _second(close_ns: int, width_ns: int) -> int:
@@ -149,19 +144,15 @@ def extra_of(extra: Any, second: Any) -> Any:
 
 
 @kernel
-def read_extra(known: Any, second: Any, granted: Any, found: Any) -> Any:
-    """EXTRA (room) -> float64 (2, M), written. granted: bool (M)."""
+def read_extra(known: Any, second: Any, found: Any) -> Any:
+    """EXTRA (room) -> float64 (2, M), written."""
     for m in range(found.shape[1]):
         extra = known[m]
         if extra["all_counts"] <= 0.0:
-            found[:, m] = NEW_EXTRA if granted[m] else 0.0
             continue
-        usual = extra["all_counts"] / extra["all_windows"]
         more = extra_of(extra, second)
-        if granted[m]:
-            more = max(more, NEW_FACTOR * (usual + 1.0))
         found[0, m] = more * extra["all_activity"] / extra["all_counts"]
-        found[1, m] = more / usual
+        found[1, m] = more * extra["all_windows"] / extra["all_counts"]
 
 
 @kernel

@@ -79,7 +79,7 @@ def upset(rows: Sequence[Row], cut: int, what: str) -> list[Row]:
 def test_what_follows_is_heard_as_if_nothing_had_been(what: str, seed: int, cut: int) -> None:
     rows = life(seed, 1200)
     (whole, expected), (books, found) = heard(rows), heard(upset(rows, cut, what))
-    again = rows[cut]["event_ns"] + (RESTART_MIN + LATE + 2 * LIVES) * STEP_NS
+    again = rows[cut]["event_ns"] + (RESTART_MIN + 3 * LATE + 2 * LIVES) * STEP_NS
     second = (again - START_NS) // SECOND_NS + 1
     assert found[second:] == expected[second:]
     counts = books.counts()
