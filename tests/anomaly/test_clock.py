@@ -12,6 +12,7 @@ from tests.anomaly.test_conditioning import FEATURES, NAMES, START_NS, detector
 
 MARKETS, WARNING = 16, 1
 USUAL, TOGETHER = 0.6, 12.0  # cancels by others in a usual second, and in a minute's first
+UNNAMED = 2  # place of cancels_unnamed among the streams
 ACCOUNTS = 8.0  # acting in a usual second
 
 
@@ -178,6 +179,7 @@ def unnamed(
         close_ns = START_NS + (second + 1) * SECOND_NS
         score = found.score(Windows(close_ns, SECOND_NS, names, FEATURES, values, every, every), every, ())
         at_warning.append(score.values >= score.levels[WARNING])
+        assert second < 3600 or second % 60 or at or score.surprises[:, UNNAMED].max() < 4.5, "robots are foreseen"
     return np.array(at_warning)
 
 
@@ -202,3 +204,21 @@ def test_what_robots_do_on_top_is_told_in_orders_and_in_usual_windows() -> None:
     assert orders == pytest.approx(20.0 * 4.0 / usual, rel=0.1) and windows == pytest.approx(20.0 / usual, rel=0.1)
     assert not extra.counts(9 * SECOND_NS, SECOND_NS, 1).any()
     assert not Extra().counts(8 * SECOND_NS, SECOND_NS, 1).any()
+
+
+def test_nothing_is_done_on_top_as_long_as_that_may_be_luck_and_one_window_teaches_little() -> None:
+    dice, extra = np.random.default_rng(3), Extra()
+    for second in range(60 * 60):
+        count = np.array([dice.poisson(2.0)]) if second != 1807 else np.array([1e6])
+        extra.learn((second + 1) * SECOND_NS, SECOND_NS, count, np.array([4.0]), np.array([True]))
+    more = np.array([extra.counts((second + 1) * SECOND_NS, SECOND_NS, 1)[1, 0] for second in range(60)])
+    assert np.count_nonzero(more) <= 6 and more.max() < 0.3
+
+
+def test_a_part_of_the_markets_knows_what_robots_do_there_on_top() -> None:
+    found = detector("cancel_burst")
+    unnamed(found, 600, 9)
+    rows = np.array([2, 5])
+    twin, whole = found.part(rows).state(), found.state()
+    assert np.array(twin["extra"]).tobytes() == np.array(whole["extra"])[rows].tobytes()
+    assert np.array(whole["extra"])["all_counts"][5] > 0.0

@@ -143,6 +143,9 @@ def test_a_newcomer_that_renews_its_quotes_takes_the_seat_of_a_robot(every_s: in
     renewed(tables, 1, began_ns, NOW_NS, every_s * SECOND_NS)
     sit(tables, 1)
     assert int(people[1]["seat"] >= 0) == seated
+    if seated:  # nothing of who was there before
+        maker = tables.makers[0, 0]
+        assert (maker["sweeps"], maker["moves"]) == (0, 0) and 20.0 < maker["renews"] < 240.0
 
 
 def test_taking_back_counts_once_a_second_and_fades_in_ten_minutes() -> None:
@@ -150,6 +153,9 @@ def test_taking_back_counts_once_a_second_and_fades_in_ten_minutes() -> None:
     people = tables.participants[:1]
     people["seat"], people["bid_orders"] = -1, 8
     sit(tables, 0)
+    renewed(tables, 0, NOW_NS, NOW_NS + 1, SECOND_NS)
+    assert learned(tables, 0, 0, NOW_NS) == 1.0, "the first one counts, whatever the second"
+    people["taken_back"] = 0
     began_ns = NOW_NS - 100 * SECOND_NS  # over the instant at which seconds begin anew
     renewed(tables, 0, began_ns, NOW_NS + 100 * SECOND_NS, SECOND_NS // 10)
     most = learned(tables, 0, 0, NOW_NS + 99 * SECOND_NS)
@@ -208,6 +214,9 @@ def test_orders_that_had_stood_count_when_they_are_taken_back_or_amended() -> No
         market.say(at_s + 0.05, type="order", order_id=market.live[9, min(tenth, 3)], **fields)
     makers, people = rows_after(market)
     assert len(makers) == 7
+    assert np.allclose(np.sort(makers["renews"]), np.sort(people["taken_back"] / 64), atol=1.0), (
+        "learned as windows end"
+    )
     assert sorted(round(float(one)) for one in people["taken_back"] / 64) == [0, 10, 47, 47, 47, 47, 47]
 
 
