@@ -12,7 +12,8 @@ from detector.sinks.base import Delivery, Outcome, Parcel, Sink
 from detector.sinks.blocking import BlockingWriter
 
 EVIDENCE_ROWS_MAX = 5
-TEXT_MAX = 400  # characters of one line
+SHARE_LEAST = 0.005  # of its detector's score: a row with less is nothing to read
+TEXT_MAX = 2_000  # characters of one line: a whole summary
 _BIDI = dict.fromkeys((*range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x206A), 0xFEFF))
 
 
@@ -72,18 +73,24 @@ def told(body: dict[str, Any]) -> list[str]:
     if data.get("summary"):
         lines.append(f"  {data['summary']}")
     evidence = data.get("evidence")
-    for row in evidence[:EVIDENCE_ROWS_MAX] if isinstance(evidence, list) else []:
-        if isinstance(row, dict):
-            lines.append(_row(row))
+    rows = [_row(row) for row in evidence if _matters(row)] if isinstance(evidence, list) else []
+    lines += rows[:EVIDENCE_ROWS_MAX]
     if data.get("delayed_by_s"):
         lines.append(f"  delivered {data['delayed_by_s']} s late")
     return [visible(line) for line in lines]
 
 
+def _matters(row: object) -> bool:
+    share = row.get("share") if isinstance(row, dict) else None
+    return isinstance(share, int | float) and share >= SHARE_LEAST
+
+
 def _row(row: dict[str, Any]) -> str:
     share = f"{_number(row.get('share'), 100):>5} %"
-    values = f"{_number(row.get('observed'))} {row.get('unit', '')}, expected {_number(row.get('expected'))}"
-    return f"  {share}  {row.get('market', '')}  {row.get('feature', '')}: {values}"
+    unit = str(row.get("unit", ""))
+    unit = unit[1:] if unit.startswith("1/") else f" {unit}"
+    values = f"{_number(row.get('observed'))}{unit}, expected {_number(row.get('expected'))}"
+    return f"  {share}  {row.get('market', '')}  {row.get('detector', '')}  {row.get('feature', '')}: {values}"
 
 
 def _number(value: object, times: float = 1.0) -> str:

@@ -19,6 +19,8 @@ from detector.sinks.base import Delivery, Parcel, Sink
 from detector.sinks.jsonl import Jsonl
 from detector.sinks.stdout import Stdout
 
+LONG = "No word of a summary is cut off. " * 40
+
 
 def parcel(**data: object) -> Parcel:
     body = msgspec.json.encode({"type": "foreshock.incident.opened", "timestamp": "", "data": data})
@@ -64,24 +66,24 @@ async def test_the_terminal_reads_like_a_sentence_and_obeys_nothing() -> None:
     evidence = [
         {
             "market": "BTC\x1b[2J",
+            "detector": "cancel_burst",
             "feature": "cancel_rate",
             "unit": "1/s",
             "observed": 412.0,
             "expected": 31.0,
             "share": 0.58,
-        }
+        },
+        {"market": "BTC", "feature": "cancels", "share": 0.0001},
     ]
     sink = Stdout("terminal", stream=stream)
     outcome = await sink.send(
-        parcel(
-            severity="critical", title="Cancels\nburst\u202e", summary="13 times", evidence=evidence, delayed_by_s=61
-        )
+        parcel(severity="critical", title="Cancels\nburst\u202e", summary=LONG, evidence=evidence, delayed_by_s=61)
     )
     assert outcome.delivery is Delivery.DELIVERED
     assert stream.getvalue().splitlines() == [
         "CRITICAL  opened  Cancels\\nburst",
-        "  13 times",
-        "     58 %  BTC\\x1b[2J  cancel_rate: 412 1/s, expected 31",
+        f"  {LONG}",
+        "     58 %  BTC\\x1b[2J  cancel_burst  cancel_rate: 412/s, expected 31",
         "  delivered 61 s late",
     ]
 
