@@ -332,14 +332,15 @@ class Correlator:
         episode.seq += 1
         episode.told_ns, episode.told_severity, episode.news = close_ns, episode.severity, False
         episode.widened = False
-        incident = episode.incident(reason, close_ns, episode.explain(close_ns, found, self.settings))
+        over = reason is Reason.RESOLVED
+        incident = episode.incident(reason, close_ns, episode.explain(close_ns, found, self.settings, over=over))
         self.counts[reason.value] += 1
         if reason is Reason.OPENED and episode.reopened:
             self.counts["reopened"] += 1
         if reason is Reason.UPDATED:
             episode.updates += 1
             episode.settled = True
-        if reason is Reason.RESOLVED:
+        if over:
             self._close(episode)
         return incident
 

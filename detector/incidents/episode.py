@@ -13,13 +13,14 @@ from detector.model.score import Evidence
 from detector.model.state import State, Tree
 
 UNSURE_NS = SECOND_NS  # what began is known this well where only its window is
-MEMBER_PLAIN = 8  # numbers of a member, before its evidence
+MEMBER_PLAIN = 8  # numbers of a member, before what it remembers
 EVIDENCE_FIELDS = tuple(Evidence.__dataclass_fields__)
 
 
 @dataclass(slots=True)
 class Member:
-    """One detector on one market: since when, how strong at first and at worst, and the last known why."""
+    """One detector on one market: since when, how strong at first and at worst, the why that was told last, and the
+    why at its worst."""
 
     market: str
     detector: str
@@ -31,6 +32,7 @@ class Member:
     severity: int
     evidence: tuple[Evidence, ...] = ()
     began_ns: tuple[int, int] = (0, 0)  # between these it began; (0, 0) = known to a window only
+    worst: tuple[Evidence, ...] = ()  # (): as it was told last
 
     def order(self) -> tuple[int, int, float, str, str]:
         """Who leads an incident: its own kind of trouble, earliest, strongest."""
@@ -135,6 +137,7 @@ class Episode:
     ) -> bool:
         key = (crossing.market, crossing.detector)
         member = self.members.get(key)
+        new = member is None
         if member is None:
             if len(self.members) >= settings.members_max:
                 return False
@@ -150,13 +153,17 @@ class Episode:
             member.evidence = crossing.evidence()
         member.last_ns = close_ns
         member.severity = max(member.severity, int(crossing.severity))
-        if crossing.value > member.peak:
+        if new or crossing.value > member.peak:
             member.peak = crossing.value
+            member.worst = crossing.evidence() if member.evidence else ()
         member.peak_excess = max(member.peak_excess, crossing.excess)
         return True
 
-    def explain(self, close_ns: int, found: Sequence[Crossing], settings: IncidentSettings) -> tuple[Evidence, ...]:
-        """Evidence to be told: what crosses now by strength, then what did; members whole, their shares add to 1."""
+    def explain(
+        self, close_ns: int, found: Sequence[Crossing], settings: IncidentSettings, *, over: bool = False
+    ) -> tuple[Evidence, ...]:
+        """Evidence to be told: what crosses now by strength, then what did; members whole, their shares add to 1. Of
+        what is over: each member at its worst, which may have come and gone between two tellings."""
         rows = 0
         for crossing in sorted(found, key=lambda crossing: (-crossing.excess, crossing.market, crossing.detector)):
             if rows >= settings.evidence_max:
@@ -171,9 +178,10 @@ class Episode:
             key=lambda member: (member.last_ns != close_ns, -member.peak_excess, member.market, member.detector),
         )
         for member in by_strength:
-            if told and len(told) + len(member.evidence) > settings.evidence_max:
-                member.evidence = ()  # would never be told again before something stronger
-            told.extend(member.evidence)
+            evidence = (over and member.worst) or member.evidence
+            if told and len(told) + len(evidence) > settings.evidence_max:
+                member.evidence = member.worst = evidence = ()  # never told again before something stronger
+            told.extend(evidence)
         return tuple(told[: settings.evidence_max])
 
     def lead(self) -> Member:
@@ -249,8 +257,9 @@ class Episode:
         members: list[Tree] = [
             [
                 *(m.market, m.detector, m.since_ns, m.first_excess, m.last_ns, m.peak, m.peak_excess, m.severity),
-                [[getattr(row, name) for name in EVIDENCE_FIELDS] for row in m.evidence],
+                _cells(m.evidence),
                 list(m.began_ns),
+                _cells(m.worst),
             ]
             for m in self.members.values()
         ]
@@ -279,10 +288,13 @@ def from_state(state: State) -> Episode:
     for market, last_ns in _rows(state["markets"]):
         episode.markets[cast(str, market)] = cast(int, last_ns)
     for row in _rows(state["members"]):
-        *plain, evidence, began = row if len(row) > MEMBER_PLAIN + 1 else [*row, [0, 0]]
-        member = Member(*plain)
-        member.evidence = tuple(Evidence(*cells) for cells in _rows(evidence))  # type: ignore[arg-type]  # likewise
-        member.began_ns = cast("tuple[int, int]", tuple(cast("list[int]", began)))
+        evidence, *later = row[MEMBER_PLAIN:]  # an older checkpoint has less of it
+        member = Member(*row[:MEMBER_PLAIN])  # type: ignore[arg-type]  # likewise
+        member.evidence = _evidence(evidence)
+        if later:
+            member.began_ns = cast("tuple[int, int]", tuple(cast("list[int]", later[0])))
+        if len(later) > 1:
+            member.worst = _evidence(later[1])
         episode.members[member.market, member.detector] = member
     episode.lacks = tuple(cast("list[str]", state["lacks"]))
     episode.phases = tuple(cast("list[str]", state["phases"]))
@@ -290,6 +302,14 @@ def from_state(state: State) -> Episode:
     episode.contributors = tuple(Contributor(*row) for row in _rows(state["contributors"]))  # type: ignore[arg-type]
     episode.position = tuple(Position(*row) for row in _rows(state["position"]))  # type: ignore[arg-type]  # likewise
     return episode
+
+
+def _cells(evidence: Sequence[Evidence]) -> Tree:
+    return [[getattr(row, name) for name in EVIDENCE_FIELDS] for row in evidence]
+
+
+def _evidence(tree: Tree) -> tuple[Evidence, ...]:
+    return tuple(Evidence(*cells) for cells in _rows(tree))  # type: ignore[arg-type]  # plain leaves
 
 
 def _rows(tree: Tree) -> list[list[Tree]]:

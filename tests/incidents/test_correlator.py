@@ -11,7 +11,7 @@ import pytest
 from detector.incidents.correlator import Correlator
 from detector.incidents.settings import SECOND_NS, IncidentSettings
 from detector.model.incident import Contributor, Lead, Reason, Severity
-from tests.incidents.story import START_NS, Told, Window, context, during, scores
+from tests.incidents.story import START_NS, Told, Window, context, during, evidence_of, scores
 
 BTC, ETH, SOL = "BTC-PERP", "ETH-PERP", "SOL-PERP"
 MARKETS = (BTC, ETH, SOL)
@@ -322,11 +322,16 @@ def test_evidence_keeps_to_its_limit_in_whole_detectors() -> None:
     assert len(opened.evidence) == 6
 
 
-def test_the_resolved_one_keeps_the_last_evidence_it_had() -> None:
+def test_the_resolved_one_keeps_the_evidence_of_its_worst_window_though_that_was_never_told() -> None:
     told = Told(MARKETS)
-    told.run(during(0, 3, burst(value=4.0)), until=100)
+    told.run([burst(value=5.5), burst(value=8.0), burst(value=3.1)], until=100)
     opened, resolved = told.incidents
-    assert resolved.evidence == opened.evidence != ()
+    assert [row.share for row in resolved.evidence] == [row.share for row in evidence_of(BTC, "cancel_burst", 8.0)]
+    assert resolved.evidence != opened.evidence
+    told = Told(MARKETS)
+    told.run([burst(value=5.5), burst(ETH), burst(ETH), *[burst(value=4.0)] * 20], until=150)
+    opened, *_, resolved = told.incidents
+    assert len(told.incidents) > 2 and resolved.evidence[:2] == opened.evidence, "told more weakly in between"
 
 
 def test_accounts_of_several_markets_are_weighed_by_their_scores() -> None:
