@@ -32,7 +32,10 @@ TITLE_MAX = 200  # characters
 SUMMARY_MAX = 1_500
 NAME_MAX = 64  # of a market in a sentence; venues stay far below
 NAMED_MARKETS = 3  # listed by name before "and 47 more"
+ALONE = 0.995  # a share that is said as 100 %
+LITTLE = 0.005  # a smaller share is nothing to read
 STANDS_OUT = 0.1  # an account with less than this share does not
+ALIKE = 0.6  # of the largest share: who has as much is no bystander
 CONTEXT_SAID = 2  # circumstances in the summary; all of them stand in the alert
 TIMES_MAX = 1_000.0  # a larger multiple is no number but "far above"
 SOURCE = "source_silence"  # of the feed detector: all markets at once, so none of them is spoken of
@@ -52,9 +55,9 @@ def title(incident: Incident) -> str:
     where = _name(incident.markets[0])
     if len(incident.markets) > 1:
         moved = _moved(incident)
-        at_once = len(moved) == len(incident.markets) and len(set(moved.values())) == 1
-        together = " at once" if at_once else ""
         lead = incident.led_by
+        at_once = lead is None and len(moved) == len(incident.markets) and len(set(moved.values())) == 1
+        together = " at once" if at_once else ""
         which = f"{_name(lead.market)} first" if lead is not None else f"among them {where}"
         where = f"{len(incident.markets)} markets{together}, {which}"
         if row is not None and row.market != incident.markets[0]:
@@ -65,20 +68,20 @@ def title(incident: Incident) -> str:
 
 
 def summary(incident: Incident, pseudonym: Callable[[int], str]) -> str:
-    """Three sentences (what and who; what it may mean; what would have been without the first sign), and more where
-    what is seen is not to be fully trusted."""
+    """What and who; what it may mean; what else is unusual; what would have been without the first sign; and more
+    where what is seen is not to be fully trusted. Of what is over, when it ended and its worst window."""
     seen = f"{_seen(incident)}{_who(incident, pseudonym)}."
     if incident.reason is Reason.RESOLVED:
         lasted_s = ((incident.ended_ns or incident.updated_ns) - incident.started_ns) / SECOND_NS
-        over = f"Over: nothing unusual since {clock(incident.ended_ns or incident.updated_ns)}, "
-        sentences = [f"{over}{span(lasted_s)} after it began.", f"Last seen: {seen}"]
+        over = f"Resolved: nothing unusual since {clock(incident.ended_ns or incident.updated_ns)}, "
+        sentences = [f"{over}{span(lasted_s)} after it began.", f"At its worst: {seen}"]
     else:
         followed = _followed(incident)
         since = f"{_opening(incident)}since {_since(incident)} "
         sentences = [_capital(f"{since}{_seen(incident)}{followed}{_who(incident, pseudonym)}."), _advice(incident)]
-        sentences += _counterfactual(incident)
         if incident.context:
             sentences.append(f"Unusual with it: {listed([_beside(row) for row in incident.context[:CONTEXT_SAID]])}.")
+        sentences += _counterfactual(incident)
     if incident.lacks:
         unseen = listed([part for name in incident.lacks for part in UNSEEN.get(name, (f"what {name} would tell",))])
         given = f"The feed gives no {' and no '.join(incident.lacks)}"
@@ -92,10 +95,12 @@ def summary(incident: Incident, pseudonym: Callable[[int], str]) -> str:
 
 
 def story(incident: Incident, pseudonym: Callable[[int], str]) -> tuple[str, ...]:
-    """All of it, line by line: title, summary, rarity, each piece of evidence, the accounts, and what moved when."""
+    """All of it, line by line: title, summary, rarity, the evidence that has a share, the accounts, what moved when."""
     lines = [title(incident), summary(incident, pseudonym)]
     lines.append(f"Expected once in {rarity(incident.every_s)}; score {incident.peak:.1f} at its worst.")
     for row in incident.evidence:
+        if row.share < LITTLE:
+            continue
         share = f"{percent(row.share)} of that score{_less(row)}"
         lines.append(f"{_name(row.market)}, {_named(row.detector)}: {_measured(row)}; {share}.")
     for beside in incident.context:
@@ -147,14 +152,25 @@ def _seen(incident: Incident) -> str:
     counted = known.counted and isfinite(row.observed) and isfinite(row.expected)
     if not counted:
         return f"{_departure(row, verb=True)}{where.removesuffix(',')}"
+    said = _with(known.said, quantity(row.observed, row.unit))
     if row.since_ns:
-        return f"{known.said} {quantity(row.observed, row.unit)}{where} where {alongside(row.expected, row.unit)} was"
-    band = ""
-    if isfinite(row.low) and isfinite(row.high):
-        band = f" (98 % of the time between {between(row.low, row.high, row.unit)})"
+        return f"{said}{where} where {alongside(row.expected, row.unit)} was"
+    band = _band(row)
+    band = f" (98 % of the time {band})" if band else ""
     usual = alongside(row.expected, row.unit)
     against = f"{where.removesuffix(',')}, usually {usual}" if known.neutral else f"{where} where {usual} is normal"
-    return f"{known.said} {quantity(row.observed, row.unit)}{against}{band}"
+    return f"{said}{against}{band}"
+
+
+def _with(words: str, observed: str) -> str:
+    return words.replace("{}", observed) if "{}" in words else f"{words} {observed}"
+
+
+def _band(row: Evidence) -> str:
+    """What is usual; of what cannot be less than none, though its estimate can, the upper end alone."""
+    if not (isfinite(row.low) and isfinite(row.high)):
+        return ""
+    return f"up to {quantity(row.high, row.unit)}" if row.low < 0 else f"between {between(row.low, row.high, row.unit)}"
 
 
 def _departure(row: Evidence, *, verb: bool = False) -> str:
@@ -165,7 +181,7 @@ def _departure(row: Evidence, *, verb: bool = False) -> str:
     if rank(row.detector) == 1:
         return f"several weak signs{' rise' if verb else ''} at once, {known.title} most"
     if known.fact and isfinite(row.observed):
-        return f"{known.fact} {quantity(row.observed, row.unit)}"
+        return _with(known.fact, quantity(row.observed, row.unit))
     if known.neutral:
         return f"{known.title} {_times(row)} normal"
     return f"{known.title}{word} {_times(row)} {whose} normal"
@@ -190,9 +206,8 @@ def _measured(row: Evidence) -> str:
     if row.since_ns:
         before = f"{alongside(row.expected, row.unit)} before {date(row.since_ns)}"
         return f"{_departure(row)} ({quantity(row.observed, row.unit)} since, {before})"
-    band = ""
-    if isfinite(row.low) and isfinite(row.high):
-        band = f", mostly between {between(row.low, row.high, row.unit)}"
+    band = _band(row)
+    band = f", mostly {band}" if band else ""
     seen = f"{quantity(row.observed, row.unit)} seen, {alongside(row.expected, row.unit)} expected{band}"
     return f"{_departure(row)} ({seen})"
 
@@ -212,10 +227,12 @@ def _followed(incident: Incident) -> str:
         if len(moved) < len(incident.markets):
             return f"; {named} followed"  # a story too long to be kept whole
         within_s = (max(moved.values()) - min(moved.values())) / SECOND_NS
-        if within_s <= 0:
-            return f"; {named} moved with it"
         lead = incident.led_by
+        if within_s <= 0 and lead is None:
+            return f"; {named} moved with it"
         led = "none of them led, " if lead is None else ""
+        if lead is not None:
+            within_s = max(within_s, lead.by_ns / SECOND_NS)  # windows may be too coarse to show the lead
         if lead is not None and len(others) > 1:
             led = f"{_name(lead.market)} led by {lag(lead.by_ns / SECOND_NS)}, "
         return f"; {led}{named} followed within {lag(within_s)}"
@@ -258,6 +275,10 @@ def _who(incident: Incident, pseudonym: Callable[[int], str]) -> str:
     share = percent(top.share)
     if top.share < STANDS_OUT:
         return f"; no account stands out (the largest has {share})"
+    least = max(STANDS_OUT, ALIKE * top.share)
+    alike = [who.share for who in incident.contributors if who.share >= least]
+    if len(alike) > 1:
+        return f"; {len(alike)} accounts have {percent(sum(alike))} of it, {pseudonym(top.account)} the most ({share})"
     return f"; {pseudonym(top.account)} accounts for {share} of it"
 
 
@@ -270,8 +291,8 @@ def _beside(row: Circumstance) -> str:
 def _counterfactual(incident: Incident) -> list[str]:
     """Whether what is spoken of was needed: its detector's score without it, and the level that was crossed."""
     row = _chosen(incident)
-    if row is None or not row.level > 0 or row.share >= 1.0:
-        return []  # a detector's only feature was needed, of course
+    if row is None or not row.level > 0 or row.share >= ALONE:
+        return []  # what is all of a score was needed, of course
     known = phrase(plain(row.feature), plain(row.meaning))
     even, where = ("Even without", "above") if row.without >= row.level else ("Without", "below")
     score = f"the {_named(row.detector)} score would be {row.without:.1f}"

@@ -143,7 +143,8 @@ def _words(finding: Finding, label: str) -> tuple[str, str]:
     if not finding.broken:
         return f"foreshock: the promise at {label} is kept again", f"{count} It is audited anew from here."
     return (
-        f"foreshock: more told at {label} than promised, {recent.realised:.2g} a market-week for {recent.promised:g}",
+        f"foreshock: more incidents at {label} than promised: {recent.realised:.2g} a market-week, "
+        f"{recent.promised:g} promised",
         f"{count} Most began with {_listed(finding.features)}; on {_listed(finding.markets)}. True ones count, too. If "
         "they were not: a smaller budget_share of that detector, or a smaller [budget], tells less.",
     )

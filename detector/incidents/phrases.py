@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Phrase:
-    """`title`: the subject of "... 13 x their normal"; `said`: the words before "412/s where 31/s is normal".
+    """`title`: the subject of "... 13 x their normal"; `said`: the words before "412/s where 31/s is normal", {} where
+    the observed number stands elsewhere.
 
     neutral: nobody has said whether it is one or many: no verb, and nobody's normal
-    fact: what the title says before the observed number, where a multiple of the normal says less
+    fact: what the title says with the observed number for {}, where a multiple of the normal says less
     counted: the observed number of it makes sense to a person; not so, only how far it is from normal is said
     plural: "cancels ... their normal" against "spread ... its normal"
     """
@@ -48,7 +49,11 @@ PHRASES: dict[str, Phrase] = {
     "raise_surprise": Phrase("leverage raises by large positions", "", counted=False),
     "raised_notional": Phrase("value on raised leverage", "the value on raised leverage stands at", plural=False),
     "quotes_missing": Phrase("missing quotes of makers", "quotes of its makers are missing:"),
-    "quotes_pulled": Phrase("quotes taken back by makers", "makers took back and did not replace", plural=False),
+    "quotes_pulled": Phrase(
+        "quotes taken back by makers",
+        "makers took back, and did not replace, {} of their quotes",
+        fact="makers took back {} of their quotes",  # the normal is about 0: a multiple of it says nothing
+    ),
     "quotes_leapt": Phrase("makers whose quotes leap out", "makers that move quotes far out come at"),
     "quotes_moved": Phrase("makers' quotes moved outwards", "", counted=False),
     "taken": Phrase("volume taken", "what aggressors take stands at", plural=False),
@@ -57,12 +62,12 @@ PHRASES: dict[str, Phrase] = {
     "gap_bps": Phrase("widest hole in the book", "the widest hole in the book stands at", plural=False),
     "levels": Phrase("occupied price levels", "occupied price levels stand at"),
     "thin_levels": Phrase("thin price levels", "thin price levels stand at"),
-    "silence": Phrase("silence", "its silence is past belief:", plural=False, fact="silent for"),
+    "silence": Phrase("silence", "its silence is past belief:", plural=False, fact="silent for {}"),
     "source_silence": Phrase(
         "silence of the whole source",
         "the silence of the whole source is past belief:",
         plural=False,
-        fact="the whole source is silent for",
+        fact="the whole source is silent for {}",
     ),
     "fall_to_cascade": Phrase(
         "fall needed for a cascade", "the fall that would start a cascade stands at", plural=False

@@ -11,7 +11,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND_NS = 1_000_000
 SECOND_NS = 1_000_000_000
 LARGE = ((1e12, "T"), (1e9, "B"), (1e6, "M"))
-SLOWER = ("1/min", "1/h")
+SLOWER = ("1/s", "1/min", "1/h")  # each sixty times the one before
 FINER = ((1e-6, "us"), (1e-3, "ms"))  # than a second
 SELDOM = 0.1  # a second or a minute: rarer than this is counted over a longer time
 SHORT_UNIT = 5  # characters: "1/min", "bps"; not "orders"
@@ -53,13 +53,15 @@ def quantity(value: float, unit: str) -> str:
 
     >>> [quantity(x, u) for x, u in ((412, "1/s"), (0.003, "1/s"), (3.2e6, "quote"), (80, "% of depth"), (4, ""))]
     ['412/s', '0.18/min', '3.2 M', '80 % of depth', '4']
+    >>> quantity(0.005, "1/min")
+    '0.3/h'
     >>> [quantity(x, "s") for x in (0.000015, 0.0004, 0.32, 3.1)]
     ['15 us', '0.4 ms', '0.32 s', '3.1 s']
     """
     if not isfinite(value):
         return "unknown"
     if unit.startswith("1/"):
-        for slower in SLOWER if unit == "1/s" else ():
+        for slower in SLOWER[SLOWER.index(unit) + 1 :] if unit in SLOWER else ():
             if not 0 < abs(value) < SELDOM:
                 break
             value, unit = value * 60, slower

@@ -36,6 +36,10 @@ DRIFT = (
     Evidence(BTC, "drift", "quotes_resting", "orders", 121.0, 104.0, 99.0, 109.0, 0.3, since_ns=START_NS),
 )
 SILENT = Evidence(BTC, "feed", "silence", "s", 48.0, 0.32, 0.0, 1.9, 1.0, level=8.6)
+PULLED = (
+    Evidence(BTC, "thin_book", "quotes_pulled", "%", 25.0, 0.0, -1.89, 1.94, 0.998, without=0.1, level=3.1),
+    Evidence(BTC, "thin_book", "quotes_leapt", "1/min", 0.0, 0.0012, 0.0, 0.113, 0.002, without=14.4, level=3.1),
+)
 OTHER = Evidence(BTC, "queue", "queue_age", "s", 0.4, 6.0, 2.0, 15.0, 1.0, "age of the first order in the queue")
 FORCED = tuple(
     Evidence(market, "squeeze", "liquidations", "1/min", 12.0, 0.3, 0.0, 2.0, 1.0, "positions closed by force")
@@ -89,6 +93,11 @@ INCIDENTS = {
     ),
     "during_funding": made("cancel_burst", CANCELS, FLEETING, phases=("funding",)),
     "thin_book": made("thin_book", MISSING, MOVED, contributors=(Contributor(7, 0.61),)),
+    "quotes_pulled": made("thin_book", *PULLED, contributors=tuple(Contributor(n, 0.16) for n in range(5))),
+    "lead_within_a_window": made(
+        "correlated", CANCELS, replace(CANCELS, market=ETH), led_by=Lead(BTC, ETH, 13 * SECOND_NS // 10),
+        contributors=(Contributor(7, 0.8), Contributor(8, 0.01)),
+    ),
     "leverage_spike": made("leverage_spike", SURPRISE, RAISES, every_s=5 * 86_400, severity=Severity.WARNING),
     "joint": made("joint", *JOINT, severity=Severity.INFO, every_s=30_000, contributors=(Contributor(7, 0.04),)),
     "drift": made("drift", *DRIFT, severity=Severity.INFO, contributors=(), warming=True),
