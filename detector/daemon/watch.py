@@ -206,11 +206,13 @@ class Watch:
             return
         now = time.time()
         self._noticed[where] = now_s
-        alert = notices.degraded(
-            f"{where}_{notice.from_offset}", now, f"foreshock: {notice.kind} on {notice.topic}/{notice.partition}",
-            notice.detail, firing=False, seq=1, severity="warning",
-        )  # fmt: skip
-        self._service.spawn(self._put(letters(alert, self._service.ledger.route(alert)), now))
+        title, name = f"foreshock: {notice.kind} on {notice.topic}/{notice.partition}", f"{where}_{notice.from_offset}"
+        written: list[Letter] = []
+        # it is over when it is told; but receivers drop an end that nothing began
+        for seq, firing in ((1, True), (2, False)):
+            alert = notices.degraded(name, now, title, notice.detail, firing=firing, seq=seq, severity="warning")
+            written += letters(alert, self._service.ledger.route(alert))
+        self._service.spawn(self._put(written, now))
 
     async def _put(self, written: Sequence[Letter], at_s: float) -> None:
         """Or past the outbox while the disk takes nothing, until either has it: that very word may be what is told."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 
 import numpy as np
 
@@ -22,10 +23,10 @@ class Telling:
     def __init__(
         self,
         alert: Callable[[Incident], Alert],
-        anew: Callable[[Restart], Alert],
+        anew: Callable[[Restart], tuple[Alert, ...]],
         audit: Audit | None = None,
         word: Callable[[Finding], Alert] | None = None,
-        clock_word: Callable[[WrongClock], Alert] | None = None,
+        clock_word: Callable[[WrongClock], tuple[Alert, ...]] | None = None,
     ) -> None:
         assert audit is None or word is not None, "an audit that nobody can put into words"
         self.audit = audit
@@ -47,7 +48,7 @@ class Telling:
 
     def begun_anew(self, restarts: Sequence[Restart]) -> None:
         """Markets whose feed did: the audit counts pages about the exchange, and these are about its feed."""
-        self._alerts.extend(map(self._anew, restarts))
+        self._alerts.extend(chain.from_iterable(map(self._anew, restarts)))
 
     def close(self, windows: Windows) -> None:
         """A window's incidents are told."""
@@ -65,7 +66,7 @@ class Telling:
 
     def _tell_clock(self, found: Sequence[WrongClock]) -> None:
         if self._clock_word is not None:
-            self._alerts.extend(map(self._clock_word, found))
+            self._alerts.extend(chain.from_iterable(map(self._clock_word, found)))
 
     def taken(self) -> tuple[tuple[Alert, ...], tuple[Incident, ...]]:
         """All since the last time it was asked."""

@@ -54,6 +54,17 @@ def notice(
     return Alert(key=f"{incident_id}_{seq}", type=kind, timestamp=at, data=data)
 
 
+def once(
+    kind: str, incident_id: str, at: str, severity: str, title: str, summary: str, **rest: Any
+) -> tuple[Alert, ...]:
+    """As notice, of what is over when it is told: it fires, and ends at once. A receiver that opens something for what
+    fires drops an end that nothing began."""
+    return tuple(
+        notice(kind, incident_id, at, severity, title, summary, firing=firing, seq=seq, **rest)
+        for seq, firing in ((1, True), (2, False))
+    )
+
+
 def audited(finding: Finding, version: str) -> Alert:
     """foreshock.degraded: a promised number of pages is broken, or kept again. Info, whatever severity it is about:
     nobody is woken because somebody was woken too often."""
@@ -79,35 +90,37 @@ def audited(finding: Finding, version: str) -> Alert:
     )  # fmt: skip
 
 
-def wrong_clock(found: WrongClock, version: str) -> Alert:
+def wrong_clock(found: WrongClock, version: str) -> tuple[Alert, ...]:
     """foreshock.degraded: events whose clock cannot be right. A warning: what hides behind them is not seen."""
+    at, label = instant(found.at_ns), Severity.WARNING.label
     if found.back_ns:
-        name, title = "back", "foreshock: event time went back"
         summary = (
             f"The log goes on {found.back_ns / 1e9:.0f} s before where its clock was: that was wrong, or the log is "
             "read anew. What was told of the time in between stands."
         )
-    else:
-        name = "late"
-        title = f"foreshock: {found.late + found.skewed} of {found.events} events have a wrong clock"
-        summary = (
-            f"Of the events of the last {WINDOWS} windows {found.late} came after their window had closed, and count "
-            f"in none; {found.skewed} lay too far ahead, and count at the clock of the others. Look for a market or a "
-            "gateway whose clock is wrong; input.lateness is what is waited for."
+        title = "foreshock: event time went back"
+        return once(
+            "foreshock.degraded", f"degraded_clock_back_{found.since_ns}", at, label, title, summary, version=version
         )
-        if not found.firing:
-            title = "foreshock: events are in time again"
-    return notice(
-        "foreshock.degraded", f"degraded_clock_{name}_{found.since_ns}", instant(found.at_ns), Severity.WARNING.label,
-        title, summary, version=version, firing=found.firing, seq=1 if found.firing or found.back_ns else 2,
+    title = f"foreshock: {found.late + found.skewed} of {found.events} events have a wrong clock"
+    if not found.firing:
+        title = "foreshock: events are in time again"
+    summary = (
+        f"Of the events of the last {WINDOWS} windows {found.late} came after their window had closed, and count "
+        f"in none; {found.skewed} lay too far ahead, and count at the clock of the others. Look for a market or a "
+        "gateway whose clock is wrong; input.lateness is what is waited for."
+    )
+    word = notice(
+        "foreshock.degraded", f"degraded_clock_late_{found.since_ns}", at, label, title, summary, version=version,
+        firing=found.firing, seq=1 if found.firing else 2,
     )  # fmt: skip
+    return (word,)
 
 
-def begun_anew(restart: Restart, version: str) -> Alert:
-    """foreshock.degraded: a market's feed began anew and its books followed. It is over when it is told: nothing will
-    be said of its end."""
+def begun_anew(restart: Restart, version: str) -> tuple[Alert, ...]:
+    """foreshock.degraded: a market's feed began anew and its books followed. It is over when it is told."""
     again = f" It began anew {restart.times} times since this was last told." if restart.times > 1 else ""
-    return notice(
+    return once(
         "foreshock.degraded", f"degraded_{restart.what.value}_{restart.market}_{restart.at_ns}",
         instant(restart.at_ns), Severity.WARNING.label, f"foreshock: {restart.market}: {ANEW[restart.what]}",
         f"{SINCE[restart.what].format(before=restart.before, after=restart.after)}{again}",

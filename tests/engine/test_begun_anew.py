@@ -48,9 +48,10 @@ def alerts_of(the_story: Story) -> tuple[list[Alert], float]:
 def test_a_restart_is_told_and_a_burst_after_it_is_heard() -> None:
     alerts, cancels = alerts_of(story(1))
     restarts = [alert for alert in alerts if "sequence numbers" in alert.data["title"]]
-    assert [(alert.type, alert.data["markets"], alert.data["severity"]) for alert in restarts] == [
-        ("foreshock.degraded", ["ETH-PERP"], "warning")
-    ]
+    assert [
+        (alert.type, alert.data["markets"], alert.data["severity"], alert.data["status"]) for alert in restarts
+    ] == [("foreshock.degraded", ["ETH-PERP"], "warning", status) for status in ("firing", "resolved")]
+    assert len({alert.data["incident_id"] for alert in restarts}) == 1
     assert "1000" in restarts[0].data["summary"]
     assert cancels > 150.0
 

@@ -205,8 +205,9 @@ def test_event_time_that_goes_back_is_told() -> None:
     step = made.step([records(0, back, 640), records(1, back, 600)])
     assert step.counts["skewed"] == 40 and step.counts["stepped_back"] == 1 and not step.counts.get("late", 0)
     assert step.counts["events"] >= 2 * BACK_RECORDS, "and no event is lost"
-    word = next(alert for alert in step.alerts if "degraded_clock_back" in alert.key)
-    assert (word.type, word.data["severity"], word.data["status"]) == ("foreshock.degraded", "warning", "resolved")
+    word, over = (alert for alert in step.alerts if "degraded_clock_back" in alert.key)
+    assert (word.type, word.data["severity"], word.data["status"]) == ("foreshock.degraded", "warning", "firing")
+    assert (over.data["status"], over.data["incident_id"]) == ("resolved", word.data["incident_id"])
     assert f"{YEAR // S} s" in str(word.data["summary"])
 
 
