@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import resource
+import subprocess
 import sys
 import time
 from datetime import UTC, datetime
@@ -15,8 +16,9 @@ LOOP_TURNS = 500_000
 
 
 def machine(*libraries: str) -> str:
-    """Date, processor, cores, Python, the versions of `libraries`, and how fast plain Python was just then: a shared
-    machine may run at a third of its speed, and that line is how a reader knows."""
+    """Date, commit, processor, cores, Python, the versions of `libraries`, and how fast plain Python was just then: a
+    shared machine may run at a third of its speed, and that line is how a reader knows. The commit says what was
+    measured: figures stand on a page for longer than the code does."""
     model = platform.processor() or platform.machine()
     information = Path("/proc/cpuinfo")
     if information.is_file():
@@ -27,7 +29,18 @@ def machine(*libraries: str) -> str:
     day = datetime.now(UTC).date().isoformat()
     used = "".join(f", {name} {version(name)}" for name in libraries)
     python = f"Python {sys.version.split()[0]}{used}; {_turn_ns():.0f} ns a turn of a plain loop"
-    return f"{day}; {model}, {os.cpu_count()} cores, {platform.system()}; {python}"
+    return f"{day}; {commit()}; {model}, {os.cpu_count()} cores, {platform.system()}; {python}"
+
+
+def commit() -> str:
+    """Which commit this is, "with changes" where files differ from it, or that it is none."""
+    asked = ["git", "-C", str(Path(__file__).resolve().parent), "describe", "--always", "--exclude=*", "--dirty"]
+    try:
+        told = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=10.0).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return "no commit"
+    name, dirty, _ = told.partition("-dirty")
+    return f"commit {name}" + (" with changes" if dirty else "")
 
 
 def _turn_ns() -> float:
