@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import random
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -16,6 +17,7 @@ from aiokafka import (  # type: ignore[import-untyped]
     TopicPartition,
 )
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor  # type: ignore[import-untyped]
+from aiokafka.errors import UnknownTopicOrPartitionError  # type: ignore[import-untyped]
 
 from detector.sources.base import Partition
 from detector.sources.kafka_settings import KafkaSettings
@@ -25,6 +27,7 @@ CLOSE_MAX_S = 10.0
 HEALTHY_AFTER_S = 10.0  # a connection that lasted this long was one: the next failure starts with a short wait
 PROBE_EVERY_S = 1.0
 PLACE_EVERY_S = 0.1  # positions are compared with the log at most this often
+METADATA_MAX_AGE_MS = 10_000  # partitions that are added, and a topic that comes back, are seen this late at most
 
 # For the partitions that just became ours: where our durable state stands. Records flow when it has returned.
 PositionsOf = Callable[[Sequence[Partition]], Awaitable[Mapping[Partition, int]]]
@@ -72,6 +75,7 @@ class Member:
         self._opened = asyncio.Event()  # says that live was set
         self._changed = asyncio.Event()  # asks to place partitions, or to make the consumer anew
         self._failure: BaseException | None = None
+        self._widths: dict[str, int] = {}  # partitions of a topic when it was looked at last
         self._troubled_s = 0.0
         self._task = asyncio.create_task(self._supervise(), name="kafka-member")
 
@@ -182,6 +186,7 @@ class Member:
             fetch_max_wait_ms=settings.fetch_wait_ms,
             fetch_max_bytes=settings.fetch_bytes_max,
             max_partition_fetch_bytes=settings.partition_fetch_bytes_max,
+            metadata_max_age_ms=METADATA_MAX_AGE_MS,
             value_deserializer=self._value_deserializer,
             **settings.security.client_arguments(),
         )
@@ -209,7 +214,9 @@ class Member:
             begins = await consumer.beginning_offsets(tops) if tops else {}
             ends = await consumer.end_offsets(tops) if tops else {}
             lost = [top for top in tops if _key(top) not in self.positions]
-            starts = await self._starts(consumer, lost, begins, ends)
+            # the topic has grown since we came: all that such a partition holds was written under our eyes
+            starts = {top: begins[top] for top in lost if top.partition >= self._widths.get(top.topic, math.inf)}
+            starts |= await self._starts(consumer, [top for top in lost if top not in starts], begins, ends)
             if generation != self.generation:
                 continue  # a rebalance came in between
             self.held = set()
@@ -231,6 +238,16 @@ class Member:
             self.placed = self.assigned
             self.live = consumer
             self._opened.set()
+            self._say_topics(consumer)
+
+    def _say_topics(self, consumer: Any) -> None:
+        """Remember how wide the topics are. One that is not there leaves a member with nothing, and not one error."""
+        widths = {topic: len(consumer.partitions_for_topic(topic) or ()) for topic in self._settings.topics}
+        self._widths |= {topic: width for topic, width in widths.items() if width}
+        absent = [topic for topic, width in widths.items() if not width]
+        if absent:
+            self._say_trouble(UnknownTopicOrPartitionError(f"not there: {', '.join(absent)}"))
+        else:
             self._say_healed()
 
     async def _starts(self, consumer: Any, tops: list[Any], begins: Any, ends: Any) -> Mapping[Any, int]:

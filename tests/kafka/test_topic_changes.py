@@ -1,0 +1,77 @@
+"""The Kafka source while its topic itself changes: it grows, it is deleted, it is made anew."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
+from aiokafka.errors import KafkaError
+
+from detector.sources import kafka_member
+from detector.sources.kafka_settings import KafkaSettings
+from detector.sources.positions import NoticeKind
+from replay.produce import create_topic
+from tests.kafka.reading import read_until, reading
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+async def admin(broker: str) -> AsyncIterator[AIOKafkaAdminClient]:
+    client = AIOKafkaAdminClient(bootstrap_servers=broker)
+    await client.start()
+    yield client
+    await client.close()
+
+
+def told(broker: str, topic: str, **more: str) -> KafkaSettings:
+    options = {"group": f"group-{topic}", "start_at": "latest"} | more
+    return KafkaSettings(broker, (topic,), session_timeout_ms=6_000, heartbeat_interval_ms=500, **options)
+
+
+def lines(count: int) -> list[bytes]:
+    return [b"n%d" % i for i in range(count)]
+
+
+@pytest.mark.parametrize("group", ["", "some"])
+async def test_a_partition_that_is_added_is_read_from_its_first_record(
+    broker, topic, produce, admin, monkeypatch: pytest.MonkeyPatch, group: str
+) -> None:
+    monkeypatch.setattr(kafka_member, "METADATA_MAX_AGE_MS", 3_000)
+    await produce(topic, lines(5))
+    async with reading(told(broker, topic, group=group and topic)) as source:
+        while not await source.partitions():
+            assert not await source.poll(0.1)
+        await admin.create_partitions({topic: NewPartitions(2)})
+        await produce(topic, lines(7), partition_of=1)  # before anybody here can know of it
+        found = await read_until(source, lambda records: len(records) >= 7)
+        assert [(record[1], record[2]) for record in found] == [(1, offset) for offset in range(7)]
+
+
+async def test_a_topic_that_is_deleted_is_a_trouble_and_made_anew_it_is_held(
+    broker, topic, produce, admin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka_member, "METADATA_MAX_AGE_MS", 1_000)
+    await produce(topic, lines(50))
+    async with reading(told(broker, topic, start_at="earliest")) as source:
+        await read_until(source, lambda records: len(records) >= 50)
+        await admin.delete_topics([topic])
+        await read_until(source, lambda _: topic in source.trouble)
+        await _made_anew(broker, topic)
+        await produce(topic, lines(10))
+        await read_until(source, lambda _: bool(source.held))
+        (notice,) = source.take_notices()
+        assert (notice.kind, notice.from_offset, notice.to_offset) == (NoticeKind.TRUNCATED, 10, 50)
+        assert source.trouble == ""
+
+
+async def _made_anew(broker: str, topic: str) -> None:
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            if await create_topic(broker, topic):
+                return
+        except KafkaError:
+            assert time.monotonic() < deadline
