@@ -151,9 +151,8 @@ class KafkaSource(Source):
 
     def seek(self, partition: Partition, offset: int) -> None:
         """Go on at `offset`; also what an operator decides about a partition that is held."""
-        self._started.positions[partition] = offset
         self._tries.pop(partition, None)
-        self._started.place_again()
+        self._started.decide(partition, offset)
 
     async def commit(self, positions: Mapping[Partition, int]) -> None:
         """Tell the group's lag tools. Failing is counted, and nothing else: these are not the truth."""

@@ -21,7 +21,7 @@ from aiokafka.errors import UnknownTopicOrPartitionError  # type: ignore[import-
 
 from detector.sources.base import Partition
 from detector.sources.kafka_settings import KafkaSettings
-from detector.sources.positions import Notice, NoticeKind, place
+from detector.sources.positions import Notice, NoticeKind, Placing, place
 
 CLOSE_MAX_S = 10.0
 HEALTHY_AFTER_S = 10.0  # a connection that lasted this long was one: the next failure starts with a short wait
@@ -75,6 +75,7 @@ class Member:
         self._opened = asyncio.Event()  # says that live was set
         self._changed = asyncio.Event()  # asks to place partitions, or to make the consumer anew
         self._failure: BaseException | None = None
+        self._undecided: set[Partition] = set()  # another log than ours: held, however long it has become meanwhile
         self._widths: dict[str, int] = {}  # partitions of a topic when it was looked at last
         self._troubled_s = 0.0
         self._task = asyncio.create_task(self._supervise(), name="kafka-member")
@@ -96,6 +97,12 @@ class Member:
         """Compare the positions with the log, and seek. Nothing flows until that is done."""
         self.shut()
         self._changed.set()
+
+    def decide(self, partition: Partition, offset: int) -> None:
+        """Go on there, also with a partition that is held."""
+        self.positions[partition] = offset
+        self._undecided.discard(partition)
+        self.place_again()
 
     def fail(self, error: BaseException) -> None:
         """The present consumer is done for."""
@@ -224,11 +231,14 @@ class Member:
                 partition = _key(top)
                 position = self.positions.get(partition)
                 placing = place(partition, position, begins[top], ends[top], starts.get(top, ends[top]))
+                if partition in self._undecided:
+                    placing = Placing(ends[top], held=True)
                 if placing.notice is not None:
                     self._count("gaps" if placing.notice.kind is NoticeKind.GAP else "truncated")
                     self._tell(placing.notice)
                 if placing.held:
                     self.held.add(partition)
+                    self._undecided.add(partition)
                     consumer.pause(top)
                 else:
                     self.positions[partition] = placing.offset

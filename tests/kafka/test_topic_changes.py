@@ -13,7 +13,7 @@ from detector.sources import kafka_member
 from detector.sources.kafka_settings import KafkaSettings
 from detector.sources.positions import NoticeKind
 from replay.produce import create_topic
-from tests.kafka.reading import read_until, reading
+from tests.kafka.reading import read_count, read_until, reading
 
 pytestmark = pytest.mark.slow
 
@@ -65,6 +65,24 @@ async def test_a_topic_that_is_deleted_is_a_trouble_and_made_anew_it_is_held(
         (notice,) = source.take_notices()
         assert (notice.kind, notice.from_offset, notice.to_offset) == (NoticeKind.TRUNCATED, 10, 50)
         assert source.trouble == ""
+
+
+async def test_a_log_that_ended_before_our_position_stays_held_when_it_has_grown_past_it(
+    broker, topic, produce
+) -> None:
+    await produce(topic, lines(10))
+    async with reading(told(broker, topic), {(topic, 0): 50}) as source:
+        await read_until(source, lambda _: bool(source.held))
+        await produce(topic, lines(100))
+        generation = source.generation
+        source._started.fail(ConnectionError("a broker restarts"))
+        await read_until(source, lambda _: source.generation > generation and not source.trouble)
+        for _ in range(5):
+            assert not await source.poll(0.1)
+        assert source.held == ((topic, 0),)
+        assert [notice.kind for notice in source.take_notices()] == [NoticeKind.TRUNCATED]
+        source.seek((topic, 0), 0)
+        assert len(await read_count(source, 110)) == 110
 
 
 async def _made_anew(broker: str, topic: str) -> None:
