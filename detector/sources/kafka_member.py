@@ -7,6 +7,7 @@ import contextlib
 import math
 import random
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -27,6 +28,7 @@ CLOSE_MAX_S = 10.0
 HEALTHY_AFTER_S = 10.0  # a connection that lasted this long was one: the next failure starts with a short wait
 PROBE_EVERY_S = 1.0
 PLACE_EVERY_S = 0.1  # positions are compared with the log at most this often
+STORM_ASSIGNMENTS, STORM_S = 10, 60.0  # so many in so short a time: a static member has a double
 METADATA_MAX_AGE_MS = 10_000  # partitions that are added, and a topic that comes back, are seen this late at most
 
 # For the partitions that just became ours: where our durable state stands. Records flow when it has returned.
@@ -35,6 +37,10 @@ PositionsOf = Callable[[Sequence[Partition]], Awaitable[Mapping[Partition, int]]
 _NOWHERE = TopicPartition("", 0)
 
 log = structlog.get_logger(__name__)
+
+
+class SharedName(Exception):
+    """Another member of the group has our name."""
 
 
 class Member:
@@ -76,6 +82,7 @@ class Member:
         self._changed = asyncio.Event()  # asks to place partitions, or to make the consumer anew
         self._failure: BaseException | None = None
         self._undecided: set[Partition] = set()  # another log than ours: held, however long it has become meanwhile
+        self._assigned_s: deque[float] = deque(maxlen=STORM_ASSIGNMENTS)  # when, monotonic
         self._widths: dict[str, int] = {}  # partitions of a topic when it was looked at last
         self._troubled_s = 0.0
         self._task = asyncio.create_task(self._supervise(), name="kafka-member")
@@ -113,6 +120,7 @@ class Member:
         """What is ours from now on."""
         self.assigned = frozenset(partitions)
         self.generation += 1
+        self._assigned_s.append(time.monotonic())
         self._count("rebalances")
         self.place_again()
 
@@ -166,6 +174,8 @@ class Member:
                     await self._changed.wait()
             if self.live is not None or self._changed.is_set():
                 shut_s = time.monotonic()
+                if self.live is not None and self.trouble:
+                    self._say_standing(consumer)
                 continue
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(PROBE_EVERY_S):
@@ -248,15 +258,20 @@ class Member:
             self.placed = self.assigned
             self.live = consumer
             self._opened.set()
-            self._say_topics(consumer)
+            self._say_standing(consumer)
 
-    def _say_topics(self, consumer: Any) -> None:
-        """Remember how wide the topics are. One that is not there leaves a member with nothing, and not one error."""
+    def _say_standing(self, consumer: Any) -> None:
+        """What no error tells: a topic that is not there leaves a member with nothing; and of two that have one name
+        each throws the other out at its next heartbeat (aiokafka's is too old to be fenced), and both read all."""
         widths = {topic: len(consumer.partitions_for_topic(topic) or ()) for topic in self._settings.topics}
         self._widths |= {topic: width for topic, width in widths.items() if width}
         absent = [topic for topic, width in widths.items() if not width]
+        often = len(self._assigned_s) == STORM_ASSIGNMENTS and time.monotonic() - self._assigned_s[0] < STORM_S
         if absent:
             self._say_trouble(UnknownTopicOrPartitionError(f"not there: {', '.join(absent)}"))
+        elif often and self._settings.member:
+            told = f"{STORM_ASSIGNMENTS} assignments within {STORM_S:.0f} s: does another daemon call itself"
+            self._say_trouble(SharedName(f"{told} {self._settings.member!r}, too (kafka.member)?"))
         else:
             self._say_healed()
 

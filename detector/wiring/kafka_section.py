@@ -110,7 +110,8 @@ class Kafka(Section):
     member: str = Field(
         default="",
         max_length=249,
-        description="Name of this member, the same after a restart, so that nothing is handed round.",
+        description="Name of this member, the same after a restart, so that nothing is handed round. "
+        "No two daemons have the same: both would read everything.",
     )
     start_at: StartAt = Field(
         default="latest",

@@ -11,6 +11,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
+from detector.sources import kafka_member
 from detector.sources.kafka import KafkaSource
 from detector.sources.kafka_settings import KafkaSettings, Security
 from detector.sources.positions import NoticeKind
@@ -95,6 +96,20 @@ async def test_a_static_member_that_restarts_causes_no_rebalance(broker, topic, 
         await produce(topic, lines(2))
         assert [record[2] for record in await read_count(source, 2)] == [5, 6]
     assert time.monotonic() - began < settings.session_timeout_ms / 1000
+
+
+async def test_two_daemons_that_share_a_members_name_are_told(broker, topic, produce, monkeypatch) -> None:
+    monkeypatch.setattr(kafka_member, "STORM_S", 8.0)
+    settings = told(broker, topic, member="engine-1")
+    async with reading(settings) as source:
+        async with reading(settings) as double:
+            async with asyncio.timeout(25):
+                while "'engine-1', too" not in source.trouble:
+                    for each in (source, double):
+                        await each.poll(0.1)
+        await poll_until(source, lambda: not source.trouble)
+        await produce(topic, lines(3))
+        assert len(await read_count(source, 3)) == 3
 
 
 async def test_what_retention_took_is_a_gap_and_never_a_silent_jump(broker, topic, produce) -> None:
