@@ -64,6 +64,11 @@ class Ledger:
         self._gauge()
 
     @property
+    def firing(self) -> tuple[str, ...]:
+        """Incidents that were told and not resolved, sorted."""
+        return tuple(sorted(self._firing))
+
+    @property
     def urgent(self) -> bool:
         """An alert waits to be durable."""
         return bool(self._alerts)

@@ -26,6 +26,7 @@ from detector.store.store import Store
 LOOK_EVERY_S = 1.0
 PAUSED_S = 5.0  # the whole process stood still for this long: stopped, or starved
 NOTICE_EVERY_S = 600.0  # a trouble that comes and goes is told again at most this often
+NAMED_MAX = 10  # incidents in one sentence
 PUT_AGAIN_S = 10.0  # neither the disk nor the destination took a word about ourselves
 
 log = structlog.get_logger()
@@ -112,7 +113,11 @@ class Watch:
         systemd.notify("READY=1")
         self._task = asyncio.create_task(self._run(), name="watch")
         if self._cold:
-            self.trouble("state", "starting cold: the saved state cannot be used, and what is normal is learned anew")
+            why = "starting cold: the saved state cannot be used, and what is normal is learned anew"
+            if left := self._service.ledger.firing:  # a cold engine does not know them
+                more = f" and {len(left) - NAMED_MAX} more" if len(left) > NAMED_MAX else ""
+                why += f". Nobody will be told that these end, close them by hand: {', '.join(left[:NAMED_MAX])}{more}"
+            self.trouble("state", why)
 
     def cold(self) -> None:
         """No saved state could be used."""

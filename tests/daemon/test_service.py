@@ -105,6 +105,7 @@ async def test_a_state_that_does_not_fit_starts_cold_at_its_offsets_and_says_so(
         if parcel.key.startswith("degraded_state") and parcel.key.endswith("_1")
     ]
     assert "cold" in str(told["summary"])
+    assert "close them by hand: inc_0x7" in str(told["summary"]), "record 49 opened it, and the state knew of it"
 
 
 async def test_alerts_do_not_wait_for_a_checkpoint(tmp_path: Path) -> None:
