@@ -158,7 +158,11 @@ def _seen(incident: Incident) -> str:
     band = _band(row)
     band = f" (98 % of the time {band})" if band else ""
     usual = alongside(row.expected, row.unit)
-    against = f"{where.removesuffix(',')}, usually {usual}" if known.neutral else f"{where} where {usual} is normal"
+    against = (
+        f"{where.removesuffix(',')}, usually {usual}"
+        if known.neutral
+        else f"{where} where {usual} is normal{known.given}"
+    )
     return f"{said}{against}{band}"
 
 

@@ -14,6 +14,7 @@ class Phrase:
     the observed number stands elsewhere.
 
     neutral: nobody has said whether it is one or many: no verb, and nobody's normal
+    given: what it is normal for: a burst brings accounts and orders with it, so that may be far above the usual
     fact: what the title says with the observed number for {}, where a multiple of the normal says less
     counted: the observed number of it makes sense to a person; not so, only how far it is from normal is said
     plural: "cancels ... their normal" against "spread ... its normal"
@@ -25,25 +26,30 @@ class Phrase:
     counted: bool = True
     fact: str = ""
     neutral: bool = False
+    given: str = ""
 
 
+AT_WORK = " with so many accounts at work"
+PLACED = " beside so many new orders"
 PHRASES: dict[str, Phrase] = {
     "activity": Phrase("messages", "messages come at"),
     "requoting": Phrase("re-quoting by makers", "makers take back, for each thing that others do,", plural=False),
     "quotes_resting": Phrase("makers' resting quotes", "its makers have resting"),
     "depth": Phrase("depth within 25 bps", "what rests within 25 bps stands at", plural=False),
     "leverage_raises": Phrase("leverage raises", "leverage raises run at about"),
-    "cancels": Phrase("cancels", "cancels run at"),
-    "cancels_by_others": Phrase("cancels by others than makers", "cancels by others than makers run at"),
-    "cancels_unnamed": Phrase("cancels", "cancels run at"),
-    "cancels_net": Phrase("cancels", "cancels run at"),
-    "fleeting_cancels_unnamed": Phrase("cancels within 50 ms", "cancels within 50 ms of placing run at"),
-    "young_cancels_unnamed": Phrase("cancels within a second", "cancels within a second of placing run at"),
+    "cancels": Phrase("cancels", "cancels run at", given=AT_WORK),
+    "cancels_by_others": Phrase("cancels by others than makers", "cancels by others than makers run at", given=AT_WORK),
+    "cancels_unnamed": Phrase("cancels", "cancels run at", given=" in so brisk a market"),
+    "cancels_net": Phrase("cancels", "cancels run at", given=PLACED),
+    "fleeting_cancels_unnamed": Phrase("cancels within 50 ms", "cancels within 50 ms of placing run at", given=PLACED),
+    "young_cancels_unnamed": Phrase(
+        "cancels within a second", "cancels within a second of placing run at", given=PLACED
+    ),
     "fleeting_cancels": Phrase("cancels within 50 ms", "cancels within 50 ms of placing run at"),
     "new_cancellers": Phrase("accounts that begin to cancel", "accounts that begin to cancel come at"),
     "cancelled_notional": Phrase("value taken back", "the value of orders taken back stands at", plural=False),
     "orders": Phrase("new orders", "new orders run at"),
-    "raises": Phrase("leverage raises", "leverage raises run at"),
+    "raises": Phrase("leverage raises", "leverage raises run at", given=AT_WORK),
     "cuts": Phrase("leverage cuts", "leverage cuts run at"),
     "raised_far": Phrase("leverage raises", "", counted=False),
     "raise_surprise": Phrase("leverage raises by large positions", "", counted=False),
