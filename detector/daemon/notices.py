@@ -30,6 +30,29 @@ def heartbeat(at_s: float, progress: Mapping[str, Fact]) -> Alert:
     )  # fmt: skip
 
 
+# What a trouble means for whoever relies on us, by the first word of its name.
+IMPACT = {
+    "destination": "Alerts wait for it and are sent when it answers; after a day they are given up.",
+    "store": "Nothing is saved: alerts go out past the outbox, and after a restart some may come again.",
+    "source": "Nothing is seen of the exchange until it speaks again.",
+    "state": "Until normal is learned anew, small troubles are missed.",
+}
+
+
+def meaning(what: str, why: str) -> str:
+    """The reason, and what it means; of a trouble that is over, that.
+
+    >>> meaning("source", "no broker answers")
+    'no broker answers. Nothing is seen of the exchange until it speaks again.'
+    >>> meaning("source", "")
+    'It works again.'
+    """
+    if not why:
+        return "It works again."
+    impact = IMPACT.get(what.partition("_")[0], "")
+    return f"{why.rstrip('.')}. {impact}" if impact else why
+
+
 def degraded(what: str, at_s: float, title: str, summary: str, *, firing: bool, seq: int, severity: str) -> Alert:
     """The daemon itself is unwell (firing) or well again. `what` names the trouble; seq counts its transitions."""
     return notice(

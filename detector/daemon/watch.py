@@ -196,8 +196,8 @@ class Watch:
         known.began = int(now) if firing else known.began
         title = f"foreshock: {what.replace('_', ' ')} " + ("in trouble" if firing else "well again")
         alert = notices.degraded(
-            f"{what}_{known.began}", now, title, known.why or "It works again.", firing=firing, seq=1 if firing else 2,
-            severity="warning",
+            f"{what}_{known.began}", now, title, notices.meaning(what, known.why),
+            firing=firing, seq=1 if firing else 2, severity="warning",
         )  # fmt: skip
         names = [name for name in self._service.ledger.route(alert) if name != known.without]
         self._service.spawn(self._put(letters(alert, names), now))
