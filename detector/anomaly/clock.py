@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from detector.kernels import kernel
+from detector.kernels import inlined, kernel
 from detector.model.arrays import widen
 
 SECONDS = 60
@@ -117,6 +117,15 @@ def read_clock(known: Any, second: Any, factors: Any) -> Any:
         factors[m] = factor_of(known[m], second)
 
 
+@inlined
+def _add(known: Any, second: Any, count: Any, activity: Any) -> None:
+    """One window's to the sums of its second and of all, which fade."""
+    known["counts"][second] = _KEEP * known["counts"][second] + count
+    known["activity"][second] = _KEEP * known["activity"][second] + activity
+    known["all_counts"] = _KEEP_ALL * known["all_counts"] + count
+    known["all_activity"] = _KEEP_ALL * known["all_activity"] + activity
+
+
 @kernel
 def learn_clock(known: Any, second: Any, counts: Any, activity: Any, learn: Any) -> Any:
     """One window's counts and activity, float64 (M), into CLOCK (room)."""
@@ -127,10 +136,7 @@ def learn_clock(known: Any, second: Any, counts: Any, activity: Any, learn: Any)
         rate = clock["all_counts"] / clock["all_activity"] if clock["all_activity"] > 0.0 else 0.0
         expected = rate * activity[m] * factor_of(clock, second)
         count = min(counts[m], WINSOR * (expected + 1.0))
-        clock["counts"][second] = _KEEP * clock["counts"][second] + count
-        clock["activity"][second] = _KEEP * clock["activity"][second] + activity[m]
-        clock["all_counts"] = _KEEP_ALL * clock["all_counts"] + count
-        clock["all_activity"] = _KEEP_ALL * clock["all_activity"] + activity[m]
+        _add(clock, second, count, activity[m])
 
 
 @kernel
@@ -164,9 +170,6 @@ def learn_extra(known: Any, second: Any, counts: Any, activity: Any, learn: Any)
         extra = known[m]
         rate = extra["all_counts"] / extra["all_activity"] if extra["all_activity"] > 0.0 else 0.0
         count = min(counts[m], WINSOR * (rate * activity[m] + extra_of(extra, second) + 1.0))
-        extra["counts"][second] = _KEEP * extra["counts"][second] + count
-        extra["activity"][second] = _KEEP * extra["activity"][second] + activity[m]
+        _add(extra, second, count, activity[m])
         extra["windows"][second] = _KEEP * extra["windows"][second] + 1.0
-        extra["all_counts"] = _KEEP_ALL * extra["all_counts"] + count
-        extra["all_activity"] = _KEEP_ALL * extra["all_activity"] + activity[m]
         extra["all_windows"] = _KEEP_ALL * extra["all_windows"] + 1.0

@@ -7,6 +7,7 @@ import pytest
 
 from detector.anomaly.base import Detector
 from detector.anomaly.clock import CLOCK, NEW_WINDOWS, SECOND_NS, Clock, Extra, untold
+from detector.model.score import Score
 from detector.model.windows import Windows
 from tests.anomaly.test_conditioning import FEATURES, NAMES, START_NS, detector
 
@@ -16,12 +17,18 @@ UNNAMED = 2  # place of cancels_unnamed among the streams
 ACCOUNTS = 8.0  # acting in a usual second
 
 
+def scored(found: Detector, second: int, values: np.ndarray) -> Score:
+    """What the detector says of the window that begins with `second`."""
+    names, every = tuple(f"m{i}" for i in range(MARKETS)), np.ones(MARKETS, np.bool_)
+    close_ns = START_NS + (second + 1) * SECOND_NS
+    return found.score(Windows(close_ns, SECOND_NS, names, FEATURES, values, every, every), every, ())
+
+
 def told(
     found: Detector, seconds: int, seed: int, first: int = 0, together: float = TOGETHER, **at: float
 ) -> np.ndarray:
     """bool (W, M): who is at warning. In the first second of a minute robots act as well; at: cancels more, by second."""
     dice = np.random.default_rng(seed)
-    names, every = tuple(f"m{i}" for i in range(MARKETS)), np.ones(MARKETS, np.bool_)
     at_warning = []
     for second in range(first, first + seconds):
         robots = dice.poisson(together, MARKETS) if second % 60 == 0 else np.zeros(MARKETS)
@@ -31,8 +38,7 @@ def told(
         values[:, NAMES.index("cancels")] = 5.0 + robots + more
         values[:, NAMES.index("acting_accounts")] = dice.poisson(ACCOUNTS, MARKETS) + robots
         values[:, NAMES.index("trades")] = 0.0 if second % 7 else 1.0
-        close_ns = START_NS + (second + 1) * SECOND_NS
-        score = found.score(Windows(close_ns, SECOND_NS, names, FEATURES, values, every, every), every, ())
+        score = scored(found, second, values)
         at_warning.append(score.values >= score.levels[WARNING])
     return np.array(at_warning)
 
@@ -165,7 +171,6 @@ def unnamed(
 ) -> np.ndarray:
     """As told, by a feed that names nobody: robots cancel as a minute begins, and neither place nor trade."""
     dice = np.random.default_rng(seed)
-    names, every = tuple(f"m{i}" for i in range(MARKETS)), np.ones(MARKETS, np.bool_)
     at_warning = []
     for second in range(first, first + seconds):
         robots = dice.poisson(together, MARKETS) if second % 60 == 0 else np.zeros(MARKETS)
@@ -176,8 +181,7 @@ def unnamed(
         values[:, NAMES.index("cancels")] = dice.binomial(orders, 0.9) + robots + at.get(f"s{second}", 0.0)
         values[:, NAMES.index("orders")] = orders
         values[:, NAMES.index("trades")] = 0.0 if second % 7 else 1.0
-        close_ns = START_NS + (second + 1) * SECOND_NS
-        score = found.score(Windows(close_ns, SECOND_NS, names, FEATURES, values, every, every), every, ())
+        score = scored(found, second, values)
         at_warning.append(score.values >= score.levels[WARNING])
         assert second < 3600 or second % 60 or at or score.surprises[:, UNNAMED].max() < 4.5, "robots are foreseen"
     return np.array(at_warning)
