@@ -135,8 +135,10 @@ async def test_a_reader_that_has_stopped_holds_up_nobody_else(
             await asyncio.to_thread(str)  # and names are looked up, and checkpoints packed
             os.set_blocking(reader, True)
             await asyncio.to_thread(drained, reader, marker(number))
-            while (outcome := await sink.send(keyed(number))).why == "an earlier write hangs":  # its thread wakes up
+            outcome = await sink.send(keyed(number))
+            while outcome.why == "an earlier write hangs":
                 await asyncio.sleep(0.01)
+                outcome = await sink.send(keyed(number))
             assert outcome.delivery is Delivery.DELIVERED
         os.set_blocking(reader, False)
         with pytest.raises(BlockingIOError):  # the write that hung did arrive: it is not written once more
