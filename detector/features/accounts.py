@@ -83,8 +83,8 @@ def fold_accounts(participants: Any, span: Any, counts: Any, events: Any, start:
             count["accounts"] += 1.0
         if event["effect"] == CANCELLED:
             who = participants[event["participant"]]
-            if who["counted_window"] != window:
-                who["counted_window"] = window
+            if who["counted_window"] != np.uint32(window):
+                who["counted_window"] = np.uint32(window)
                 who["counted_cancels"] = 0
             who["counted_cancels"] += 1
             count["cancels"] += 1.0

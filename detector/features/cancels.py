@@ -12,6 +12,7 @@ from detector.features.base import Group
 from detector.features.ledger import CANCELLED, LATE, PLACED
 from detector.features.scale import worth
 from detector.features.tables import HAS_ACCOUNTS, HAS_ORDERS, Tables
+from detector.features.venue import by_venue
 from detector.kernels import inlined, kernel
 from detector.model.arrays import widen
 from detector.model.events import Flag, Kind
@@ -23,6 +24,7 @@ YOUNG_NS = 1_000_000_000
 FIRST_TIME_NS = 10_000_000_000  # an account that has not cancelled for this long cancels for the first time
 RELAID_NS = 250_000_000  # an order that had stood, taken back and laid anew so soon, was moved, whoever does it
 SWEEP_FROM = 2  # an account that takes back more than so many at once may be about to lay them anew
+AGAIN = 2  # times such an order may be moved once more at once
 TAKEN_MAX = 255  # of those an account took back just now: more are strangers' cancels
 REPLACED_NS = 100_000_000  # an order so soon after a cancel replaces it
 PEAK_NS = 100_000_000
@@ -150,6 +152,22 @@ def _unsettled(event_ns: Any, width_ns: Any) -> Any:
     return event_ns % width_ns >= width_ns - RELAID_NS
 
 
+@inlined
+def _may_move(who: Any, age_ns: Any) -> Any:
+    """What was taken back may be laid anew: an order that had stood, or one laid in its place a moment ago, AGAIN times
+    for each. Who moves many quotes at once moves some of them twice; who goes on and on bursts."""
+    if who["taken"] >= TAKEN_MAX:
+        return False
+    if age_ns > YOUNG_NS:
+        who["again"] = min(who["again"] + AGAIN, TAKEN_MAX)
+    elif age_ns <= RELAID_NS and who["again"] > 0:
+        who["again"] -= 1
+    else:
+        return False
+    who["taken"] += 1
+    return True
+
+
 @kernel
 def read_cancels(markets: Any, blind: Any, counts: Any, values: Any) -> Any:
     """FEATURES of each market, written to values float64 (F, M)."""
@@ -232,17 +250,16 @@ def fold_cancels(
                 unseen["life_ns"] = max(1.0, age_ns)
             else:
                 unseen["life_ns"] = life_ns * LIFE_STEP if age_ns > life_ns else max(1.0, life_ns / LIFE_STEP)
-        if event["participant"] < 0:
+        if event["participant"] < 0 or by_venue(event):  # what nobody decided on is nobody's burst
             continue
         who = participants[event["participant"]]
         quiet_ns = event["event_ns"] - who["cancel_ns"]
         if (event["flags"] & (_BY_MAKER | _MOVED)) == 0:
             if quiet_ns > RELAID_NS or who["cancel_ns"] // width_ns != event["event_ns"] // width_ns:
                 who["taken"] = 0  # what a window cuts in two is counted in each
-            stood = event["age_ns"] > YOUNG_NS and who["taken"] < TAKEN_MAX
-            if stood:
-                who["taken"] += 1
-            if stood and who["taken"] > SWEEP_FROM and _unsettled(event["event_ns"], width_ns):
+                who["again"] = 0
+            moved = _may_move(who, event["age_ns"])
+            if moved and who["taken"] > SWEEP_FROM and _unsettled(event["event_ns"], width_ns):
                 count["unsettled"] += 1.0
             else:
                 count["others"] += 1.0

@@ -13,6 +13,7 @@ from detector.features.quotes import REPLACE_NS, note_quote
 from detector.features.seats import note_taken_back, seat, wants_seat
 from detector.features.swing import note_price
 from detector.features.tables import Count
+from detector.features.venue import by_venue
 from detector.kernels import inlined, kernel
 from detector.kernels.levels import best_fetch, level_fetch
 from detector.kernels.prefetch import prefetch, prefetch_row
@@ -100,9 +101,9 @@ def _fetch_next(tables: Any, event: Any, market_of: Any) -> Any:
 
 @inlined
 def _took_back(event: Any) -> Any:
-    """An order that had stood was taken back or amended, and no snapshot did it."""
+    """An order that had stood was taken back or amended, and neither a snapshot nor the venue did it."""
     taken = event["effect"] == AMENDED or (event["effect"] == CANCELLED and event["age_ns"] > REPLACE_NS)
-    return taken and (event["flags"] & _SNAPSHOT) == 0
+    return taken and not by_venue(event) and (event["flags"] & _SNAPSHOT) == 0
 
 
 @kernel

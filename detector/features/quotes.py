@@ -21,6 +21,7 @@ import numpy as np
 from detector.features.distance import quote_distance
 from detector.features.ledger import AMENDED, CANCELLED, FILLED, LATE, PLACED
 from detector.features.swing import swing_bps
+from detector.features.venue import met_itself
 from detector.kernels import inlined
 from detector.model.events import Flag, StatusCode
 
@@ -203,7 +204,7 @@ def _requoted(tables: Any, maker: Any, event: Any, market: Any, old_bps: Any, ne
 @inlined
 def _gone(tables: Any, maker: Any, event: Any, market: Any, late_ns: Any, planned: Any) -> None:
     side = 0 if event["side"] > 0 else 1
-    if event["effect"] == FILLED:
+    if event["effect"] == FILLED or met_itself(event):
         maker["filled"] += 1
         return
     since_ns = event["event_ns"] - maker["spare_ns"]

@@ -23,10 +23,11 @@ PARTICIPANT = np.dtype(
         ("ask_price_sum", "<i8"),
         ("bid_lots", "<i8"),  # resting quantity
         ("ask_lots", "<i8"),
-        ("counted_window", "<i8"),  # window that `counted_cancels` belongs to
+        ("counted_window", "<u4"),  # window that `counted_cancels` belongs to, modulo 2**32
         ("counted_cancels", "<i4"),
         ("taken_back", "<u2"),  # seconds in which it took back orders that had stood, fading: features/seats.py ...
         ("taken_back_s", "<u2"),  # ... as of this one
+        ("again", "u1"),  # orders laid anew just now that it may move once more, see features/cancels.py
         ("cancels_recent", "<f8"),  # decaying count of cancels, as of cancels_ns
         ("cancels_ns", "<i8"),
         ("raised_recent", "<f8"),  # decaying weight of leverage raises, as of raised_ns
@@ -157,7 +158,7 @@ def participant_of(
     place["ask_price_sum"] = 0
     place["bid_lots"] = 0
     place["ask_lots"] = 0
-    place["counted_window"] = -1
+    place["counted_window"] = 0
     place["counted_cancels"] = 0
     place["taken_back"] = 0
     place["taken_back_s"] = 0
@@ -167,6 +168,7 @@ def participant_of(
     place["raised_ns"] = 0
     place["raised_to"] = 0
     place["taken"] = 0
+    place["again"] = 0
     place["leverage"] = 0.0
     place["market"] = market
     place["next"] = first[market]

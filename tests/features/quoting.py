@@ -53,8 +53,8 @@ class Market:
         }
         self.say(at_s + 0.001, type="order", **fields)
 
-    def cancel(self, at_s: float, maker: int, level: int) -> None:
-        self.say(at_s, type="cancel", order_id=self.live.pop((maker, level)), account=f"m{maker}")
+    def cancel(self, at_s: float, maker: int, level: int, reason: str = "user") -> None:
+        self.say(at_s, type="cancel", order_id=self.live.pop((maker, level)), account=f"m{maker}", reason=reason)
 
     def fill(self, at_s: float, maker: int, level: int) -> None:
         self.say(at_s, type="fill", order_id=self.live.pop((maker, level)), price=10_000, qty=1, taker_account="t")

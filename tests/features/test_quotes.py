@@ -35,6 +35,16 @@ def test_quotes_taken_back_and_not_replaced_are_pulled_and_their_share_is_told()
     assert market.column("quotes_pulled") == pytest.approx(3 / 12, abs=0.03)
 
 
+@pytest.mark.parametrize(("reason", "pulled"), [("self_trade", 0.0), ("user", 3 / 12), ("expired", 3 / 12)])
+def test_what_its_own_order_met_was_as_good_as_traded(reason: str, pulled: float) -> None:
+    market = Market().ordinary(SETTLED_S)
+    for maker in range(5):
+        for level in (3, 4, 5):
+            market.cancel(market.second, maker, level, reason)
+    market.second += 3
+    assert market.column("quotes_pulled") == pytest.approx(pulled, abs=0.03)
+
+
 def _without(market: Market, makers: Iterable[int]) -> float:
     """quotes_pulled, three seconds after these makers took back all they had."""
     for maker in makers:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from detector.anomaly.cancel_burst import CancelBurst
-from detector.features.cancels import SWEEP_FROM, TAKEN_MAX
+from detector.features.cancels import AGAIN, SWEEP_FROM, TAKEN_MAX
 from detector.model.windows import Windows
 from detector.wiring.build import build_pipeline
 from detector.wiring.config import of
@@ -63,6 +63,43 @@ def test_all_other_cancels_are_a_stranger_s(told: float, why: str) -> None:
 def test_each_new_order_moves_one() -> None:
     assert others(again=2) == 1.0
     assert others(again=FEW + 2) == 0.0
+
+
+def renewed(times: int, stood_s: int = 5, apart_s: float = 0.0005, again_s: float = 0.01) -> float:
+    """cancels_by_others of an account without a seat that takes back and lays anew each of its FEW orders so many times,
+    all within a moment."""
+    market = Market(makers=1).ordinary(60)
+    laid(market, market.second + 0.05, 0)
+    market.ordinary(stood_s)
+    for number in range(FEW * times):
+        at_s = market.second + 0.1 + (number // FEW) * again_s + (number % FEW) * apart_s
+        market.cancel(at_s, 9, 1000 + number)
+        market.quote(at_s - 0.0009, 9, 1000 + FEW + number)  # told a moment after
+    market.second += 1
+    return sum(market.columns("cancels_by_others", 1))
+
+
+def test_orders_laid_anew_may_be_moved_again_at_once_a_few_times_for_each_that_had_stood() -> None:
+    assert [renewed(times) for times in (1, 1 + AGAIN, 2 + AGAIN, 5 + AGAIN)] == [0.0, 0.0, FEW, 4 * FEW]
+
+
+def test_who_laid_its_orders_a_while_ago_does_not_move_them_again() -> None:
+    assert renewed(2, again_s=0.3) == FEW, "the first sweep is over"
+    assert renewed(2, stood_s=0) == 2 * FEW, "none had stood"
+
+
+@pytest.mark.parametrize("reason", ["expired", "self_trade", "liquidation", "admin"])
+def test_what_the_venue_took_away_nobody_took_back(reason: str) -> None:
+    told = []
+    for why in (reason, "user"):
+        market = standing()
+        for number in range(FEW):
+            market.cancel(market.second + 0.1 + 0.001 * number, 9, 1000 + number, why)
+        market.second += 1
+        names = ("cancels", "cancels_by_others", "new_cancellers")
+        told.append([market.column(name) - market.columns(name, 2)[0] for name in names])
+    (cancels, others, first), (same, by_choice, chosen) = told
+    assert cancels == same and (others, by_choice) == (0.0, FEW) and (first, chosen) == (0.0, 1.0)
 
 
 def test_what_was_taken_back_a_while_ago_is_not_moved_by_what_is_laid_now() -> None:

@@ -220,6 +220,16 @@ def test_orders_that_had_stood_count_when_they_are_taken_back_or_amended() -> No
     assert sorted(round(float(one)) for one in people["taken_back"] / 64) == [0, 10, 47, 47, 47, 47, 47]
 
 
+@pytest.mark.parametrize(("reason", "renewed"), [("user", 1), ("self_trade", 0), ("expired", 0)])
+def test_what_the_venue_takes_away_is_not_renewed(reason: str, renewed: int) -> None:
+    market = Market(makers=1).ordinary(60)
+    for level in range(4):
+        market.quote(market.second - 30, 9, level)
+    market.cancel(market.second - 1, 9, 0, reason)
+    _, people = rows_after(market)
+    assert sorted(round(float(one)) for one in people["taken_back"] / 64)[0] == renewed
+
+
 @pytest.mark.parametrize("halted", [False, True])
 def test_who_goes_with_all_of_its_quotes_at_once_has_swept_them_unless_for_a_halt(halted: bool) -> None:
     market = Market(makers=1)
