@@ -24,6 +24,7 @@ YOUNG_NS = 1_000_000_000
 FIRST_TIME_NS = 10_000_000_000  # an account that has not cancelled for this long cancels for the first time
 RELAID_NS = 250_000_000  # an order that had stood, taken back and laid anew so soon, was moved, whoever does it
 SWEEP_FROM = 2  # an account that takes back more than so many at once may be about to lay them anew
+AT_NS, AT_MAX = 1 << 24, 1 << 16  # instants of orders that replace none yet: their unit, and how many are told apart
 AGAIN = 2  # times such an order may be moved once more at once
 TAKEN_MAX = 255  # of those an account took back just now: more are strangers' cancels
 REPLACED_NS = 100_000_000  # an order so soon after a cancel replaces it
@@ -168,6 +169,34 @@ def _may_move(who: Any, age_ns: Any) -> Any:
     return True
 
 
+@inlined
+def _spare_since(who: Any, event_ns: Any) -> Any:
+    """Units of AT_NS since its last spare order; negative where that comes early. What is AT_MAX of them older than it
+    is looks new: eighteen minutes, to the quarter of a second."""
+    since = (event_ns // AT_NS - np.int64(who["spare_at"])) % AT_MAX
+    return since if since < AT_MAX // 2 else since - AT_MAX
+
+
+@inlined
+def _note_spare(who: Any, event_ns: Any) -> None:
+    """An order that replaces none: the one it replaces may be taken back a moment later."""
+    if abs(_spare_since(who, event_ns)) * AT_NS > RELAID_NS:
+        who["spare"] = 0
+    who["spare"] = min(who["spare"] + 1, TAKEN_MAX)
+    who["spare_at"] = (event_ns // AT_NS) % AT_MAX
+
+
+@inlined
+def _replaced(who: Any, event: Any) -> Any:
+    """What was taken back had stood, and the order in its place was laid a moment before."""
+    if event["age_ns"] <= YOUNG_NS or who["spare"] == 0:
+        return False
+    if abs(_spare_since(who, event["event_ns"])) * AT_NS > RELAID_NS:
+        return False
+    who["spare"] -= 1
+    return True
+
+
 @kernel
 def read_cancels(markets: Any, blind: Any, counts: Any, values: Any) -> Any:
     """FEATURES of each market, written to values float64 (F, M)."""
@@ -210,7 +239,8 @@ def fold_cancels(
         if event["effect"] == PLACED and event["participant"] >= 0:
             who = participants[event["participant"]]
             since_ns = event["event_ns"] - who["cancel_ns"]
-            laid = 0 <= since_ns <= RELAID_NS and (event["flags"] & (_SNAPSHOT | _BY_MAKER)) == 0
+            told = (event["flags"] & (_SNAPSHOT | _BY_MAKER)) == 0
+            laid = abs(since_ns) <= RELAID_NS and told  # an earlier one comes late
             here = who["taken"] > 0 and who["cancel_ns"] // width_ns == event["event_ns"] // width_ns
             if (laid and here) or (event["flags"] & _MOVED) != 0:  # the cancel just before was half of a move after all
                 if count["unsettled"] > 0.0 and _unsettled(who["cancel_ns"], width_ns):
@@ -220,6 +250,8 @@ def fold_cancels(
                 who["taken"] -= 1 if who["taken"] > 0 else 0
             elif laid and event["event_ns"] % width_ns < RELAID_NS:
                 count["relaid"] += 1.0
+            elif told:
+                _note_spare(who, event["event_ns"])
             if 0 <= since_ns <= REPLACED_NS and who["cancel_side"] == event["side"]:
                 count["replaced"] += 1.0
             continue
@@ -259,7 +291,9 @@ def fold_cancels(
                 who["taken"] = 0  # what a window cuts in two is counted in each
                 who["again"] = 0
             moved = _may_move(who, event["age_ns"])
-            if moved and who["taken"] > SWEEP_FROM and _unsettled(event["event_ns"], width_ns):
+            if moved and _replaced(who, event):
+                who["taken"] -= 1
+            elif moved and who["taken"] > SWEEP_FROM and _unsettled(event["event_ns"], width_ns):
                 count["unsettled"] += 1.0
             else:
                 count["others"] += 1.0

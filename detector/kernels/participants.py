@@ -28,6 +28,8 @@ PARTICIPANT = np.dtype(
         ("taken_back", "<u2"),  # seconds in which it took back orders that had stood, fading: features/seats.py ...
         ("taken_back_s", "<u2"),  # ... as of this one
         ("again", "u1"),  # orders laid anew just now that it may move once more, see features/cancels.py
+        ("spare", "u1"),  # orders it laid just now in the place of none it had taken back ...
+        ("spare_at", "u2"),  # ... the last of them at this instant, see features/cancels.py
         ("cancels_recent", "<f8"),  # decaying count of cancels, as of cancels_ns
         ("cancels_ns", "<i8"),
         ("raised_recent", "<f8"),  # decaying weight of leverage raises, as of raised_ns
@@ -169,6 +171,8 @@ def participant_of(
     place["raised_to"] = 0
     place["taken"] = 0
     place["again"] = 0
+    place["spare"] = 0
+    place["spare_at"] = 0
     place["leverage"] = 0.0
     place["market"] = market
     place["next"] = first[market]

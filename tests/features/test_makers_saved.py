@@ -53,7 +53,7 @@ def test_of_a_version_before_renewals_each_maker_renews_as_often_as_it_moved_all
     tables.makers["moves"][0, 0], tables.makers["usual"][0, 0] = 40, 8.0
     makers, people = np.asarray(tables.makers), np.asarray(saved["participants"])
     older = makers[[name for name in makers.dtype.names or () if name not in ("renews", "sweeps")]].copy()
-    newer = ("taken_back", "taken_back_s", "again")
+    newer = ("taken_back", "taken_back_s", "again", "spare", "spare_at")
     kinds = [(name, people.dtype[name]) for name in people.dtype.names or () if name not in newer]
     longer = ("counted_cancels", "counted_window")
     before = np.zeros(people.shape, [(name, np.int64 if name in longer else kind) for name, kind in kinds])

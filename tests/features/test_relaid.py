@@ -88,6 +88,52 @@ def test_who_laid_its_orders_a_while_ago_does_not_move_them_again() -> None:
     assert renewed(2, stood_s=0) == 2 * FEW, "none had stood"
 
 
+def placed_first(ahead_s: float, new: int = 1, old: int = 1, stood_s: int = 5, arrives_s: float = 0.0) -> float:
+    """cancels_by_others of an account without a seat that lays new orders before it takes old ones back; those are told
+    so much later than they happened. Negative: before."""
+    market = Market(makers=1).ordinary(60)
+    laid(market, market.second + 0.1, 0, old)
+    market.ordinary(stood_s)
+    at_s = market.second + 0.5
+    laid(market, at_s - ahead_s, 5000, new)
+    for number in range(old):
+        market.cancel(at_s + 0.0001 * number, 9, 1000 + number)
+    market.second += 1
+    market.arrival = lambda told: (
+        told["ts"] + (arrives_s * 1e9 if told["type"] == "cancel" and told["account"] == "m9" else 0)
+    )
+    return sum(market.columns("cancels_by_others", 1))
+
+
+def test_the_new_orders_may_be_laid_first() -> None:
+    assert placed_first(0.1) == 0.0
+    assert placed_first(0.1, new=2) == 0.0
+    assert placed_first(0.1, old=2) == 1.0, "each moves one"
+    assert placed_first(0.4) == 1.0, "too long before"
+    assert placed_first(0.3, stood_s=0) == 1.0, "it had not stood"
+
+
+@pytest.mark.parametrize("arrives_s", [-0.3, 0.3])
+def test_which_of_them_arrives_first_does_not_matter(arrives_s: float) -> None:
+    assert placed_first(0.1, arrives_s=arrives_s) == placed_first(-0.1, arrives_s=arrives_s) == 0.0
+
+
+@pytest.mark.parametrize("rounds", [1, 3])
+def test_orders_of_minutes_ago_are_not_taken_for_new_ones(rounds: int) -> None:
+    """Instants are told apart within eighteen minutes."""
+    market = Market(makers=1).ordinary(60)
+    laid(market, market.second, 0, 2)
+    market.ordinary(5)
+    laid(market, market.second + 0.9, 5000, 1)
+    for _ in range(rounds):
+        market.second += 400
+        market.ordinary(5)
+    for number in range(2):
+        market.cancel(market.second + 0.1, 9, 1000 + number)
+    market.second += 1
+    assert market.column("cancels_by_others") == 2.0
+
+
 @pytest.mark.parametrize("reason", ["expired", "self_trade", "liquidation", "admin"])
 def test_what_the_venue_took_away_nobody_took_back(reason: str) -> None:
     told = []

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from replay.laboratory_amend import amended
+from replay.laboratory_amend import amended, carried
 
 PAGE = """# Detection
 
@@ -74,3 +74,15 @@ def test_their_order_does_not_depend_on_which_was_run_first() -> None:
     page = amended(amended(PAGE, audit, "today"), DEGRADED, "today")
     assert page == amended(amended(PAGE, DEGRADED, "today"), audit, "today")
     assert headings(page)[2:] == ["## Feeds that name less", "## On other exchanges", "## Real captures"]
+
+
+def test_a_page_made_anew_keeps_the_tables_that_were_run_apart_and_says_of_which_run_they_are() -> None:
+    before = PAGE.replace("some conditions", "2026-01-01; commit abcdef0; a machine")
+    before = amended(before, DEGRADED, "a Monday").replace("| old |", "| older |")
+    page = carried(PAGE, before, ("degraded", "captures"))
+    assert headings(page) == ["## Recall", "## Cost", "## Feeds that name less", "## Real captures"]
+    assert page.count("run by itself: a Monday.") == 1 and "| old |" not in page
+    captures = page[page.index("## Real captures") :]
+    assert "run before the others: 2026-01-01; commit abcdef0; a machine." in captures and "| older |" in captures
+    assert carried(PAGE, page, ("degraded", "captures")) == page, "of a run before that it still says so"
+    assert carried(PAGE, before, ("degraded",)).endswith(PAGE[PAGE.index("## Real captures") :])
