@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from detector import __version__
 from detector.incidents.notice import notice
 from detector.model.alert import Alert
+from detector.model.incident import Severity
 
 Fact = int | float | str | None
 
@@ -37,6 +38,17 @@ IMPACT = {
     "source": "Nothing is seen of the exchange until it speaks again.",
     "state": "Until normal is learned anew, small troubles are missed.",
 }
+
+BLIND = ("source",)  # in such a trouble nothing is watched: who is woken for a cascade is woken for that
+
+
+def severity(what: str) -> Severity:
+    """How urgent a trouble is, by the first word of its name.
+
+    >>> severity("source").label, severity("destination_pager").label
+    ('critical', 'warning')
+    """
+    return Severity.CRITICAL if what.partition("_")[0] in BLIND else Severity.WARNING
 
 
 def meaning(what: str, why: str) -> str:

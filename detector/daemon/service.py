@@ -47,6 +47,7 @@ class Engine(Protocol):
     def watermark_ns(self) -> int: ...
     def state(self) -> State: ...
     def restore(self, state: State) -> None: ...
+    def go_on(self, positions: Mapping[Partition, int]) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +240,7 @@ class Service:
             except Exception as error:  # whatever a state of another version trips over: it does not fit
                 log.error("a saved state does not fit", which=found, why=f"{type(error).__name__}: {error}")
             else:
+                engine.go_on(checkpoint.positions)
                 return engine, checkpoint.positions, found
         self.watch.cold()
         return self._pipeline(), newest.positions, "cold"

@@ -16,6 +16,7 @@ from detector.daemon.delivery import Delivery
 from detector.daemon.health import Check, Health
 from detector.daemon.ledger import Ledger, letters, undurable
 from detector.daemon.telemetry import Telemetry
+from detector.model.incident import Severity
 from detector.sinks.base import Delivery as Result
 from detector.sinks.base import Outcome, Parcel
 from detector.sources.base import Partition, Source
@@ -197,7 +198,7 @@ class Watch:
         title = f"foreshock: {what.replace('_', ' ')} " + ("in trouble" if firing else "well again")
         alert = notices.degraded(
             f"{what}_{known.began}", now, title, notices.meaning(what, known.why),
-            firing=firing, seq=1 if firing else 2, severity="warning",
+            firing=firing, seq=1 if firing else 2, severity=notices.severity(what).label,
         )  # fmt: skip
         names = [name for name in self._service.ledger.route(alert) if name != known.without]
         self._service.spawn(self._put(letters(alert, names), now))
@@ -213,9 +214,14 @@ class Watch:
         self._noticed[where] = now_s
         title, name = f"foreshock: {notice.kind} on {notice.topic}/{notice.partition}", f"{where}_{notice.from_offset}"
         written: list[Letter] = []
+        unread = notice.kind in (
+            NoticeKind.TRUNCATED,
+            NoticeKind.HELD,
+        )  # a partition that nobody reads until somebody decides
+        severity = (Severity.CRITICAL if unread else Severity.WARNING).label
         # it is over when it is told; but receivers drop an end that nothing began
         for seq, firing in ((1, True), (2, False)):
-            alert = notices.degraded(name, now, title, notice.detail, firing=firing, seq=seq, severity="warning")
+            alert = notices.degraded(name, now, title, notice.detail, firing=firing, seq=seq, severity=severity)
             written += letters(alert, self._service.ledger.route(alert))
         self._service.spawn(self._put(written, now))
 

@@ -119,16 +119,18 @@ class Pipeline:
         """Next offset per partition that `state()` has not folded yet."""
         return {p: lane.next_offset for p, lane in sorted(self._lanes.items()) if lane.next_offset >= 0}
 
+    def go_on(self, positions: Mapping[Partition, int]) -> None:
+        """After `restore`: where it goes on, whatever the state says of it; an operator may have decided so."""
+        for key, lane in self._lanes.items():
+            lane.next_offset = positions.get(key, -1)
+
     def event_ns(self, partition: Partition) -> int:
         """Event time of a partition's last record; 0 = there was none."""
-        lane = self._lanes.get(partition)
-        return lane.clock_ns if lane is not None else 0
+        return self._lanes[partition].clock_ns if partition in self._lanes else 0
 
     def quiet_ns(self, partition: Partition, quiet_s: float, now_ns: int) -> int:
-        """Event time at the end of a partition that was heard to be quiet for so long, at now_ns of the wall clock; 0 =
-        nothing came anywhere. See engine/quiet.py."""
-        # in one go: a source may ask while a step is under way in another thread
-        return reached_ns(dict(self._lanes), partition, quiet_s, now_ns)
+        """Event time at the end of a partition that was quiet so long by now_ns of the wall clock: engine/quiet.py."""
+        return reached_ns(dict(self._lanes), partition, quiet_s, now_ns)  # a step may be under way in another thread
 
     @property
     def watermark_ns(self) -> int:

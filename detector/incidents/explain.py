@@ -36,6 +36,8 @@ ALONE = 0.995  # a share that is said as 100 %
 LITTLE = 0.005  # a smaller share is nothing to read
 STANDS_OUT = 0.1  # an account with less than this share does not
 ALIKE = 0.6  # of the largest share: who has as much is no bystander
+WORSE = 2.0  # x as far from normal as in the market that is spoken of: then another one is named, too
+EASED = 0.7  # of the score at its worst: below that it is said to ease
 CONTEXT_SAID = 2  # circumstances in the summary; all of them stand in the alert
 TIMES_MAX = 1_000.0  # a larger multiple is no number but "far above"
 SOURCE = "source_silence"  # of the feed detector: all markets at once, so none of them is spoken of
@@ -46,8 +48,14 @@ def title(incident: Incident) -> str:
     """One line: which market, what, how far from normal.
 
     One market: "BTC-PERP: cancels 13 x their normal". Several: "3 markets, BTC-PERP first: cancels ...", or where none
-    moved before the others "3 markets at once, among them BTC-PERP: cancels ...".
+    moved before the others "3 markets at once, among them BTC-PERP: cancels ...". One much worse off is named behind.
+    Of what is over it begins with "Resolved: ".
     """
+    over = "Resolved: " if incident.reason is Reason.RESOLVED else ""
+    return _cut(f"{over}{_title(incident)}", TITLE_MAX)
+
+
+def _title(incident: Incident) -> str:
     row = _chosen(incident)
     if row is not None and row.feature == SOURCE:
         return f"The whole source is silent for {quantity(row.observed, row.unit)}: {_markets(incident)}"
@@ -62,9 +70,10 @@ def title(incident: Incident) -> str:
         where = f"{len(incident.markets)} markets{together}, {which}"
         if row is not None and row.market != incident.markets[0]:
             what = f"{what} in {_name(row.market)}"
+        what += _worse(incident, row)
     lacking = f" (feed without {listed(incident.lacks)})" if incident.lacks else ""
     phase = f" during {listed([plain(name) for name in incident.phases])}" if incident.phases else ""
-    return _cut(f"{where}: {what}{phase}{lacking}", TITLE_MAX)
+    return f"{where}: {what}{phase}{lacking}"
 
 
 def summary(incident: Incident, pseudonym: Callable[[int], str]) -> str:
@@ -78,7 +87,8 @@ def summary(incident: Incident, pseudonym: Callable[[int], str]) -> str:
     else:
         followed = _followed(incident)
         since = f"{_opening(incident)}since {_since(incident)} "
-        sentences = [_capital(f"{since}{_seen(incident)}{followed}{_who(incident, pseudonym)}."), _advice(incident)]
+        sentences = [_capital(f"{since}{_seen(incident)}{followed}{_who(incident, pseudonym)}.")]
+        sentences += [*_trend(incident), _advice(incident)]
         if incident.context:
             sentences.append(f"Unusual with it: {listed([_beside(row) for row in incident.context[:CONTEXT_SAID]])}.")
         sentences += _counterfactual(incident)
@@ -114,6 +124,35 @@ def story(incident: Incident, pseudonym: Callable[[int], str]) -> tuple[str, ...
 
 
 # the parts of a sentence
+
+
+def _worse(incident: Incident, chosen: Evidence | None) -> str:
+    """Where the same is much further from normal than in the market that is spoken of."""
+    if chosen is None or not _ratio(chosen) > 1.0:
+        return ""
+    same = [row for row in incident.evidence if (row.detector, row.feature) == (chosen.detector, chosen.feature)]
+    worst = max(same, key=lambda row: (_ratio(row), row.market), default=chosen)
+    if worst.market == chosen.market or _ratio(worst) < WORSE * _ratio(chosen):
+        return ""
+    return f", {_times(worst)}{' normal' if _ratio(worst) > TIMES_MAX else ''} in {_name(worst.market)}"
+
+
+def _ratio(row: Evidence) -> float:
+    """How many times normal it is; 0 = cannot be told."""
+    if not (isfinite(row.observed) and isfinite(row.expected)) or row.expected <= 0:
+        return 0.0
+    return row.observed / row.expected
+
+
+def _trend(incident: Incident) -> list[str]:
+    """Of what was told before: whether it was ever worse. The score is of the newest window that stood out."""
+    if incident.reason is not Reason.UPDATED or not incident.peak > 0:
+        return []
+    if incident.score >= incident.peak:
+        return ["It is at its worst so far."]
+    if incident.score < EASED * incident.peak:
+        return [f"It has eased: a score of {incident.score:.1f}, {incident.peak:.1f} at its worst."]
+    return []
 
 
 def _chosen(incident: Incident) -> Evidence | None:

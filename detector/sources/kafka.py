@@ -25,7 +25,7 @@ from detector.sources.kafka_chunks import Chunk, Corrupt, Reading, chunk_of
 from detector.sources.kafka_member import Member, PositionsOf, cancelled_by_us
 from detector.sources.kafka_records import choose
 from detector.sources.kafka_settings import KafkaSettings, ReaderName
-from detector.sources.positions import Notice, NoticeKind
+from detector.sources.positions import DECIDE, Notice, NoticeKind
 
 NOTICES_MAX = 1_000  # not yet taken; past it the oldest go
 COMMIT_MAX_S = 5.0
@@ -355,7 +355,7 @@ class KafkaSource(Source):
         else:
             del self._tries[partition]
             self._started.held.add(partition)
-            detail = f"the record batch {corrupt.reason}, {times} times, and its end is unknown; seek to go on"
+            detail = f"the record batch {corrupt.reason}, {times} times, and its end is unknown; {DECIDE}"
             self._notice(NoticeKind.HELD, partition, corrupt.offset, 0, detail)
 
     def _corrupt_somewhere(self, consumer: Any, error: BaseException) -> None:

@@ -7,6 +7,8 @@ from enum import StrEnum
 
 from detector.sources.base import Partition
 
+DECIDE = "stop the daemon, say `foreshock position set` where to go on, and start it"
+
 
 class NoticeKind(StrEnum):
     """What an operator has to know about the log, apart from its records."""
@@ -61,6 +63,8 @@ def place(partition: Partition, position: int | None, begin: int, end: int, star
         detail = f"records {position} to {begin - 1} are gone: retention was faster than we were"
         return Placing(begin, notice=Notice(NoticeKind.GAP, topic, number, position, begin, detail))
     if position > end:
-        detail = f"the log ends at {end}, before our position {position}: the topic was made anew or lost records"
+        detail = (
+            f"the log ends at {end}, before our position {position}: the topic was made anew or lost records; {DECIDE}"
+        )
         return Placing(end, held=True, notice=Notice(NoticeKind.TRUNCATED, topic, number, end, position, detail))
     return Placing(position)

@@ -24,6 +24,7 @@ from detector.store.rows import (
     Letter,
     Opened,
     OutboxCount,
+    Partition,
     StoreError,
     StoreFull,
 )
@@ -131,6 +132,14 @@ class Store:
     async def load(self, older: int = 0) -> Checkpoint | None:
         """The newest state with its offsets; older = 1: the one before it. None where there is none."""
         return await self._run(lambda connection: tables.read_state(connection, older))
+
+    async def positions(self) -> tuple[float, dict[Partition, int]]:
+        """When the newest state was saved (seconds, 0 = never), and where it goes on."""
+        return await self._run(tables.read_positions)
+
+    async def place(self, partition: Partition, offset: int | None) -> bool:
+        """The newest state goes on there; None: as with a partition that was never read. False: there is no state."""
+        return await self._run(lambda connection: tables.write_position(connection, partition, offset))
 
     async def incidents(self, limit: int = 1_000) -> list[IncidentRow]:
         return await self._run(lambda connection: tables.read_incidents(connection, limit))

@@ -77,12 +77,41 @@ def read_state(connection: sqlite3.Connection, older: int) -> Checkpoint | None:
         return None
     generation, at_s, config_rev = row
     chunks = connection.execute("SELECT bytes FROM chunks WHERE generation = ? ORDER BY number", (generation,))
+    positions = _positions(connection, generation)
+    state = b"".join(bytes(chunk) for (chunk,) in chunks)
+    return Checkpoint(at_s=float(at_s), state=state, positions=positions, config_rev=str(config_rev))
+
+
+def write_position(connection: sqlite3.Connection, partition: Partition, offset: int | None) -> bool:
+    """Where the newest checkpoint goes on with a partition, whatever its state says; None = as one that was never read.
+    False: there is no checkpoint."""
+    newest = "SELECT max(generation) FROM checkpoints WHERE state_bytes <> ?"
+    (generation,) = connection.execute(newest, (UNDER_WAY,)).fetchone()
+    if generation is None:
+        return False
+    connection.execute(
+        "DELETE FROM positions WHERE generation = ? AND topic = ? AND partition = ?", (generation, *partition)
+    )
+    if offset is not None:
+        connection.execute("INSERT INTO positions VALUES (?, ?, ?, ?)", (generation, *partition, offset))
+    return True
+
+
+def read_positions(connection: sqlite3.Connection) -> tuple[float, dict[Partition, int]]:
+    """When the newest checkpoint was written (seconds, 0 = there is none), and where it goes on."""
+    row = connection.execute(
+        "SELECT generation, at_s FROM checkpoints WHERE state_bytes <> ? ORDER BY generation DESC LIMIT 1", (UNDER_WAY,)
+    ).fetchone()
+    if row is None:
+        return 0.0, {}
+    return float(row[1]), _positions(connection, row[0])
+
+
+def _positions(connection: sqlite3.Connection, generation: int) -> dict[Partition, int]:
     places = connection.execute(
         "SELECT topic, partition, next_offset FROM positions WHERE generation = ?", (generation,)
     )
-    positions: dict[Partition, int] = {(str(topic), int(number)): int(offset) for topic, number, offset in places}
-    state = b"".join(bytes(chunk) for (chunk,) in chunks)
-    return Checkpoint(at_s=float(at_s), state=state, positions=positions, config_rev=str(config_rev))
+    return {(str(topic), int(number)): int(offset) for topic, number, offset in places}
 
 
 def write_incidents(

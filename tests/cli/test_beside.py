@@ -81,6 +81,42 @@ def test_what_waits_is_listed_retried_and_dropped(foreshock) -> None:  # type: i
     assert foreshock("outbox", "retry", "nosuch").code == Exit.USAGE
 
 
+def test_an_operator_decides_where_a_partition_goes_on(foreshock, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    named, places = "market.events/3", {("market.events", 3): 70, ("market.events", 4): 8}
+
+    def shown() -> list[tuple[str, int]]:
+        rows = json.loads(foreshock("position", "ls", "--json").out)
+        return [(row["partition"], row["next_offset"]) for row in rows]
+
+    async def saved(state: bytes) -> None:
+        store = await Store.open(tmp_path / "state", StoreSettings(ballast_bytes=0))
+        await store.commit(Checkpoint(at_s=2e6, state=state, positions=places))
+        await store.close()
+
+    assert shown() == []
+    assert foreshock("position", "set", named, "5").code == Exit.STATE, "nothing is saved yet"
+    for state in (b"before", b"newest"):
+        asyncio.run(saved(state))
+    assert foreshock("position", "set", named, "5").code == Exit.DONE
+    assert shown() == [(named, 5), ("market.events/4", 8)]
+    assert foreshock("position", "forget", "market.events/4").code == Exit.DONE
+    assert shown() == [(named, 5)]
+    assert foreshock("position", "set", "market.events/9", "0").code == Exit.DONE, "one of a topic that is read"
+    for wrong in ("market.events", "market.events/x", "/1", "other/0"):
+        assert foreshock("position", "set", wrong, "0").code == Exit.USAGE
+    assert foreshock("position", "set", named, "-1").code == Exit.USAGE
+
+    async def beside() -> Answer:
+        store = await Store.open(tmp_path / "state", StoreSettings(ballast_bytes=0))
+        assert await store.load(1) == Checkpoint(at_s=2e6, state=b"before", positions=places)
+        answer: Answer = await asyncio.to_thread(foreshock, "position", "set", named, "9")
+        await store.close()
+        return answer
+
+    refused = asyncio.run(beside())
+    assert refused.code == Exit.STATE and "stop the daemon first" in refused.err and shown()[0] == (named, 5)
+
+
 def test_an_unreadable_message_is_shown_without_steering_the_terminal(foreshock) -> None:  # type: ignore[no-untyped-def]
     listed: Answer = foreshock("dlq", "ls")
     assert "market.events/3/8" in listed.out and "\x1b" not in listed.out

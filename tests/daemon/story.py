@@ -106,6 +106,9 @@ class CountingEngine:
             self.at[str(row[0]), int(str(row[1]))] = int(str(row[2]))
         self.sum = int(str(state["sum"]))
 
+    def go_on(self, positions: Mapping[Partition, int]) -> None:
+        self.at = {key: positions[key] for key in self.at if key in positions}
+
 
 class Remembering(Sink):
     """Delivers, after what `answer` says; keeps what it was sent, in order."""

@@ -64,6 +64,27 @@ async def test_a_restart_goes_on_where_the_state_stood(tmp_path: Path) -> None:
     assert second.value("foreshock_restores_total", found="newest") == 1
 
 
+@pytest.mark.parametrize(("decided", "begun"), [(25, {("orders", 0): 25}), (None, {})])
+async def test_a_restart_goes_on_where_an_operator_decided_and_saves_that(
+    tmp_path: Path, decided: int | None, begun: dict[tuple[str, int], int]
+) -> None:
+    first = House(tmp_path, ListSource(40), Remembering("oncall"))
+    await first.open()
+    await first.run_until(lambda: first.source.next["orders", 0] == 40)
+    store = await Store.open(tmp_path)
+    assert await store.place(("orders", 0), decided)
+    await store.close()
+    idle = House(tmp_path, ListSource(0), Remembering("oncall"))  # stopped before a record came
+    await idle.open()
+    await idle.run_until(lambda: True)
+    assert idle.source.started_at == begun
+    second = House(tmp_path, ListSource(41), Remembering("oncall"))
+    await second.open()
+    await second.run_until(lambda: second.source.next["orders", 0] == 41)
+    assert second.source.started_at == begun
+    assert second.engines[-1].sum == sum(range(40)) + sum(range(decided or 0, 41))
+
+
 async def test_an_unreadable_state_falls_back_to_the_one_before_and_tells_nothing_twice(tmp_path: Path) -> None:
     first = House(tmp_path, ListSource(50), Remembering("oncall"))
     await first.open()
@@ -287,7 +308,8 @@ async def test_a_partition_that_comes_back_goes_on_where_its_state_stands(tmp_pa
 async def test_what_the_source_lost_is_told_to_oncall_once(tmp_path: Path) -> None:
     class Lossy(ListSource):
         def take_notices(self) -> tuple[Notice, ...]:
-            return (Notice(NoticeKind.GAP, "orders", 0, 7, 9, "records 7 to 8 are gone: retention was faster"),)
+            held = Notice(NoticeKind.TRUNCATED, "orders", 1, 5, 9, "the log ends at 5")
+            return (Notice(NoticeKind.GAP, "orders", 0, 7, 9, "records 7 to 8 are gone: retention was faster"), held)
 
         def lag(self) -> dict[tuple[str, int], int]:
             return {("orders", 0): 12}
@@ -297,11 +319,13 @@ async def test_what_the_source_lost_is_told_to_oncall_once(tmp_path: Path) -> No
     await house.open()
     running = asyncio.create_task(house.service.run(signals=False))
     await until(lambda: house.value("foreshock_source_notices_total", kind="gap") >= 2)
-    await until(lambda: sum(parcel.key.startswith("degraded_gap") for parcel in sink.attempts) >= 2)
+    await until(lambda: sum(parcel.key.startswith(("degraded_gap", "degraded_trun")) for parcel in sink.attempts) >= 4)
     house.service.stop()
     await running
     told = [data_of(parcel) for parcel in sink.attempts if parcel.key.startswith("degraded_gap")]
     assert [one["status"] for one in told] == ["firing", "resolved"], "an end that nothing began would be dropped"
+    held = [data_of(parcel) for parcel in sink.attempts if parcel.key.startswith("degraded_truncated")]
+    assert {one["severity"] for one in told} == {"warning"} and {one["severity"] for one in held} == {"critical"}
     assert "7 to 8 are gone" in str(told[0]["summary"]) and told[0]["incident_id"] == told[1]["incident_id"]
     assert house.value("foreshock_consumer_lag_records", topic="orders", partition="0") == 12
 

@@ -123,6 +123,16 @@ INCIDENTS = {
         timeline=tuple(Moment(START_NS + SECOND_NS, market, "cancel_burst", 4.7) for market in (BTC, ETH, *SHOCK)),
     ),
     "escalated": made("cancel_burst", CANCELS, FLEETING, reason=Reason.ESCALATED, seq=2),
+    "rising": made("cancel_burst", CANCELS, FLEETING, reason=Reason.UPDATED, seq=2),
+    "eased": made("cancel_burst", CANCELS, FLEETING, reason=Reason.UPDATED, seq=4, peak=9.4),
+    "worse_elsewhere": made(
+        "correlated", CANCELS, FLEETING, replace(CANCELS, market=ETH, observed=2_790.0), at_s=(0, 2),
+        led_by=Lead(BTC, ETH, 2 * SECOND_NS),
+    ),
+    "far_worse_elsewhere": made(
+        "correlated", CANCELS, FLEETING, replace(CANCELS, market=ETH, observed=99_999.0), at_s=(0, 2),
+        led_by=Lead(BTC, ETH, 2 * SECOND_NS),
+    ),
     "again": made("cancel_burst", CANCELS, FLEETING, seq=3, severity=Severity.INFO),
     "resolved": made(
         "cancel_burst", CANCELS, FLEETING, reason=Reason.RESOLVED, seq=3, ended_ns=START_NS + 101 * SECOND_NS,
