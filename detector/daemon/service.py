@@ -296,6 +296,8 @@ class Service:
                 self._read.pop(gone, None)
             self.engine.assign(assigned)
             self._assigned = assigned
+            # saved, too: who restarts before a record came must not begin where the log ends by then
+            self._known = {**getattr(self.source, "begun", {}), **self._known}
             self.telemetry.partitions.set(len(assigned))
             log.info("partitions assigned", partitions=len(assigned))
         return self.engine

@@ -8,6 +8,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import structlog
@@ -188,6 +189,11 @@ class KafkaSource(Source):
         """Partitions that are not read until somebody decides (truncated, unreadable), sorted."""
         return tuple(sorted(self._member.held)) if self._member else ()
 
+    @property
+    def begun(self) -> Mapping[Partition, int]:
+        """Where partitions without a position began."""
+        return self._member.begun if self._member else {}
+
     def take_notices(self) -> tuple[Notice, ...]:
         """What is to be known since the last call."""
         taken = tuple(self.notices)
@@ -338,9 +344,8 @@ class KafkaSource(Source):
         times = times + 1 if offset == corrupt.offset else 1
         self._tries[partition] = (corrupt.offset, times)
         end = _end_of(consumer, partition) or 0
-        after = (
-            corrupt.next_offset if corrupt.offset < corrupt.next_offset <= end else 0
-        )  # its header may be wrong, too
+        # its header may be wrong, too
+        after = corrupt.next_offset if corrupt.offset < corrupt.next_offset <= end else 0
         if times == 1:
             self._notice(NoticeKind.CORRUPT, partition, corrupt.offset, after, f"the record batch {corrupt.reason}")
         if times < self.settings.corrupt_tries:
@@ -373,14 +378,7 @@ class KafkaSource(Source):
 
     def _tell(self, notice: Notice) -> None:
         self.notices.append(notice)
-        log.warning(
-            f"kafka_{notice.kind}",
-            topic=notice.topic,
-            partition=notice.partition,
-            from_offset=notice.from_offset,
-            to_offset=notice.to_offset,
-            detail=notice.detail,
-        )
+        log.warning(f"kafka_{notice.kind}", **{name: told for name, told in asdict(notice).items() if name != "kind"})
 
     def _count(self, name: str) -> None:
         self.counts[name] = self.counts.get(name, 0) + 1

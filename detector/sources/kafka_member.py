@@ -48,6 +48,7 @@ class Member:
 
     live        the consumer, while every partition of ours stands at its checked position; None otherwise
     positions   next offset to hand over, per partition; whoever takes records moves it, without waiting in between
+    begun       where those were placed that had no position, by our own account, when they came
     assigned    by the group; `placed`: of those, position checked; `held`: of those, the ones that must not be read
     generation  counts assignments
     trouble     what is wrong now, '' = nothing; logged only when it changes
@@ -68,6 +69,7 @@ class Member:
     ) -> None:
         self.live: Any = None
         self.positions = dict(positions)
+        self.begun: dict[Partition, int] = {}
         self.assigned: frozenset[Partition] = frozenset()
         self.placed: frozenset[Partition] = frozenset()
         self.held: set[Partition] = set()
@@ -81,6 +83,7 @@ class Member:
         self._opened = asyncio.Event()  # says that live was set
         self._changed = asyncio.Event()  # asks to place partitions, or to make the consumer anew
         self._failure: BaseException | None = None
+        self._read_before = frozenset(topic for topic, _ in positions)
         self._undecided: set[Partition] = set()  # another log than ours: held, however long it has become meanwhile
         self._assigned_s: deque[float] = deque(maxlen=STORM_ASSIGNMENTS)  # when, monotonic
         self._widths: dict[str, int] = {}  # partitions of a topic when it was looked at last
@@ -233,6 +236,7 @@ class Member:
             lost = [top for top in tops if _key(top) not in self.positions]
             # the topic has grown since we came: all that such a partition holds was written under our eyes
             starts = {top: begins[top] for top in lost if top.partition >= self._widths.get(top.topic, math.inf)}
+            starts |= {top: begins[top] for top in lost if top not in starts and await self._is_new(consumer, top)}
             starts |= await self._starts(consumer, [top for top in lost if top not in starts], begins, ends)
             if generation != self.generation:
                 continue  # a rebalance came in between
@@ -252,6 +256,8 @@ class Member:
                     consumer.pause(top)
                 else:
                     self.positions[partition] = placing.offset
+                if position is None:
+                    self.begun[partition] = placing.offset
                 consumer.seek(top, placing.offset)
             # Positions of partitions that others read now are kept: they may come back, and then ours is the state
             # that is in memory here, unless positions_of knows a better one.
@@ -274,6 +280,13 @@ class Member:
             self._say_trouble(SharedName(f"{told} {self._settings.member!r}, too (kafka.member)?"))
         else:
             self._say_healed()
+
+    async def _is_new(self, consumer: Any, top: Any) -> bool:
+        """A partition of a topic that we read before we were started, which nobody has read: it was added while we were
+        away. The group's offsets are no truth of ours, but whoever reads a partition commits some."""
+        if top.topic not in self._read_before:
+            return False
+        return not self._settings.group or await consumer.committed(top) is None
 
     async def _starts(self, consumer: Any, tops: list[Any], begins: Any, ends: Any) -> Mapping[Any, int]:
         """Where the partitions start that nobody has a position for."""

@@ -85,6 +85,24 @@ async def test_a_restart_goes_on_where_an_operator_decided_and_saves_that(
     assert second.engines[-1].sum == sum(range(40)) + sum(range(decided or 0, 41))
 
 
+async def test_who_restarts_before_a_record_came_goes_on_where_it_began(tmp_path: Path) -> None:
+    class Latest(ListSource):
+        begun = {("orders", 0): 0}  # noqa: RUF012
+
+    for _ in range(2):
+        house = House(tmp_path, Latest(0), Remembering("oncall"))
+        await house.open()
+        await house.run_until(lambda at=house: bool(at.service.partitions()))
+    assert house.source.started_at == {("orders", 0): 0}
+    read = House(tmp_path, ListSource(40), Remembering("oncall"))
+    await read.open()
+    await read.run_until(lambda: read.source.next["orders", 0] == 40)
+    again = House(tmp_path, Latest(0), Remembering("oncall"))
+    await again.open()
+    await again.run_until(lambda at=again: bool(at.service.partitions()))
+    assert again.source.started_at == {("orders", 0): 40}, "what was read counts for more"
+
+
 async def test_an_unreadable_state_falls_back_to_the_one_before_and_tells_nothing_twice(tmp_path: Path) -> None:
     first = House(tmp_path, ListSource(50), Remembering("oncall"))
     await first.open()

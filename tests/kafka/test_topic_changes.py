@@ -50,6 +50,28 @@ async def test_a_partition_that_is_added_is_read_from_its_first_record(
         assert [(record[1], record[2]) for record in found] == [(1, offset) for offset in range(7)]
 
 
+@pytest.mark.parametrize("group", ["", "some"])
+async def test_a_partition_that_was_added_while_nobody_listened_is_read_from_its_first_record(
+    broker, topic, produce, admin, group: str
+) -> None:
+    settings = told(broker, topic, group=group and topic)
+    await produce(topic, lines(5))
+    async with reading(settings, {(topic, 0): 3}) as source:
+        await read_until(source, lambda records: len(records) >= 2)
+        await source.commit({(topic, 0): 5})
+    await admin.create_partitions({topic: NewPartitions(2)})
+    await produce(topic, lines(7), partition_of=1)
+    async with reading(settings, {(topic, 0): 5}) as source:
+        found = await read_until(source, lambda records: len(records) >= 7)
+        assert [(record[1], record[2]) for record in found] == [(1, offset) for offset in range(7)]
+        assert source.begun == {(topic, 1): 0}
+        await source.commit({(topic, 1): 6})
+    async with reading(settings, {(topic, 0): 5}) as source:  # another's, of which we have nothing
+        await produce(topic, lines(1), partition_of=0)
+        await read_until(source, lambda records: any(record[1] == 0 for record in records))
+        assert source.begun == {(topic, 1): 7 if group else 0}
+
+
 async def test_a_topic_that_is_deleted_is_a_trouble_and_made_anew_it_is_held(
     broker, topic, produce, admin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
