@@ -1,11 +1,12 @@
 """The detection laboratory: recall at a promised budget of false pages, against peers. All streams are synthetic.
 
     python -m bench.detection [--quick | --full] [--tuning] [--no-peers] [--no-ceilings]
-        [--fresh] [--json] [--docs] [--only degraded|unsteady|audit|captures]...
+        [--fresh] [--json] [--docs] [--not-apart] [--only degraded|unsteady|audit|captures]...
 
 --quick takes minutes, --full runs more than 30 market-weeks. Seeds are held out unless --tuning is given. A run goes on
 where another of the same code was stopped, from .run/laboratory/kept; --fresh begins anew. --only runs tables that
-stand on streams of their own; with --docs they are put into the page as it is, each with its own date.
+stand on streams of their own; with --docs they are put into the page as it is, each with its own date. --not-apart runs
+all but those, and leaves them in the page as they are.
 """
 
 from __future__ import annotations
@@ -13,20 +14,21 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bench.captures import rows as captures
 from bench.machine import machine
 from bench.peers import compare
-from replay.laboratory_amend import SEPARATE, amended
+from replay.laboratory_amend import SEPARATE, amended, carried
 from replay.laboratory_audit import audit_rows
 from replay.laboratory_degraded import degraded_rows
 from replay.laboratory_investigate import conditions, investigate, unsteady_rows
 from replay.laboratory_kept import Kept, place_of
 from replay.laboratory_report import markdown, separate_sections, table, terminal
 
+LONG = tuple(name for name in SEPARATE if name != "captures")
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "detection.md"
 
 
@@ -43,14 +45,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--docs", action="store_true", help="write docs/detection.md")
     parser.add_argument("--only", choices=SEPARATE, action="append", help="this table alone (may be repeated)")
+    parser.add_argument("--not-apart", action="store_true", help="no table that --only may run, but for the captures")
     chosen = parser.parse_args(arguments)
     if chosen.only:
-        if chosen.size != "default" or chosen.no_peers or chosen.no_ceilings or chosen.fresh:
+        if chosen.size != "default" or chosen.no_peers or chosen.no_ceilings or chosen.fresh or chosen.not_apart:
             parser.error("--only runs tables anew that have one size and no peers: leave the other options out")
         separate(chosen.only, held_out=not chosen.tuning, docs=chosen.docs, as_json=chosen.json)
         return
     stamp = machine("numpy", "numba", "river", "pyod")
-    kept = Kept(place_of(chosen.size, held_out=not chosen.tuning), stamp, fresh=chosen.fresh)
+    make = MainAlone if chosen.not_apart else Kept
+    kept = make(place_of(chosen.size, held_out=not chosen.tuning), stamp, fresh=chosen.fresh)
     told = investigate(
         chosen.size,
         held_out=not chosen.tuning,
@@ -62,8 +66,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     told["captures"] = captures()
     lines = [*conditions(chosen.size, held_out=not chosen.tuning), *sorted({*kept.stamps, stamp})]
     if chosen.docs:
-        DOCS.write_text(markdown(told, lines), encoding="utf-8")
+        page = markdown(told, lines)
+        if chosen.not_apart:
+            page = carried(page, DOCS.read_text("utf-8"), LONG)
+        DOCS.write_text(page, encoding="utf-8")
     print(json.dumps(told, indent=1) if chosen.json else terminal(told, lines))
+
+
+class MainAlone(Kept):
+    """Makes none of the tables that stand on streams of their own."""
+
+    def rows(self, name: str, make: Callable[[], Any]) -> Any:
+        """See Kept.rows."""
+        return [] if name in LONG else super().rows(name, make)
 
 
 def separate(names: Sequence[str], *, held_out: bool, docs: bool, as_json: bool) -> None:
