@@ -161,7 +161,7 @@ def _may_move(who: Any, age_ns: Any) -> Any:
         return False
     if age_ns > YOUNG_NS:
         who["again"] = min(who["again"] + AGAIN, TAKEN_MAX)
-    elif age_ns <= RELAID_NS and who["again"] > 0:
+    elif who["again"] > 0:
         who["again"] -= 1
     else:
         return False
@@ -241,16 +241,17 @@ def fold_cancels(
             since_ns = event["event_ns"] - who["cancel_ns"]
             told = (event["flags"] & (_SNAPSHOT | _BY_MAKER)) == 0
             laid = abs(since_ns) <= RELAID_NS and told  # an earlier one comes late
-            here = who["taken"] > 0 and who["cancel_ns"] // width_ns == event["event_ns"] // width_ns
-            if (laid and here) or (event["flags"] & _MOVED) != 0:  # the cancel just before was half of a move after all
+            here = who["cancel_ns"] // width_ns == event["event_ns"] // width_ns
+            moved = (laid and here) or (event["flags"] & _MOVED) != 0
+            if moved and who["taken"] > 0:  # the cancel just before was half of a move after all
                 if count["unsettled"] > 0.0 and _unsettled(who["cancel_ns"], width_ns):
                     count["unsettled"] -= 1.0
                 else:
                     count["others"] -= 1.0
-                who["taken"] -= 1 if who["taken"] > 0 else 0
-            elif laid and event["event_ns"] % width_ns < RELAID_NS:
-                count["relaid"] += 1.0
+                who["taken"] -= 1
             elif told:
+                if laid and event["event_ns"] % width_ns < RELAID_NS:
+                    count["relaid"] += 1.0  # of a cancel that the window before cut off, if it did
                 _note_spare(who, event["event_ns"])
             if 0 <= since_ns <= REPLACED_NS and who["cancel_side"] == event["side"]:
                 count["replaced"] += 1.0

@@ -113,6 +113,31 @@ def test_the_new_orders_may_be_laid_first() -> None:
     assert placed_first(0.3, stood_s=0) == 1.0, "it had not stood"
 
 
+def test_an_order_that_was_laid_first_replaces_one_and_no_more() -> None:
+    def told(then: str) -> float:
+        """An account without a seat, whose orders have stood, says: o = a new order, c = an old one taken back, y = the
+        newest taken back."""
+        market = standing()
+        at_s, old, new = market.second + 0.1, 1000, 5000
+        for word in then:
+            at_s += 0.01
+            if word == "o":
+                new += 1
+                market.quote(at_s, 9, new)
+            else:
+                market.cancel(at_s + 0.002, 9, new if word == "y" else old)
+                old += word == "c"
+        market.second += 1
+        return market.column("cancels_by_others")
+
+    assert told("oc") == told("co") == 0.0
+    assert told("oco") == told("coo") == 0.0, "the second one replaces nothing"
+    assert told("occ") == 1.0
+    assert told("ococ") == told("coco") == 0.0
+    assert told("oy") == 1.0, "what hardly rested is no quote that was moved"
+    assert told("cooy") == told("cocooy") == 1.0, "nor is its own order what it was moved to"
+
+
 @pytest.mark.parametrize("arrives_s", [-0.3, 0.3])
 def test_which_of_them_arrives_first_does_not_matter(arrives_s: float) -> None:
     assert placed_first(0.1, arrives_s=arrives_s) == placed_first(-0.1, arrives_s=arrives_s) == 0.0
