@@ -51,12 +51,12 @@ def put(
 
 @app.command()
 def forget(partition: PartitionArgument, path: ConfigOption = None) -> None:
-    """Read it at the next start like a partition that is new: where kafka.start_at says.
+    """At the next start it begins at kafka.start_at; or with its first record, where kafka.group_id never committed one.
 
     The daemon must be stopped. What was learned stays.
     """
     _place(path, partition, None)
-    typer.echo(f"{partition} is read from kafka.start_at on")
+    typer.echo(f"{partition} has no position any more")
 
 
 def _place(path: Path | None, named: str, offset: int | None) -> None:
