@@ -51,7 +51,7 @@ def put(
 
 @app.command()
 def forget(partition: PartitionArgument, path: ConfigOption = None) -> None:
-    """At the next start it begins at kafka.start_at; or with its first record, where kafka.group_id never committed one.
+    """At the next start it begins at kafka.start_at; or with its first record where its group never committed one.
 
     The daemon must be stopped. What was learned stays.
     """
