@@ -139,13 +139,17 @@ class CancelBurst(StreamDetector):
         return twin
 
     def foreseen(self, windows: Windows, passed: float) -> Windows:
-        """See StreamDetector.foreseen. The trades that would bear the accounts out may be still to come."""
+        """See StreamDetector.foreseen. The trades that would bear the accounts out may be still to come; and what had
+        stood and was taken back may yet be laid anew (docs/adr/0046), so that only what had not counts."""
         trades = windows.column("trades")
         factors = self._clock.factors(windows.close_ns, windows.width_ns, len(trades))
         borne_out = self._borne_out(windows.column("acting_accounts"), trades, factors)
         seen = super().foreseen(windows.with_column("acting_accounts", borne_out), passed)
         bearing = np.maximum(trades, seen.column("acting_accounts") / ACCOUNTS_PER_TRADE)
-        return seen.with_column("trades", np.where(self._trading["told"], bearing, trades))
+        stood = windows.column("cancels") - windows.column("young_cancels")
+        young = np.maximum(0.0, windows.column("cancels_by_others") - stood)
+        told = seen.with_column("trades", np.where(self._trading["told"], bearing, trades))
+        return told.with_column("cancels_by_others", young)
 
     def state(self) -> State:
         """See Detector.state."""

@@ -133,6 +133,46 @@ def test_without_anything_beyond_doubt_early_looks_change_nothing() -> None:
     assert told(steps(calm)) == told(steps(calm, 0))
 
 
+def swept(seed: int, back: int, *, anew: bool) -> Story:
+    """A robot's orders have stood for a while. It takes `back` of them back just before a look, and the rest after it;
+    and lays all of them anew, or none."""
+    made = Story(seed, partitions=1).busy(60)
+
+    def say(at_s: float, **fields: object) -> None:
+        told_ns = START_NS + int(at_s * 1e9)
+        made.messages.append((0, {"ts": told_ns, "market": BURST, "account": "robot", **fields}))
+
+    def lay(at_s: float, generation: str) -> None:
+        for i in range(60):
+            side, price = ("buy", 99.0 - i / 100) if i % 2 else ("sell", 101.0 + i / 100)
+            say(at_s + i * 1e-5, type="order", order_id=f"{generation}{i}", side=side, price=price, qty=1)
+
+    lay(60.0, "old")
+    made.busy(20, 60)
+    for i in range(60):
+        say(80.3 + (i - back) * 1e-5, type="cancel", order_id=f"old{i}")
+    if anew:
+        lay(80.31, "new")
+    return made.busy(15, 80)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("back", [60, 40])
+def test_a_look_between_what_is_taken_back_and_what_is_laid_anew_tells_nothing(seed: int, back: int) -> None:
+    def unusual(anew: bool) -> tuple[list[Incident], bool]:
+        """What was told of the sweep before its window closed, and whether the close finds it worth a page."""
+        run = steps(swept(seed, back, anew=anew))
+        close_ns = START_NS + 81 * SECOND_NS
+        one = next(one for step in run for one in step.scored if one.windows.close_ns == close_ns)
+        score = next(score for score in one.scores if score.detector == "cancel_burst")
+        row = one.windows.markets.index(BURST)
+        soon = [one for one in early(run) if close_ns - SECOND_NS < one.updated_ns < close_ns and BURST in one.markets]
+        return soon, bool(score.values[row] >= score.levels[1, row])
+
+    assert unusual(anew=True) == ([], False)
+    assert unusual(anew=False) == ([], True)
+
+
 @settings(max_examples=12, deadline=None)
 @given(seed=st.integers(0, 10**6), cancels=st.integers(10, 120), part=st.integers(0, 99))
 def test_what_is_told_early_stands_at_its_windows_close(seed: int, cancels: int, part: int) -> None:
