@@ -10,6 +10,7 @@ import pytest
 from detector.engine.lane import OVER_NS, Lane
 from detector.engine.quiet import SKEW_NS, reached_ns
 from detector.model.records import RecordBatch, idle, pack
+from detector.store.snapshot import decode, encode
 from tests.engine.story import START_NS, Story, pipeline
 
 HOUR_NS, S = 3600 * 10**9, 10**9
@@ -107,3 +108,20 @@ def test_after_an_hour_without_the_daemon_a_quiet_partition_holds_nobody_an_hour
     again.step([marks(0, at["m", 0], after), marks(1, at["m", 1], before[at["m", 1] :])])
     again.step([idle("m", 1, 60, again.quiet_ns(("m", 1), 3.0, now_ns + 59 * S) - 2 * S)])
     assert again.watermark_ns >= now_ns + 50 * S
+
+
+@pytest.mark.parametrize("told", [{("m", 0): 7}, {}])
+def test_after_a_restore_it_goes_on_where_it_is_told(told: dict[tuple[str, int], int]) -> None:
+    whole = Story(3, partitions=1).busy(20).batches([50])
+    first, *rest = whole
+    engine = pipeline()
+    engine.step([first])
+    again = pipeline()
+    again.restore(decode(encode(engine.state())))
+    assert again.positions() == engine.positions() != {}
+    again.go_on(told)
+    assert again.positions() == told, "also when it is saved before a record came"
+    again.step([first])  # from its beginning, and it is not wrong afterwards about where it is
+    again.step(rest)
+    again.finish()
+    assert again.positions() == {("m", 0): rest[-1].next_offset}
