@@ -124,6 +124,7 @@ INCIDENTS = {
     ),
     "escalated": made("cancel_burst", CANCELS, FLEETING, reason=Reason.ESCALATED, seq=2),
     "rising": made("cancel_burst", CANCELS, FLEETING, reason=Reason.UPDATED, seq=2),
+    "steady": made("cancel_burst", CANCELS, FLEETING, reason=Reason.UPDATED, seq=3, peak=5.5),
     "eased": made("cancel_burst", CANCELS, FLEETING, reason=Reason.UPDATED, seq=4, peak=9.4),
     "worse_elsewhere": made(
         "correlated", CANCELS, FLEETING, replace(CANCELS, market=ETH, observed=2_790.0), at_s=(0, 2),
