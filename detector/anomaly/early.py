@@ -1,6 +1,7 @@
 """Early: what a detector of streams makes of windows that are still open.
 
-Counts only grow while a window is open, so a count that is too high already will be. What could excuse it is activity
+Counts only grow while a window is open, so a count that is too high already will be; of those that may shrink, a
+detector's `foreseen` leaves out what may yet go (cancel_burst.py). What could excuse it is activity
 that is yet to come: it is taken for the larger of what has been seen, stretched to the whole window, and what has been
 seen with the rest of the window BUSIER times as busy as usual.
 """
