@@ -90,17 +90,17 @@ class CancelBurst(StreamDetector):
         note_trades(trades, learn, self._trading, brisk)
         factors = self._clock.factors(windows.close_ns, windows.width_ns, len(trades))
         active = self._borne_out(accounts, trades, factors)
-        others = self._settled(windows)
+        late = self._late(windows)
+        others = windows.column("cancels_by_others") + late
         self._clock.learn(windows.close_ns, windows.width_ns, others, active, learn)
         silent = untold(windows.close_ns, windows.width_ns, self._trading["seen"][: len(trades)])
         unnamed = np.isnan(accounts)
         if np.count_nonzero(unnamed):  # where they are named no stream reads these
             windows = self._unnamed_extra(windows.with_column("trades", brisk), learn)
-            cancels = np.where(silent & unnamed, np.nan, windows.column("cancels"))
-            windows = windows.with_column("cancels", cancels)
+        cancels = np.where(unnamed, np.where(silent, np.nan, windows.column("cancels")), self._for_good(windows, late))
         others = np.where(silent, np.nan, others)
-        windows = windows.with_column("acting_accounts", active * factors).with_column("cancels_by_others", others)
-        return super().score(windows, learn, before)
+        windows = windows.with_column("cancels", cancels).with_column("cancels_by_others", others)
+        return super().score(windows.with_column("acting_accounts", active * factors), learn, before)
 
     def _unnamed_extra(self, windows: Windows, learn: npt.NDArray[np.bool_]) -> Windows:
         """Feeds that name nobody: orders, and how brisk trading is (in the place of trades), each with as much more as
@@ -111,15 +111,17 @@ class CancelBurst(StreamDetector):
         self._extra.learn(windows.close_ns, windows.width_ns, unnamed, orders, learn)
         return windows.with_column(ORDERS, orders + more[0]).with_column(BRISK, windows.column("trades") + more[1])
 
-    def _settled(self, windows: Windows) -> Column:
-        """Cancels by others. What was taken back as the window before ended is one of this window's, less what was laid
-        anew since."""
-        others, unsettled = windows.column("cancels_by_others"), windows.column("cancels_unsettled")
-        self._unsettled = widen(self._unsettled, 0, len(others))
-        relaid = windows.column("cancels_relaid")
-        settled: Column = others + np.maximum(self._unsettled[: len(others)] - relaid, 0.0)
-        self._unsettled[: len(others)] = np.nan_to_num(unsettled)
-        return settled
+    def _late(self, windows: Windows) -> Column:
+        """Cancels by others that the window before held back: what was taken back as it ended is one of this window's,
+        less what was laid anew since."""
+        before = self._unsettled = widen(self._unsettled, 0, len(windows.values))
+        late: Column = np.maximum(before[: len(windows.values)] - windows.column("cancels_relaid"), 0.0)
+        before[: len(late)] = np.nan_to_num(windows.column("cancels_unsettled"))
+        return late
+
+    def _for_good(self, windows: Windows, late: Column) -> Column:
+        """All cancels but for moves of accounts that are no makers: grids that are laid anew are no rush."""
+        return windows.column("cancels") - windows.column("cancels_moved") - windows.column("cancels_unsettled") + late
 
     def _borne_out(self, accounts: Column, trades: Column, factors: Column) -> Column:
         """Acting accounts, as far as trading bears them out, or that second of the minute."""
@@ -146,10 +148,10 @@ class CancelBurst(StreamDetector):
         borne_out = self._borne_out(windows.column("acting_accounts"), trades, factors)
         seen = super().foreseen(windows.with_column("acting_accounts", borne_out), passed)
         bearing = np.maximum(trades, seen.column("acting_accounts") / ACCOUNTS_PER_TRADE)
-        stood = windows.column("cancels") - windows.column("young_cancels")
-        young = np.maximum(0.0, windows.column("cancels_by_others") - stood)
+        cancels, others = windows.column("cancels"), windows.column("cancels_by_others")
+        open_ = np.minimum(others, cancels - windows.column("young_cancels"))
         told = seen.with_column("trades", np.where(self._trading["told"], bearing, trades))
-        return told.with_column("cancels_by_others", young)
+        return told.with_column("cancels_by_others", others - open_).with_column("cancels", cancels - open_)
 
     def state(self) -> State:
         """See Detector.state."""
@@ -175,7 +177,7 @@ class CancelBurst(StreamDetector):
         ten, memory = float(params.burst_windows), float(params.memory_windows)
         return (
             Stream(
-                "cancels", "1/s", "orders taken back without a trade", _named("cancels"), _accounts,
+                "cancels", "1/s", "orders taken back for good, or moved by makers", _named("cancels"), _accounts,
                 Measure(ten, 0.0, 1.0, 60.0, 60.0, 0.15, memory, 1.0, excess=0.8), NET,
             ),
             Stream(

@@ -76,6 +76,7 @@ class Cancels(Group):
             ("others", "<f8"),
             ("unsettled", "<f8"),
             ("relaid", "<f8"),
+            ("moved", "<f8"),
         ],
         align=True,
     )
@@ -99,6 +100,7 @@ class Cancels(Group):
         Feature(
             "cancels_relaid", "per window", "orders laid anew in the place of those taken back in the window before"
         ),
+        Feature("cancels_moved", "per window", "orders taken back and laid anew, by accounts that are none of the makers"),
     )
 
     def __init__(self, ring: int) -> None:
@@ -217,6 +219,7 @@ def read_cancels(markets: Any, blind: Any, counts: Any, values: Any) -> Any:
         values[10, m] = count["young"] if orders else np.nan
         values[11, m] = count["unsettled"] if accounts else np.nan
         values[12, m] = count["relaid"] if accounts else np.nan
+        values[13, m] = count["moved"] if accounts else np.nan
 
 
 @kernel
@@ -248,6 +251,7 @@ def fold_cancels(
                     count["unsettled"] -= 1.0
                 else:
                     count["others"] -= 1.0
+                count["moved"] += 1.0
                 who["taken"] -= 1
             elif told:
                 if laid and event["event_ns"] % width_ns < RELAID_NS:
@@ -293,6 +297,7 @@ def fold_cancels(
                 who["again"] = 0
             moved = _may_move(who, event["age_ns"])
             if moved and _replaced(who, event):
+                count["moved"] += 1.0
                 who["taken"] -= 1
             elif moved and who["taken"] > SWEEP_FROM and _unsettled(event["event_ns"], width_ns):
                 count["unsettled"] += 1.0

@@ -176,7 +176,7 @@ def unnamed(
         robots = dice.poisson(together, MARKETS) if second % 60 == 0 else np.zeros(MARKETS)
         orders = dice.poisson(1.5, MARKETS)
         values = np.zeros((MARKETS, len(FEATURES)))
-        for name in ("acting_accounts", "cancels_by_others", "cancels_unsettled", "cancels_relaid"):
+        for name in ("acting_accounts", "cancels_by_others", "cancels_unsettled", "cancels_relaid", "cancels_moved"):
             values[:, NAMES.index(name)] = np.nan
         values[:, NAMES.index("cancels")] = dice.binomial(orders, 0.9) + robots + at.get(f"s{second}", 0.0)
         values[:, NAMES.index("orders")] = orders

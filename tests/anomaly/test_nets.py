@@ -16,7 +16,7 @@ START_NS = 1_767_225_600_000_000_000
 WARNING = 1
 QUIET = {
     "cancels": 5.0, "cancels_by_others": 0.7, "acting_accounts": 5.0, "orders": 5.0, "trades": 0.5, "raises": 0.01,
-    "cancels_unsettled": 0.0, "cancels_relaid": 0.0,
+    "cancels_unsettled": 0.0, "cancels_relaid": 0.0, "cancels_moved": 0.0,
     "raised_far": 0.01, "raise_surprise": 0.01, "quotes_pulled": 0.0, "quotes_weight": 100.0, "quotes_missing": 6.0,
     "quotes_usual": 100.0, "quotes_outward": 4.0, "quotes_placed": 4.0, "quotes_requoted": 4.0, "quotes_leapt": 0.0,
 }  # fmt: skip

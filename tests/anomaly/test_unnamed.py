@@ -18,7 +18,7 @@ WARNING = 1
 FEATURES = tuple(
     Feature(name, "", "")
     for name in ("acting_accounts", "cancels", "orders", "trades", "cancels_by_others", "fleeting_cancels",
-                 "young_cancels", "cancels_unsettled", "cancels_relaid")
+                 "young_cancels", "cancels_unsettled", "cancels_relaid", "cancels_moved")
 )  # fmt: skip
 MAKERS, OTHERS = 30.0, 2.0  # quotes that makers move a second, by rushes; orders that others place
 TRADES = 1.0
@@ -54,6 +54,7 @@ class Market:
             "cancels_by_others": placed + extra if self.named else np.nan,
             "cancels_unsettled": 0.0 if self.named else np.nan,
             "cancels_relaid": 0.0 if self.named else np.nan,
+            "cancels_moved": 0.0 if self.named else np.nan,
             "fleeting_cancels": min(young, fleeting) if self.orders else np.nan,
             "young_cancels": young + extra if self.orders else np.nan,
         }

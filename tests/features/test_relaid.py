@@ -223,8 +223,8 @@ def test_the_detector_counts_what_is_not_laid_anew_a_window_later() -> None:
         values[:, names] = row
         every = np.ones(1, np.bool_)
         windows = Windows(START_NS + number * 10**9, 10**9, ("m",), FEATURES, values, every, every)
-        told.append(float(found._settled(windows)[0]))
-    assert told[:4] == [2.0, 1.0, 2.0, 11.0] and np.isnan(told[4])
+        told.append(float(found._late(windows)[0]))
+    assert told[:4] == [0.0, 0.0, 0.0, 10.0] and np.isnan(told[4])
 
 
 def test_another_account_s_orders_move_nothing() -> None:
