@@ -100,7 +100,9 @@ class Cancels(Group):
         Feature(
             "cancels_relaid", "per window", "orders laid anew in the place of those taken back in the window before"
         ),
-        Feature("cancels_moved", "per window", "orders taken back and laid anew, by accounts that are none of the makers"),
+        Feature(
+            "cancels_moved", "per window", "orders taken back and laid anew, by accounts that are none of the makers"
+        ),
     )
 
     def __init__(self, ring: int) -> None:

@@ -31,6 +31,7 @@ from detector.wiring.calendar_section import build_calendar
 from detector.wiring.config import Configuration
 from detector.wiring.settings import open_windows
 
+DEALT = 1.25  # times the promise, to all detectors: a union spends less than its parts (docs/adr/0058)
 LAST = ("joint", "drift")  # they read what the other detectors said of the same window
 
 
@@ -72,14 +73,15 @@ def turn(name: str) -> tuple[bool, str]:
 
 
 def build_detectors(config: Configuration) -> list[Detector]:
-    """The enabled detectors, each with its share of the budget; those that read the others' scores stand last."""
+    """The enabled detectors, each with its share of what is dealt out (DEALT), at most the whole budget; those that
+    read the others' scores stand last."""
     budget = config.settings.budget
     pages = np.array([budget.info, budget.warning, budget.critical])
     enabled = [settings for settings in config.detectors if settings.enabled]
     found = {settings.name: plugins.load("anomaly", settings.name) for settings in enabled}
     shares = sum(settings.budget_share for settings in enabled if found[settings.name].PAGES) or 1.0
     made = [
-        found[settings.name](settings.params, pages * settings.budget_share / shares)
+        found[settings.name](settings.params, pages * min(1.0, DEALT * settings.budget_share / shares))
         for settings in sorted(enabled, key=lambda settings: turn(settings.name))
     ]
     return [detector for detector in made if isinstance(detector, Detector)]

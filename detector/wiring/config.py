@@ -68,7 +68,10 @@ class DetectorSection(Section):
 
     enabled: bool = Field(default=True, description="Whether it runs.")
     budget_share: float = Field(
-        default=1.0, gt=0, le=100, description="Its part of [budget], in proportion to the other detectors'."
+        default=1.0,
+        gt=0,
+        le=100,
+        description="Its part of [budget], in proportion to the other detectors' (docs/adr/0058).",
     )
 
 

@@ -31,7 +31,9 @@ def test_groups_that_read_numbers_by_their_place_find_what_they_name() -> None:
     assert (SAMPLE.names or ())[-4:] == ("quotes_missing", "quotes_usual", "quotes_pulled", "quotes_weight")
     counted = Cancels.STATE.names or ()
     assert counted[:8] == ("cancels", "fleeting", "new_cancellers", "notional", "near", "bids", "replaced", "peak")
-    assert counted[-5:] == ("young", "others", "unsettled", "relaid", "moved") and Cancels.STATE.itemsize == 8 * len(counted)
+    assert counted[-5:] == ("young", "others", "unsettled", "relaid", "moved") and Cancels.STATE.itemsize == 8 * len(
+        counted
+    )
     named = [feature.name for feature in Cancels.FEATURES][8:]
     assert named[:3] == ["cancel_life", "cancels_by_others", "young_cancels"]
     assert named[3:] == ["cancels_unsettled", "cancels_relaid", "cancels_moved"]

@@ -253,3 +253,60 @@ def test_of_more_than_can_be_counted_the_rest_are_a_stranger_s_cancels() -> None
     scored = engine.step([market.batch()]).scored
     told = [one.windows.column("cancels_by_others")[0] for one in scored]
     assert max(told) == orders - TAKEN_MAX
+
+
+def test_what_was_moved_is_told_whichever_half_came_first() -> None:
+    def moved(new_first: bool, at_s: float = 0.1, new: int = FEW) -> list[float]:
+        """cancels_moved, and all cancels, of an account without a seat whose orders had stood."""
+        market = standing()
+        if new_first:
+            laid(market, market.second + at_s, 5000, new)
+        for number in range(FEW):
+            market.cancel(market.second + at_s + 0.02 + 0.001 * number, 9, 1000 + number)
+        if not new_first:
+            laid(market, market.second + at_s + 0.05, 5000, new)
+        market.second += 1
+        return [market.column(name) for name in ("cancels_moved", "cancels")]
+
+    (moved_, all_), none = moved(False), moved(False, new=0)
+    assert moved_ == FEW and none == [0.0, all_]
+    assert moved(False, new=1) == [1.0, all_]
+    assert moved(True, new=1) == [1.0, all_], "more at once are a maker's"
+    assert moved(False, at_s=0.85) == [FEW, all_], "so near the end of the window that some were unsettled"
+
+
+def test_a_maker_s_moves_and_the_venue_s_cancels_are_nothing_that_others_moved() -> None:
+    assert Market(makers=2).ordinary(400).columns("cancels_moved", 20) == [0.0] * 20
+    market = standing()
+    for number in range(FEW):
+        market.cancel(market.second + 0.1 + 0.001 * number, 9, 1000 + number, "expired")
+    laid(market, market.second + 0.15, 5000)
+    market.second += 1
+    assert market.column("cancels_moved") == 0.0
+
+
+def test_all_cancels_are_scored_without_what_was_moved() -> None:
+    found = detector("cancel_burst")
+    assert isinstance(found, CancelBurst)
+    names = ("cancels", "cancels_moved", "cancels_unsettled", "cancels_relaid")
+    rows = ((30.0, 20.0, 5.0, 0.0), (4.0, 0.0, 0.0, 2.0), (4.0, 0.0, 0.0, 0.0))
+    told = []
+    for number, row in enumerate(rows):
+        values = np.zeros((1, len(FEATURES)))
+        values[:, [NAMES.index(name) for name in names]] = row
+        every = np.ones(1, np.bool_)
+        windows = Windows(START_NS + number * 10**9, 10**9, ("m",), FEATURES, values, every, every)
+        told.append(float(found._for_good(windows, found._late(windows))[0]))
+    assert told == [5.0, 7.0, 4.0]
+
+
+def test_a_look_into_an_open_window_counts_no_cancels_that_may_yet_be_moves() -> None:
+    found = detector("cancel_burst")
+    assert isinstance(found, CancelBurst)
+    values = np.zeros((1, len(FEATURES)))
+    for name, count in (("cancels", 30.0), ("young_cancels", 10.0), ("cancels_by_others", 25.0)):
+        values[0, NAMES.index(name)] = count
+    every = np.ones(1, np.bool_)
+    found.score(Windows(START_NS, 10**9, ("m",), FEATURES, np.zeros((1, len(FEATURES))), every, every), every, ())
+    seen = found.foreseen(Windows(START_NS + 10**9, 10**9, ("m",), FEATURES, values, every, every), 0.5)
+    assert [seen.column(name)[0] for name in ("cancels_by_others", "cancels")] == [5.0, 10.0]
