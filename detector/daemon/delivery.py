@@ -26,7 +26,7 @@ from detector.store.rows import Entry, StoreError
 from detector.store.store import Store
 
 GONE = "gone"  # what an HTTP sink says of a 410
-CLOCK_BACK_S = 5.0  # set back by more than this, a letter's wait is not its own any more
+CLOCK_STEP_S = 5.0  # set by more than this, a letter's wait and its life are not its own any more
 
 log = structlog.get_logger()
 
@@ -141,11 +141,11 @@ class Delivery:
         while True:
             with contextlib.suppress(StoreError):  # the service tells of a broken store; here the next turn will do
                 now_s = self._clock()
-                set_back_s = ahead_s - (now_s - self._steady())
-                if set_back_s > CLOCK_BACK_S:
-                    log.warning("the clock was set back; letters that wait are due now", seconds=round(set_back_s))
-                    await self._store.due_now(now_s)
-                ahead_s -= set_back_s
+                step_s = now_s - self._steady() - ahead_s
+                if abs(step_s) > CLOCK_STEP_S:
+                    log.warning("the clock was set; letters that wait are due now", ahead_s=round(step_s))
+                    await self._store.clock_set(now_s, step_s)
+                ahead_s += step_s
                 if abs(now_s - tidy_s) >= self._settings.tidy_every_s:
                     tidy_s = now_s
                     if given_up := await self._store.tidy(now_s):

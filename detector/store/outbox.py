@@ -93,9 +93,12 @@ def dead(connection: sqlite3.Connection, destination: str, key: str, at_s: float
     )
 
 
-def due_now(connection: sqlite3.Connection, now_s: float) -> None:
-    """Every pending letter."""
-    connection.execute("UPDATE outbox SET due_s = ?1 WHERE status = 'pending' AND due_s > ?1", (now_s,))
+def clock_set(connection: sqlite3.Connection, now_s: float, step_s: float) -> None:
+    """Moves all times with the clock, so that nothing expires or is forgotten for it; every pending letter is due."""
+    connection.execute(
+        "UPDATE outbox SET created_s = min(?1, created_s + ?2), due_s = min(?1, due_s), finished_s = finished_s + ?2",
+        (now_s, step_s),
+    )
 
 
 def tidy(

@@ -174,9 +174,9 @@ class Store:
     async def mark_dead(self, destination: str, key: str, at_s: float, why: str) -> None:
         await self._run(lambda connection: outbox.dead(connection, destination, key, at_s, why))
 
-    async def due_now(self, now_s: float) -> None:
-        """What was to wait for a time of a clock that has since been set back."""
-        await self._run(lambda connection: outbox.due_now(connection, now_s))
+    async def clock_set(self, now_s: float, step_s: float) -> None:
+        """The clock was set, ahead (positive) or back: letters are as old as they were, and what waits is due."""
+        await self._run(lambda connection: outbox.clock_set(connection, now_s, step_s))
 
     async def tidy(self, now_s: float) -> int:
         """Expire, bound and forget (once a minute). How many pending letters were given up."""

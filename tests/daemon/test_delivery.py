@@ -205,6 +205,29 @@ async def test_a_clock_that_is_set_back_makes_no_wait_longer(store: Store) -> No
     await delivery.stop(1.0)
 
 
+@pytest.mark.parametrize("step_s", [3 * 86_400.0, -3 * 86_400.0])
+async def test_a_clock_that_is_set_expires_no_letter_and_forgets_none(store: Store, step_s: float) -> None:
+    """A letter waits through an outage of its destination, and somebody sets the clock by three days."""
+    clock, steady, up = Clock(), Clock(), [False]
+    sink = Remembering("oncall", lambda p: Outcome(Result.DELIVERED) if up[0] or p.key == "inc_z_1" else LOST)
+    quick = DeliverySettings(look_every_s=0.01, count_every_s=0.01, tidy_every_s=0.0)
+    await store.put(letters(["a1", "z1"]), clock.now_s)
+    delivery = await delivering(store, sink, clock=clock, steady=steady, settings=quick)
+    await until(lambda: len(sink.attempts) >= 2)
+    await asyncio.sleep(0.05)
+    clock.now_s += step_s
+    await asyncio.sleep(0.1)
+    count = (await store.outbox_counts())["oncall"]
+    assert (count.pending, count.delivered, count.dead) == (1, 1, 0)
+    assert abs(count.oldest_s - clock.now_s) < 60.0, "as old as it was"
+    up[0] = True
+    steady.now_s += BACKOFF_MAX_S
+    clock.now_s += BACKOFF_MAX_S
+    await until(lambda: "inc_a_1" in sink.got)
+    assert await store.put(letters(["z1"]), clock.now_s) == 0, "what was delivered is still known"
+    await delivery.stop(1.0)
+
+
 async def test_a_dead_destination_is_left_alone_probed_by_one_and_then_flooded_no_more(store: Store) -> None:
     clock = Clock()
     up = [False]
