@@ -91,13 +91,16 @@ class Ledger:
     async def commit(self) -> bool:
         """Small rows, one transaction. True: they are durable; False: they are still held."""
         began = time.monotonic()
-        done = await self._write(None, {}, "")
+        done = await self._write(None, {}, {}, "")
         self._telemetry.commit.observe(time.monotonic() - began)
         return done
 
-    async def checkpoint(self, state: bytes, positions: Mapping[Partition, int], config_rev: str) -> bool:
-        """State and its offsets, and with them everything held: nothing the state has behind it may be missing."""
-        if not await self._write(state, positions, config_rev):
+    async def checkpoint(
+        self, state: bytes, positions: Mapping[Partition, int], logs: Mapping[Partition, str], config_rev: str
+    ) -> bool:
+        """State, its offsets and the logs they are of, and with them everything held: nothing the state has behind it
+        may be missing."""
+        if not await self._write(state, positions, logs, config_rev):
             return False
         self._telemetry.snapshot_bytes.set(len(state))
         self._telemetry.snapshot_at.set(self._clock())
@@ -110,12 +113,19 @@ class Ledger:
         self._alerts = deque(marked, maxlen=ALERTS_HELD_MAX)
         return fresh
 
-    async def _write(self, state: bytes | None, positions: Mapping[Partition, int], config_rev: str) -> bool:
+    async def _write(
+        self,
+        state: bytes | None,
+        positions: Mapping[Partition, int],
+        logs: Mapping[Partition, str],
+        config_rev: str,
+    ) -> bool:
         alerts, rejects = list(self._alerts), list(self._rejects)
         checkpoint = Checkpoint(
             at_s=self._clock(),
             state=state,
             positions=positions,
+            logs=logs,
             config_rev=config_rev,
             incidents=tuple(_incident(held.alert) for held in alerts if _is_incident(held.alert)),
             letters=tuple(letter for held in alerts for letter in letters(held.alert, held.destinations)),

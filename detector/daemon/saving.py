@@ -43,7 +43,7 @@ class Saving:
     """`begin` a checkpoint when it is due, between two steps: the state is copied, and encoded and written beside them.
 
     in_engine: runs a piece of work in the engine's thread. durable: told of positions that are on disk now, and whether
-    an urgent alert became so with them. failed: told of a mistake of ours.
+    an urgent alert became so with them. failed: told of a mistake of ours. logs: of Source.logs, now.
     """
 
     def __init__(
@@ -56,6 +56,7 @@ class Saving:
         in_engine: Callable[[Callable[[], Copied]], Awaitable[Copied]],
         durable: Callable[[Mapping[Partition, int], bool], Awaitable[None]],
         failed: Callable[[BaseException], None],
+        logs: Callable[[], Mapping[Partition, str]] = dict,
     ) -> None:
         self.due_s = 0.0  # monotonic: when the next one is
         self.cpu_s = 0.0  # processor time that all of them took so far
@@ -66,6 +67,7 @@ class Saving:
         self._in_engine = in_engine
         self._durable = durable
         self._failed = failed
+        self._logs = logs
         self._arena = snapshot.Arena()
         self._task: asyncio.Task[None] | None = None
         self._saved: tuple[Mapping[Partition, int], int] | None = None
@@ -89,6 +91,7 @@ class Saving:
         """Copy the state and go on with it beside. elsewhere: offsets that stand in it though their partitions are read
         by others now. last: the stream has ended, so it may wait for memory."""
         positions, watermark_ns = dict(engine.positions()), engine.watermark_ns
+        logs = dict(self._logs())
         self.wait()
         if self._saved == (positions, watermark_ns):
             return
@@ -104,7 +107,7 @@ class Saving:
         if isinstance(state, int):  # to be given memory takes far longer than to copy, and nothing is folded meanwhile
             work = self._make_room(state)
         else:
-            work = self._save(state, positions, watermark_ns, {**elsewhere, **positions}, cpu_s)
+            work = self._save(state, positions, watermark_ns, {**elsewhere, **positions}, logs, cpu_s)
         self._task = asyncio.create_task(work, name="save")
         self._task.add_done_callback(self._ended)
 
@@ -130,6 +133,7 @@ class Saving:
         positions: Mapping[Partition, int],
         watermark_ns: int,
         every: Mapping[Partition, int],
+        logs: Mapping[Partition, str],
         cpu_s: float,
     ) -> None:
         """cpu_s: processor time that the copy took. The next one is due when all that this one takes is no more than
@@ -145,7 +149,7 @@ class Saving:
         cpu_s += await asyncio.to_thread(_cpu_of, partial(self._arena.reserve, len(state.body)))
         urgent = self._ledger.urgent
         stored_s = self._store.cpu_s
-        saved = await self._ledger.checkpoint(blob, every, self._settings.config_rev)
+        saved = await self._ledger.checkpoint(blob, every, logs, self._settings.config_rev)
         cpu_s += self._store.cpu_s - stored_s
         self._took(cpu_s)
         self.due_s += max(0.0, cpu_s / self._settings.share - self._settings.every_s)

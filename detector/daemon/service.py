@@ -119,6 +119,7 @@ class Service:
             in_engine=self._in_engine,
             durable=self._durable,
             failed=self._save_failed,
+            logs=lambda: source.logs,
         )
         self._committed = 0.0
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -199,13 +200,14 @@ class Service:
         if self.store.opened.moved_aside:
             log.error("the state file was damaged", moved_to=self.store.opened.moved_aside, why=self.store.opened.why)
         await self.ledger.start()
-        self.engine, positions, found = await self._restored()
+        self.engine, positions, logs, found = await self._restored()
         self._known = dict(positions)
         self.telemetry.restarts.labels(found).inc()
         log.info("starting", state=found, partitions=len(positions))
         self.saving.prepare(self.engine.state())
         await self.delivery.start()
         self.delivery.wake()
+        self.source.expect(logs)
         await self.source.start(positions)
         gc.collect()
         gc.freeze()  # what start-up made lives as long as the process: never look at it again
@@ -221,12 +223,12 @@ class Service:
             self.delivery.failure = self.delivery.failure or error
         gc.freeze()  # what it made stays, too; no collection before it, which would hold up the stream
 
-    async def _restored(self) -> tuple[Engine, Mapping[Partition, int], str]:
-        """The engine, where to go on, and what was found: nothing, newest, previous, or cold: a state that cannot be
-        used. Then the offsets still hold: nothing is skipped, but the detectors learn anew."""
+    async def _restored(self) -> tuple[Engine, Mapping[Partition, int], Mapping[Partition, str], str]:
+        """The engine, where to go on in which logs, and what was found: nothing, newest, previous, or cold: a state
+        that cannot be used. Then the offsets still hold: nothing is skipped, but the detectors learn anew."""
         newest = await self.store.load()
         if newest is None:
-            return self._pipeline(), {}, "nothing"
+            return self._pipeline(), {}, {}, "nothing"
         for older, found in ((0, "newest"), (1, "previous")):
             checkpoint = await self.store.load(older)
             if checkpoint is None:
@@ -241,9 +243,9 @@ class Service:
                 log.error("a saved state does not fit", which=found, why=f"{type(error).__name__}: {error}")
             else:
                 engine.go_on(checkpoint.positions)
-                return engine, checkpoint.positions, found
+                return engine, checkpoint.positions, checkpoint.logs, found
         self.watch.cold()
-        return self._pipeline(), newest.positions, "cold"
+        return self._pipeline(), newest.positions, newest.logs, "cold"
 
     async def _turn(self) -> None:
         reading, self._reading = self._reading, None

@@ -20,6 +20,14 @@ class Source(ABC):
     async def start(self, positions: Mapping[Partition, int]) -> None:
         """Open. `positions`: where to go on, per partition; those not named start as the configuration says."""
 
+    def expect(self, logs: Mapping[Partition, str]) -> None:  # noqa: B027  most sources cannot tell
+        """Before `start`: which logs its positions are of, as `logs` said when they were saved."""
+
+    @property
+    def logs(self) -> Mapping[Partition, str]:
+        """What tells the log that a partition is read from apart from others of its name; none = cannot say."""
+        return {}
+
     @abstractmethod
     async def poll(self, timeout_s: float) -> Sequence[RecordBatch]:
         """What came, at most `timeout_s` later; empty when nothing did. Idle statements when live and quiet."""

@@ -23,7 +23,7 @@ from detector.model.records import RecordBatch, idle
 from detector.sources.base import Partition, Source
 from detector.sources.idle import EventClock, IdleClock
 from detector.sources.kafka_chunks import Chunk, Corrupt, Reading, chunk_of
-from detector.sources.kafka_member import Member, PositionsOf, cancelled_by_us
+from detector.sources.kafka_member import Member, PositionsOf, cancelled_by_us, end_of, key_of
 from detector.sources.kafka_records import choose
 from detector.sources.kafka_settings import KafkaSettings, ReaderName
 from detector.sources.positions import DECIDE, Notice, NoticeKind
@@ -74,6 +74,7 @@ class KafkaSource(Source):
         self._event_clock = event_clock
         self._reading: Reading | None = None
         self._member: Member | None = None
+        self._expected: Mapping[Partition, str] = {}
         self._paused: frozenset[Partition] = frozenset()
         self._watched = 0  # the generation that the tables below speak of
         self._idle = IdleClock(event_clock, settings.idle_after_s, settings.idle_every_s)
@@ -82,6 +83,15 @@ class KafkaSource(Source):
         self._stamps: dict[Partition, tuple[int, float]] = {}  # aiokafka's stamp of the last fetch, when it changed
         self._heard_s = 0.0  # when a broker answered last
         self._looked_s = 0.0  # when idle statements were looked for last
+
+    def expect(self, logs: Mapping[Partition, str]) -> None:
+        """See Source.expect: ids of topics."""
+        self._expected = logs
+
+    @property
+    def logs(self) -> Mapping[Partition, str]:
+        """See Source.logs: ids of topics, where the broker told them."""
+        return self._member.logs if self._member else self._expected
 
     async def start(self, positions: Mapping[Partition, int]) -> None:
         """Begin to connect; does not wait for the broker. Raises OSError when a certificate cannot be read."""
@@ -95,6 +105,7 @@ class KafkaSource(Source):
             self.settings,
             value_deserializer=self._reading,
             positions=positions,
+            logs=self._expected,
             positions_of=self._positions_of,
             tell=self._tell,
             counts=self.counts,
@@ -137,7 +148,7 @@ class KafkaSource(Source):
             self._give_back(consumer, handed)
             return []
         # from here on nothing waits: what is taken is ours, and our positions move with it
-        batches = [batch for top, items in handed.items() for batch in self._take(consumer, _key(top), items)]
+        batches = [batch for top, items in handed.items() for batch in self._take(consumer, key_of(top), items)]
         if batches:
             self._heard_s = self._monotonic()
         return statements + batches
@@ -207,7 +218,7 @@ class KafkaSource(Source):
         if member is None or member.live is None:
             return lags
         for partition in member.placed:
-            end = _end_of(member.live, partition)
+            end = end_of(member.live, partition)
             if end is not None:
                 lags[partition] = max(0, end - member.positions[partition])
         return lags
@@ -223,7 +234,7 @@ class KafkaSource(Source):
         """Plain getmany: ConsumerRecords become a Chunk a partition."""
         try:
             return {
-                top: [chunk_of(records, await self._consumed(consumer, _key(top), records[-1].offset + 1))]
+                top: [chunk_of(records, await self._consumed(consumer, key_of(top), records[-1].offset + 1))]
                 for top, records in handed.items()
             }
         except asyncio.CancelledError:
@@ -274,7 +285,7 @@ class KafkaSource(Source):
         """A rebalance came in between: whether these are ours is not known, so they are read again if they are."""
         for top in handed:
             with contextlib.suppress(Exception):  # not ours any more
-                consumer.seek(top, self._started.positions[_key(top)])
+                consumer.seek(top, self._started.positions[key_of(top)])
 
     # a partition's silence
 
@@ -323,14 +334,14 @@ class KafkaSource(Source):
             if stamp is not None and self._stamps.get(partition, (None, 0.0))[0] != stamp:
                 self._stamps[partition] = (stamp, now_s)
                 self._heard_s = now_s
-        return _end_of(consumer, partition) if partition in self._stamps else None
+        return end_of(consumer, partition) if partition in self._stamps else None
 
     def _pause_and_resume(self, consumer: Any) -> None:
         """What aiokafka must not fetch: the engine is ahead, an operator must decide, a corrupt batch may heal."""
         member, now_s = self._started, self._monotonic()
         self._waits = {partition: until_s for partition, until_s in self._waits.items() if until_s > now_s}
         stopped = (self._paused | member.held | self._waits.keys()) & member.placed
-        before = {_key(top) for top in consumer.paused()}
+        before = {key_of(top) for top in consumer.paused()}
         with contextlib.suppress(Exception):  # lost one this moment; the next poll looks again
             consumer.pause(*(TopicPartition(*partition) for partition in stopped - before))
             consumer.resume(*(TopicPartition(*partition) for partition in before - stopped))
@@ -343,7 +354,7 @@ class KafkaSource(Source):
         offset, times = self._tries.get(partition, (corrupt.offset, 0))
         times = times + 1 if offset == corrupt.offset else 1
         self._tries[partition] = (corrupt.offset, times)
-        end = _end_of(consumer, partition) or 0
+        end = end_of(consumer, partition) or 0
         # its header may be wrong, too
         after = corrupt.next_offset if corrupt.offset < corrupt.next_offset <= end else 0
         if times == 1:
@@ -382,16 +393,3 @@ class KafkaSource(Source):
 
     def _count(self, name: str) -> None:
         self.counts[name] = self.counts.get(name, 0) + 1
-
-
-def _key(top: Any) -> Partition:
-    return top.topic, top.partition
-
-
-def _end_of(consumer: Any, partition: Partition) -> int | None:
-    """The log's end as the last fetch told; None before the first, and when the partition was just lost."""
-    try:
-        end: int | None = consumer.highwater(TopicPartition(*partition))
-    except Exception:
-        return None
-    return end

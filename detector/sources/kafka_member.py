@@ -22,6 +22,7 @@ from aiokafka.errors import UnknownTopicOrPartitionError  # type: ignore[import-
 
 from detector.sources.base import Partition
 from detector.sources.kafka_settings import KafkaSettings
+from detector.sources.kafka_topics import topic_ids
 from detector.sources.positions import Notice, NoticeKind, Placing, place
 
 CLOSE_MAX_S = 10.0
@@ -49,6 +50,7 @@ class Member:
     live        the consumer, while every partition of ours stands at its checked position; None otherwise
     positions   next offset to hand over, per partition; whoever takes records moves it, without waiting in between
     begun       where those were placed that had no position, by our own account, when they came
+    logs        the id of the topic that a position is of, where it is known
     assigned    by the group; `placed`: of those, position checked; `held`: of those, the ones that must not be read
     generation  counts assignments
     trouble     what is wrong now, '' = nothing; logged only when it changes
@@ -63,6 +65,7 @@ class Member:
         *,
         value_deserializer: Callable[[bytes | None], bytes | None] | None,
         positions: Mapping[Partition, int],
+        logs: Mapping[Partition, str],
         positions_of: PositionsOf,
         tell: Callable[[Notice], None],
         counts: dict[str, int],
@@ -70,6 +73,7 @@ class Member:
         self.live: Any = None
         self.positions = dict(positions)
         self.begun: dict[Partition, int] = {}
+        self.logs = dict(logs)
         self.assigned: frozenset[Partition] = frozenset()
         self.placed: frozenset[Partition] = frozenset()
         self.held: set[Partition] = set()
@@ -112,6 +116,7 @@ class Member:
         """Go on there, also with a partition that is held."""
         self.positions[partition] = offset
         self._undecided.discard(partition)
+        self.logs.pop(partition, None)
         self.place_again()
 
     def fail(self, error: BaseException) -> None:
@@ -219,13 +224,13 @@ class Member:
         else:
             consumer.subscribe(self._settings.topics)
             await consumer.start()
-            self.assign(_key(top) for top in consumer.assignment())
+            self.assign(key_of(top) for top in consumer.assignment())
 
     async def _place(self, consumer: Any) -> None:
         """Check the position of everything that is ours, seek, and let records flow."""
         while self.live is None:
             if not self._settings.group:
-                self.assigned = frozenset(_key(top) for top in consumer.assignment())  # topics may have grown
+                self.assigned = frozenset(key_of(top) for top in consumer.assignment())  # topics may have grown
             generation = self.generation
             tops = [TopicPartition(*partition) for partition in sorted(self.assigned)]
             gained = sorted(self.assigned - self.placed)
@@ -233,7 +238,8 @@ class Member:
                 self.positions |= await self._positions_of(gained)
             begins = await consumer.beginning_offsets(tops) if tops else {}
             ends = await consumer.end_offsets(tops) if tops else {}
-            lost = [top for top in tops if _key(top) not in self.positions]
+            ids = await topic_ids(consumer, (top.topic for top in tops))
+            lost = [top for top in tops if key_of(top) not in self.positions]
             # the topic has grown since we came: all that such a partition holds was written under our eyes
             starts = {top: begins[top] for top in lost if top.partition >= self._widths.get(top.topic, math.inf)}
             starts |= {top: begins[top] for top in lost if top not in starts and await self._is_new(consumer, top)}
@@ -242,9 +248,12 @@ class Member:
                 continue  # a rebalance came in between
             self.held = set()
             for top in tops:
-                partition = _key(top)
+                partition = key_of(top)
                 position = self.positions.get(partition)
-                placing = place(partition, position, begins[top], ends[top], starts.get(top, ends[top]))
+                log_id, known = ids.get(top.topic, ""), self.logs.get(partition, "")
+                another = bool(log_id and known) and known != log_id
+                start = starts.get(top, ends[top])
+                placing = place(partition, position, begins[top], ends[top], start, another=another)
                 if partition in self._undecided:
                     placing = Placing(ends[top], held=True)
                 if placing.notice is not None:
@@ -256,6 +265,8 @@ class Member:
                     consumer.pause(top)
                 else:
                     self.positions[partition] = placing.offset
+                    if log_id:
+                        self.logs[partition] = log_id
                 if position is None:
                     self.begun[partition] = placing.offset
                 consumer.seek(top, placing.offset)
@@ -326,10 +337,11 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
         self._member.shut()
 
     def on_partitions_assigned(self, assigned: Any) -> None:
-        self._member.assign(_key(partition) for partition in assigned)
+        self._member.assign(key_of(partition) for partition in assigned)
 
 
-def _key(partition: Any) -> Partition:
+def key_of(partition: Any) -> Partition:
+    """Of aiokafka's TopicPartition."""
     return partition.topic, partition.partition
 
 
@@ -351,3 +363,12 @@ def cancelled_by_us() -> bool:
     """Of a CancelledError at hand: this task was cancelled. Otherwise it leaked out of aiokafka, and is an error."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
+
+
+def end_of(consumer: Any, partition: Partition) -> int | None:
+    """The log's end as the last fetch told; None before the first, and when the partition was just lost."""
+    try:
+        end: int | None = consumer.highwater(TopicPartition(*partition))
+    except Exception:
+        return None
+    return end

@@ -53,6 +53,7 @@ class Checkpoint:
 
     state       a snapshot (store/snapshot.py); None = this commit brings only small rows
     positions   next offset per partition that `state` has not folded: given exactly when `state` is
+    logs        what tells the log that a position is of apart from others of its name, where that is known
     """
 
     at_s: float
@@ -62,6 +63,7 @@ class Checkpoint:
     incidents: tuple[IncidentRow, ...] = ()
     letters: tuple[Letter, ...] = ()
     rejects: tuple[Reject, ...] = ()
+    logs: Mapping[Partition, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         assert self.state is not None or not self.positions, (

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from detector.model.events import SAMPLE_BYTES, Reject
 from detector.store.rows import SEVERITIES, Checkpoint, DeadLetter, Identity, IncidentRow, Partition
@@ -48,6 +49,7 @@ def end_state(connection: sqlite3.Connection, generation: int, checkpoint: Check
     connection.execute(
         "UPDATE checkpoints SET state_bytes = ? WHERE generation = ?", (len(checkpoint.state), generation)
     )
+    _write_logs(connection, generation, checkpoint.logs)
 
 
 def forget_piece(connection: sqlite3.Connection) -> bool:
@@ -79,7 +81,8 @@ def read_state(connection: sqlite3.Connection, older: int) -> Checkpoint | None:
     chunks = connection.execute("SELECT bytes FROM chunks WHERE generation = ? ORDER BY number", (generation,))
     positions = _positions(connection, generation)
     state = b"".join(bytes(chunk) for (chunk,) in chunks)
-    return Checkpoint(at_s=float(at_s), state=state, positions=positions, config_rev=str(config_rev))
+    logs = _logs(connection)
+    return Checkpoint(at_s=float(at_s), state=state, positions=positions, logs=logs, config_rev=str(config_rev))
 
 
 def write_position(connection: sqlite3.Connection, partition: Partition, offset: int | None) -> bool:
@@ -94,6 +97,8 @@ def write_position(connection: sqlite3.Connection, partition: Partition, offset:
     )
     if offset is not None:
         connection.execute("INSERT INTO positions VALUES (?, ?, ?, ?)", (generation, *partition, offset))
+    logs = {known: log for known, log in _logs(connection).items() if known != partition}
+    _write_logs(connection, generation, logs)  # it is a position of whatever log is found there
     return True
 
 
@@ -112,6 +117,23 @@ def _positions(connection: sqlite3.Connection, generation: int) -> dict[Partitio
         "SELECT topic, partition, next_offset FROM positions WHERE generation = ?", (generation,)
     )
     return {(str(topic), int(number)): int(offset) for topic, number, offset in places}
+
+
+def _write_logs(connection: sqlite3.Connection, generation: int, logs: Mapping[Partition, str]) -> None:
+    """Beside the checkpoints, as an older program knows no table of theirs."""
+    rows = [[topic, number, log] for (topic, number), log in sorted(logs.items())]
+    told = json.dumps({"generation": generation, "logs": rows}).encode()
+    connection.execute("INSERT OR REPLACE INTO meta VALUES ('logs', ?)", (told,))
+
+
+def _logs(connection: sqlite3.Connection) -> dict[Partition, str]:
+    """None where the newest checkpoint is of a program that kept none: its positions may be of other logs since."""
+    row = connection.execute("SELECT value FROM meta WHERE name = 'logs'").fetchone()
+    newest = "SELECT max(generation) FROM checkpoints WHERE state_bytes <> ?"
+    told = json.loads(bytes(row[0])) if row is not None else {}
+    if told.get("generation") != connection.execute(newest, (UNDER_WAY,)).fetchone()[0]:
+        return {}
+    return {(str(topic), int(number)): str(log) for topic, number, log in told["logs"]}
 
 
 def write_incidents(

@@ -28,9 +28,19 @@ class ListSource(Source):
         self.pause_s = pause_s
         self.next = {("orders", number): 0 for number in range(partitions)}
         self.started_at: dict[Partition, int] = {}
+        self.expected: dict[Partition, str] = {}
+        self.kept: dict[Partition, str] = {}
         self.committed: dict[Partition, int] = {}
         self.paused: tuple[Partition, ...] = ()
         self.closed = False
+
+    def expect(self, logs: Mapping[Partition, str]) -> None:
+        assert not self.started_at
+        self.expected = dict(logs)
+
+    @property
+    def logs(self) -> Mapping[Partition, str]:
+        return self.kept
 
     async def start(self, positions: Mapping[Partition, int]) -> None:
         self.started_at = dict(positions)

@@ -52,11 +52,13 @@ async def test_every_alert_is_delivered_once_and_the_state_stands_at_the_end(
 async def test_a_restart_goes_on_where_the_state_stood(tmp_path: Path) -> None:
     first = House(tmp_path, ListSource(40), Remembering("oncall"))
     await first.open()
+    first.source.kept = {("orders", 0): "made in May"}
     await first.run_until(lambda: first.source.next["orders", 0] == 40)
     second = House(tmp_path, ListSource(100), Remembering("oncall"))
     await second.open()
     await second.run_until(lambda: second.source.next["orders", 0] == 100)
     assert second.source.started_at == {("orders", 0): 40}
+    assert second.source.expected == first.source.kept
     assert second.engines[-1].sum == sum(range(100))
     sinks = [first.sinks[0], second.sinks[0]]
     got = [key for sink in sinks if isinstance(sink, Remembering) for key in sink.got]
@@ -70,6 +72,7 @@ async def test_a_restart_goes_on_where_an_operator_decided_and_saves_that(
 ) -> None:
     first = House(tmp_path, ListSource(40), Remembering("oncall"))
     await first.open()
+    first.source.kept = {("orders", 0): "made in May", ("orders", 1): "elsewhere now"}
     await first.run_until(lambda: first.source.next["orders", 0] == 40)
     store = await Store.open(tmp_path)
     assert await store.place(("orders", 0), decided)
@@ -78,6 +81,7 @@ async def test_a_restart_goes_on_where_an_operator_decided_and_saves_that(
     await idle.open()
     await idle.run_until(lambda: True)
     assert idle.source.started_at == begun
+    assert idle.source.expected == {("orders", 1): "elsewhere now"}, "it is a position of what is there"
     second = House(tmp_path, ListSource(41), Remembering("oncall"))
     await second.open()
     await second.run_until(lambda: second.source.next["orders", 0] == 41)

@@ -55,9 +55,13 @@ async def read_count(source: KafkaSource, count: int) -> list[Record]:
 
 @asynccontextmanager
 async def reading(
-    settings: KafkaSettings, positions: dict[Partition, int] | None = None, **options: object
+    settings: KafkaSettings,
+    positions: dict[Partition, int] | None = None,
+    logs: dict[Partition, str] | None = None,
+    **options: object,
 ) -> AsyncIterator[KafkaSource]:
     source = KafkaSource(settings, **options)  # type: ignore[arg-type]
+    source.expect(logs or {})
     await source.start(positions or {})
     try:
         yield source

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
+from types import SimpleNamespace
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
@@ -85,7 +86,7 @@ async def test_a_topic_that_is_deleted_is_a_trouble_and_made_anew_it_is_held(
         await produce(topic, lines(10))
         await read_until(source, lambda _: bool(source.held))
         (notice,) = source.take_notices()
-        assert (notice.kind, notice.from_offset, notice.to_offset) == (NoticeKind.TRUNCATED, 10, 50)
+        assert (notice.kind, notice.from_offset, notice.to_offset) == (NoticeKind.TRUNCATED, 0, 50)
         assert source.trouble == ""
 
 
@@ -105,6 +106,65 @@ async def test_a_log_that_ended_before_our_position_stays_held_when_it_has_grown
         assert [notice.kind for notice in source.take_notices()] == [NoticeKind.TRUNCATED]
         source.seek((topic, 0), 0)
         assert len(await read_count(source, 110)) == 110
+
+
+@pytest.mark.parametrize("group", ["", "some"])
+async def test_a_topic_made_anew_while_nobody_listened_is_held_though_it_has_outgrown_our_position(
+    broker, topic, produce, admin, group: str
+) -> None:
+    settings = told(broker, topic, group=group and topic)
+    await produce(topic, lines(10))
+    async with reading(settings, {(topic, 0): 3}) as source:
+        await read_until(source, lambda records: len(records) >= 7)
+        old = dict(source.logs)
+        assert list(old) == [(topic, 0)]
+    async with reading(settings, {(topic, 0): 10}, old) as source:  # the same one
+        await produce(topic, lines(2))
+        assert len(await read_count(source, 2)) == 2 and source.logs == old
+    await admin.delete_topics([topic])
+    await _made_anew(broker, topic)
+    await produce(topic, lines(30))
+    async with reading(settings, {(topic, 0): 12}, old) as source:
+        await read_until(source, lambda _: bool(source.held))
+        (notice,) = source.take_notices()
+        assert (notice.kind, notice.from_offset, notice.to_offset) == (NoticeKind.TRUNCATED, 0, 12)
+        assert "made anew" in notice.detail and source.logs == old, "held after a restart, too"
+        source.seek((topic, 0), 4)
+        assert len(await read_count(source, 26)) == 26
+        assert not source.held and source.logs.keys() == old.keys() and source.logs != old
+    for unknown in ({}, {(topic, 0): ""}):
+        async with reading(settings, {(topic, 0): 12}, unknown) as source:
+            assert len(await read_count(source, 18)) == 18, "nobody knows of another one"
+    async with reading(settings, {(topic, 0): 0}, old) as source:
+        assert len(await read_count(source, 30)) == 30, "who had read nothing misses nothing"
+
+
+@pytest.mark.parametrize("flaw", ["_client", "get_random_node", "send"])
+async def test_where_a_topic_s_id_cannot_be_asked_for_it_is_read_all_the_same(
+    broker, topic, produce, monkeypatch: pytest.MonkeyPatch, flaw: str
+) -> None:
+    class Client:
+        """aiokafka's, without one of its names."""
+
+        def __init__(self, told: object) -> None:
+            self._told = told
+
+        def __getattr__(self, name: str) -> object:
+            if name == flaw:
+                raise AttributeError(name)
+            return getattr(self._told, name)
+
+    asked = kafka_member.topic_ids
+
+    async def ask(consumer: object, topics: Iterable[str]) -> dict[str, str]:
+        without = SimpleNamespace() if flaw == "_client" else SimpleNamespace(_client=Client(consumer._client))  # type: ignore[attr-defined]
+        return await asked(without, topics)
+
+    monkeypatch.setattr(kafka_member, "topic_ids", ask)
+    await produce(topic, lines(10))
+    async with reading(told(broker, topic), {(topic, 0): 3}, {(topic, 0): "of old"}) as source:
+        assert len(await read_count(source, 7)) == 7
+        assert source.logs == {(topic, 0): "of old"}
 
 
 async def _made_anew(broker: str, topic: str) -> None:
