@@ -81,7 +81,7 @@ def summary(incident: Incident, pseudonym: Callable[[int], str]) -> str:
     where what is seen is not to be fully trusted. Of what is over, when it ended and its worst window."""
     seen = f"{_seen(incident)}{_who(incident, pseudonym)}."
     if incident.reason is Reason.RESOLVED:
-        lasted_s = ((incident.ended_ns or incident.updated_ns) - incident.started_ns) / SECOND_NS
+        lasted_s = ((incident.ended_ns or incident.updated_ns) - _began_ns(incident)) / SECOND_NS
         over = f"Resolved: nothing unusual since {clock(incident.ended_ns or incident.updated_ns)}, "
         sentences = [f"{over}{span(lasted_s)} after it began.", f"At its worst: {seen}"]
     else:
@@ -180,6 +180,12 @@ def _since(incident: Incident) -> str:
     """Of a lasting change, what is known of its beginning; else when the first sign was."""
     row = _chosen(incident)
     return date(row.since_ns) if row is not None and row.since_ns else clock(incident.started_ns)
+
+
+def _began_ns(incident: Incident) -> int:
+    """As `_since` says it."""
+    row = _chosen(incident)
+    return row.since_ns if row is not None and row.since_ns else incident.started_ns
 
 
 def _seen(incident: Incident) -> str:

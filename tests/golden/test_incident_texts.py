@@ -101,6 +101,10 @@ INCIDENTS = {
     "leverage_spike": made("leverage_spike", SURPRISE, RAISES, every_s=5 * 86_400, severity=Severity.WARNING),
     "joint": made("joint", *JOINT, severity=Severity.INFO, every_s=30_000, contributors=(Contributor(7, 0.04),)),
     "drift": made("drift", *DRIFT, severity=Severity.INFO, contributors=(), warming=True),
+    "drift_resolved": made(
+        "drift", *DRIFT, severity=Severity.INFO, contributors=(), reason=Reason.RESOLVED, seq=2,
+        ended_ns=START_NS + SECOND_NS, updated_ns=START_NS + SECOND_NS,
+    ),
     "feed": made("feed", SILENT, contributors=(), severity=Severity.WARNING),
     "source": made(
         "feed", *(replace(SILENT, market=market, feature="source_silence") for market in (BTC, ETH, SOL)),
