@@ -10,6 +10,7 @@ import typer
 from detector.cli.ask import ask, instant
 from detector.cli.base import Exit, Refusal, command_line, show_rows
 from detector.cli.options import ConfigOption, JsonOption, LimitOption
+from detector.wiring.config import load
 
 app = command_line()
 KeyArgument = Annotated[str, typer.Argument(help="KEY as `outbox ls` shows it.")]
@@ -18,7 +19,7 @@ DestinationOption = Annotated[str, typer.Option("--destination", help="Only to t
 
 @app.callback(no_args_is_help=True)
 def outbox() -> None:
-    """Alerts not delivered yet: list, retry, drop."""
+    """Alerts not delivered yet: list, retry, move, drop."""
 
 
 @app.command("ls")
@@ -54,11 +55,26 @@ def retry(
     path: ConfigOption = None,
     destination: DestinationOption = "",
 ) -> None:
-    """Try again now: waiting alerts are due, dead ones come back to life."""
-    count = ask(path, lambda store: store.outbox_retry(time.time(), key, destination))
-    if key and not count:
+    """Try again now: waiting alerts are due, dead ones come back to life, unless something later of the same incident
+    has arrived."""
+    count, overtaken = ask(path, lambda store: store.outbox_retry(time.time(), key, destination))
+    if key and not count and not overtaken:
         raise Refusal(Exit.USAGE, f"no pending or dead alert {key!r}")
-    typer.echo(f"{count} will be tried again")
+    left = f"; {overtaken} not: something later of the same incident has arrived" if overtaken else ""
+    typer.echo(f"{count} will be tried again{left}")
+
+
+@app.command()
+def move(
+    old: Annotated[str, typer.Argument(help="Destination that they wait for.")],
+    new: Annotated[str, typer.Argument(help="Destination that is to get them.")],
+    path: ConfigOption = None,
+) -> None:
+    """Pending alerts of one destination go to another: of one that was renamed or removed."""
+    if new not in load(path).settings.destinations:
+        raise Refusal(Exit.USAGE, f"no destination {new!r} is configured")
+    count = ask(path, lambda store: store.outbox_move(time.time(), old, new))
+    typer.echo(f"{count} moved")
 
 
 @app.command()

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -22,10 +22,12 @@ from detector.daemon.circuit import BACKOFF_MAX_S, BACKOFF_MIN_S, Circuit, Mood,
 from detector.daemon.telemetry import Telemetry
 from detector.sinks.base import Delivery as Result
 from detector.sinks.base import Outcome, Parcel, Sink
-from detector.store.rows import Entry, StoreError
+from detector.store.rows import Entry, GivenUp, OutboxCount, StoreError
 from detector.store.store import Store
 
 GONE = "gone"  # what an HTTP sink says of a 410
+WAITING = "Alerts wait for it and are sent when it answers; those older than delivery.give_up_after are given up"
+TROUBLE_AFTER_S = 60.0  # a letter that still fails when it is so old: its destination is in trouble
 CLOCK_STEP_S = 5.0  # set by more than this, a letter's wait and its life are not its own any more
 
 log = structlog.get_logger()
@@ -61,8 +63,9 @@ class Delivery:
     """`start`, then `wake` after every commit that brought letters; `stop` drains. A letter's times are wall-clock
     seconds, as it outlives the process; a circuit's are monotonic.
 
-    trouble(destination, why)   called once when a destination begins to fail (circuit open, letter dead, 410), and
-                                once with why = "" when it is well again
+    trouble(destination, why)   called once when a destination begins to fail (circuit open, a letter a minute late,
+                                410), and once with why = "" when it is well again
+    lost(destination, letters)  called with letters that were given up: refused, too old, or more than the outbox holds
     """
 
     def __init__(
@@ -76,6 +79,7 @@ class Delivery:
         steady: Callable[[], float] = time.monotonic,
         random: Random | None = None,
         trouble: Callable[[str, str], None] | None = None,
+        lost: Callable[[str, Sequence[GivenUp]], None] | None = None,
     ) -> None:
         assert len({sink.name for sink in sinks}) == len(sinks), "two destinations have the same name"
         self._store = store
@@ -84,13 +88,18 @@ class Delivery:
         self._clock = clock
         self._steady = steady
         self.trouble = trouble
+        self.lost = lost
         shared = random or Random()  # noqa: S311  jitter
         self._routes = {sink.name: _Route(self, sink, shared) for sink in sinks}
         self._tasks: list[asyncio.Task[None]] = []
+        self._stranded: set[str] = set()
         self.failure: Exception | None = None  # what an attempt of ours died of
 
-    async def start(self) -> None:
-        """Open the sinks and begin."""
+    async def start(self, troubled: Collection[str] = ()) -> None:
+        """Open the sinks and begin. troubled: destinations that on-call believes to be in trouble."""
+        for route in self._routes.values():
+            route.troubled = route.sink.name in troubled
+        self._stranded = set(troubled) - self._routes.keys()
         for route in self._routes.values():
             await route.sink.start()
         self._tasks = [asyncio.create_task(route.run(), name=name) for name, route in self._routes.items()]
@@ -136,6 +145,26 @@ class Delivery:
             await route.close()
         return drained
 
+    def give_up(self, destination: str, letters: Sequence[GivenUp]) -> None:
+        """Say so: somebody may have been to be woken by them."""
+        log.error("alerts given up", destination=destination, letters=len(letters), why=letters[0].why)
+        if self.lost is not None:
+            self.lost(destination, letters)
+
+    def _tell_stranded(self, counts: Mapping[str, OutboxCount]) -> None:
+        """Letters for a destination of an older configuration: nobody sends them."""
+        if self.trouble is None:
+            return
+        waiting = {name: count.pending for name, count in counts.items() if count.pending and name not in self._routes}
+        for name in self._stranded - waiting.keys():
+            self.trouble(name, "")
+        for name, number in waiting.items():
+            if name not in self._stranded:
+                log.error("alerts wait for a destination that is not configured", destination=name, letters=number)
+                self.trouble(name, f"{number} alerts wait for a destination of that name, and none is configured: "
+                             f"`foreshock outbox move {name}` gives them to another, `drop` gives them up")  # fmt: skip
+        self._stranded = set(waiting)
+
     async def _keep_house(self) -> None:
         tidy_s, ahead_s = 0.0, self._clock() - self._steady()
         while True:
@@ -148,9 +177,10 @@ class Delivery:
                 ahead_s += step_s
                 if abs(now_s - tidy_s) >= self._settings.tidy_every_s:
                     tidy_s = now_s
-                    if given_up := await self._store.tidy(now_s):
-                        log.error("letters given up: too old, or the outbox is full", letters=given_up)
+                    for name, letters in _by_destination(await self._store.tidy(now_s)).items():
+                        self.give_up(name, letters)
                 counts = await self._store.outbox_counts()
+                self._tell_stranded(counts)
                 for name, count in counts.items():
                     age_s = max(0.0, now_s - count.oldest_s) if count.pending else 0.0
                     self._telemetry.outbox(name, count.pending, count.dead, age_s)
@@ -175,7 +205,7 @@ class _Route:
         self._woken = asyncio.Event()
         self._refill = True
         self._empty = False  # nothing was due when last looked
-        self._troubled = False
+        self.troubled = False  # as on-call knows it
 
     def wake(self, *, refill: bool = False) -> None:
         self._refill |= refill
@@ -260,18 +290,20 @@ class _Route:
             self._circuit.failed(self._steady(), outcome.why, outcome.retry_after_s)
             bounds = (self._settings.backoff_min_s, self._settings.backoff_max_s)
             wait_s = max(backoff_s(entry.attempts + 1, self._random, *bounds), outcome.retry_after_s or 0.0)
-            if self._circuit.mood is Mood.OPEN:
-                self._tell(outcome.why)
+            if self._circuit.mood is Mood.OPEN or now_s - entry.created_s > TROUBLE_AFTER_S:
+                self._tell(f"{outcome.why}. {WAITING}")
             await self._marked(lambda: self._store.mark_retry(name, entry.key, now_s + wait_s, outcome.why))
         elif outcome.why == GONE:
             # what waits stays in the outbox: whoever puts the receiver back restarts the daemon, and nothing was lost
             self._circuit.switch_off(outcome.why)
-            self._tell("it answered 410 gone; nothing more is sent to it until the next start")
+            self._tell("It answered 410 gone: nothing more is sent to it until the next start")
             await self._marked(lambda: self._store.mark_dead(name, entry.key, now_s, outcome.why))
+            self._owner.give_up(name, [GivenUp(name, entry.incident_id, entry.severity, outcome.why)])
         else:
-            self._circuit.succeeded()
-            self._tell(f"rejected {entry.key}: {outcome.why}")
+            self._circuit.succeeded()  # it answers
+            self._tell("")
             await self._marked(lambda: self._store.mark_dead(name, entry.key, now_s, outcome.why))
+            self._owner.give_up(name, [GivenUp(name, entry.incident_id, entry.severity, outcome.why)])
 
     async def _marked(self, mark: Callable[[], Any]) -> None:
         """Until the disk takes it: a letter that was sent and not marked would be sent again at once, and again."""
@@ -285,15 +317,22 @@ class _Route:
 
     def _tell(self, why: str) -> None:
         """A change, not a state."""
-        if bool(why) == self._troubled:
+        if bool(why) == self.troubled:
             return
-        self._troubled = bool(why)
+        self.troubled = bool(why)
         if why:
             log.error("destination in trouble", destination=self.sink.name, why=why)
         else:
             log.info("destination is well again", destination=self.sink.name)
         if self._owner.trouble is not None:
             self._owner.trouble(self.sink.name, why)
+
+
+def _by_destination(letters: Sequence[GivenUp]) -> dict[str, list[GivenUp]]:
+    found: dict[str, list[GivenUp]] = {}
+    for letter in letters:
+        found.setdefault(letter.destination, []).append(letter)
+    return found
 
 
 def late(body: bytes, age_s: float) -> bytes:

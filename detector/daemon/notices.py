@@ -33,7 +33,6 @@ def heartbeat(at_s: float, progress: Mapping[str, Fact]) -> Alert:
 
 # What a trouble means for whoever relies on us, by the first word of its name.
 IMPACT = {
-    "destination": "Alerts wait for it and are sent when it answers; after a day they are given up.",
     "store": "Nothing is saved: alerts go out past the outbox, and after a restart some may come again.",
     "source": "Nothing is seen of the exchange until it speaks again.",
     "state": "Until normal is learned anew, small troubles are missed.",
@@ -60,9 +59,9 @@ def meaning(what: str, why: str) -> str:
     'It works again.'
     """
     if not why:
-        return "It works again."
+        return "It was told; nothing of it goes on." if what.startswith("lost_") else "It works again."
     impact = IMPACT.get(what.partition("_")[0], "")
-    return f"{why.rstrip('.')}. {impact}" if impact else why
+    return f"{why.rstrip('.')}. {impact}".rstrip()
 
 
 def degraded(what: str, at_s: float, title: str, summary: str, *, firing: bool, seq: int, severity: str) -> Alert:

@@ -20,8 +20,10 @@ from detector.sinks.base import Delivery, Outcome, Parcel, Sink
 TIMEOUT_S = 10.0  # name, connection, request and answer together
 ANSWER_BYTES_MAX = 4096  # of an answer that are read
 CONNECTIONS_MAX = 4
-RETRY_AFTER_MAX_S = 3600.0
-RETRY_STATUS = frozenset({408, 425, 429})
+RETRY_AFTER_MAX_S = 60.0  # one attempt a minute is no burden to whoever asks for an hour, and who is paged waits for it
+# of the letter: trying it again gives the same answer. All others, as of a key that is being changed or of an address
+# that is being moved, are of the destination.
+REFUSED_STATUS = frozenset({400, 406, 411, 412, 413, 414, 415, 416, 417, 422, 431})
 GONE = "gone"  # the receiver wants nothing any more: delivery stops asking
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
@@ -134,7 +136,7 @@ def judged(status: int, retry_after: str, now_s: float) -> Outcome:
         return Outcome(Delivery.DELIVERED, f"{status}")
     if status == 410:
         return Outcome(Delivery.REJECTED, GONE)
-    if 400 <= status < 500 and status not in RETRY_STATUS:
+    if status in REFUSED_STATUS:
         return Outcome(Delivery.REJECTED, f"answered {status}")
     if 300 <= status < 400:
         # not followed, and worth trying again: a redirect is mostly somebody's maintenance page

@@ -6,8 +6,9 @@ import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 
-from detector.store.rows import SEVERITIES, Entry, Letter, OutboxCount
+from detector.store.rows import SEVERITIES, Entry, GivenUp, Letter, OutboxCount
 
+REVIVED_S = 3_600.0  # what is tried again by hand has at least so long to arrive
 WHY_MAX = 500  # characters of a failure kept with a letter
 CLOCK_STEP_S = 7_200.0  # a letter due later than any backoff allows was written before the clock was set back: due now
 _NAMES = {number: name for name, number in SEVERITIES.items()}
@@ -22,6 +23,11 @@ _HEADS = (
     " ) ON head.incident_id = its AND head.seq = first_seq"
     " WHERE head.status = 'pending' AND head.destination = ?1 AND (head.due_s <= ?2 OR head.due_s > ?2 + ?3)"
     " ORDER BY worst DESC, head.created_s, head.id LIMIT ?4"
+)
+_ASKED = " AND (:key = '' OR key = :key) AND (:destination = '' OR destination = :destination)"
+_OVERTAKEN = (
+    "EXISTS (SELECT 1 FROM outbox AS later WHERE later.destination = outbox.destination"
+    " AND later.incident_id = outbox.incident_id AND later.seq > outbox.seq AND later.status = 'delivered')"
 )
 _LISTED = _SELECT + " WHERE status IN (SELECT value FROM json_each(?)) ORDER BY id DESC LIMIT ?"  # noqa: S608  joined from two constants
 
@@ -103,29 +109,31 @@ def clock_set(connection: sqlite3.Connection, now_s: float, step_s: float) -> No
 
 def tidy(
     connection: sqlite3.Connection, now_s: float, *, ttl_s: float, keep_s: float, pending_max: int, finished_max: int
-) -> int:
-    """How many pending letters were given up: too old, or more than `pending_max` of one destination (mildest first,
+) -> list[GivenUp]:
+    """The pending letters that were given up: too old, or more than `pending_max` of one destination (mildest first,
     then oldest). A destination that is dead costs no other its letters."""
-    before = connection.total_changes
-    connection.execute(
-        "UPDATE outbox SET status = 'dead', finished_s = ?1, why = 'expired: ' || why"
-        " WHERE status = 'pending' AND created_s < ?1 - ?2",
+    told = " RETURNING destination, incident_id, severity, why"
+    expired = connection.execute(
+        "UPDATE outbox SET status = 'dead', finished_s = ?1, why = 'expired: ' || why"  # noqa: S608  two constants
+        " WHERE status = 'pending' AND created_s < ?1 - ?2" + told,
         (now_s, ttl_s),
-    )
-    connection.execute(
-        "UPDATE outbox SET status = 'dead', finished_s = ?1, why = 'outbox full' WHERE id IN (SELECT id FROM"
+    ).fetchall()
+    overflowed = connection.execute(
+        "UPDATE outbox SET status = 'dead', finished_s = ?1, why = 'outbox full' WHERE id IN (SELECT id FROM"  # noqa: S608
         " (SELECT id, row_number() OVER (PARTITION BY destination ORDER BY severity DESC, created_s DESC) AS place"
-        " FROM outbox WHERE status = 'pending') WHERE place > ?2)",
+        " FROM outbox WHERE status = 'pending') WHERE place > ?2)" + told,
         (now_s, pending_max),
-    )
-    given_up = connection.total_changes - before
+    ).fetchall()
     connection.execute("DELETE FROM outbox WHERE status <> 'pending' AND finished_s < ? - ?", (now_s, keep_s))
     connection.execute(
         "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE status <> 'pending'"
         " ORDER BY finished_s DESC LIMIT -1 OFFSET ?)",
         (finished_max,),
     )
-    return given_up
+    return [
+        GivenUp(str(name), str(incident), _NAMES[severity], str(why))
+        for name, incident, severity, why in (*expired, *overflowed)
+    ]
 
 
 def counts(connection: sqlite3.Connection) -> dict[str, OutboxCount]:
@@ -143,15 +151,34 @@ def listed(connection: sqlite3.Connection, statuses: Sequence[str], limit: int) 
     return [_entry(row) for row in rows]
 
 
-def revived(connection: sqlite3.Connection, key: str, destination: str, now_s: float) -> int:
-    """Dead letters made pending again, and waiting ones due now. '' = every key, every destination."""
+def revived(connection: sqlite3.Connection, key: str, destination: str, now_s: float, ttl_s: float) -> tuple[int, int]:
+    """Dead letters made pending again, and waiting ones due now. '' = every key, every destination.
+
+    How many, and how many dead ones were left, as their destination knows better by now: a later word of the same
+    incident was delivered to it, and an alert that opens what is over would never be closed. A letter stays as old as
+    it is, so that it says how late it comes, but for an hour of life at least.
+    """
+    told = {"key": key, "destination": destination, "now": now_s, "least": now_s - ttl_s + REVIVED_S}
+    (left,) = connection.execute(
+        "SELECT count(*) FROM outbox WHERE status = 'dead'" + _ASKED + " AND " + _OVERTAKEN,  # noqa: S608  constants
+        told,
+    ).fetchone()
     cursor = connection.execute(
-        "UPDATE outbox SET status = 'pending', due_s = ?1, finished_s = NULL,"
-        " created_s = CASE status WHEN 'dead' THEN ?1 ELSE created_s END, attempts = 0"
-        " WHERE status IN ('dead', 'pending') AND (?2 = '' OR key = ?2) AND (?3 = '' OR destination = ?3)",
-        (now_s, key, destination),
+        "UPDATE outbox SET status = 'pending', due_s = :now, finished_s = NULL, attempts = 0,"  # noqa: S608
+        " created_s = max(created_s, :least)"
+        " WHERE (status = 'pending' OR (status = 'dead' AND NOT " + _OVERTAKEN + "))" + _ASKED,
+        told,
     )
-    return cursor.rowcount
+    return cursor.rowcount, int(left)
+
+
+def moved(connection: sqlite3.Connection, old: str, new: str, now_s: float) -> int:
+    """What waits for one destination waits for another, due now. How many; what the other knows already stays."""
+    return connection.execute(
+        "UPDATE OR IGNORE outbox SET destination = ?2, due_s = ?3, attempts = 0"
+        " WHERE destination = ?1 AND status = 'pending'",
+        (old, new, now_s),
+    ).rowcount
 
 
 def dropped(connection: sqlite3.Connection, key: str, destination: str, now_s: float) -> int:

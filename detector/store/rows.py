@@ -89,6 +89,16 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class GivenUp:
+    """A letter that nobody will get, and why."""
+
+    destination: str
+    incident_id: str
+    severity: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class OutboxCount:
     """Of one destination. oldest_s: when its oldest pending letter was written, 0 = none pending."""
 

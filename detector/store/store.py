@@ -19,6 +19,7 @@ from detector.store.rows import (
     Checkpoint,
     DeadLetter,
     Entry,
+    GivenUp,
     Identity,
     IncidentRow,
     Letter,
@@ -30,6 +31,7 @@ from detector.store.rows import (
 )
 
 FILE_NAME = "state.db"
+TROUBLES = "troubles"  # its name in the table of what is remembered
 FOLD_PIECES = 2  # of a state: folded into the file so often, or one fold of all would hold up every commit's sync
 T = TypeVar("T")
 
@@ -154,9 +156,16 @@ class Store:
         """(kept, dropped to make room)."""
         return await self._run(tables.count_rejects)
 
-    async def put(self, letters: Sequence[Letter], at_s: float) -> int:
-        """Letters that belong to no step of the engine (a test, a word about the daemon itself). How many were new."""
-        return await self._run(lambda connection: outbox.add(connection, letters, at_s))
+    async def put(self, letters: Sequence[Letter], at_s: float, *, troubles: bytes | None = None) -> int:
+        """Letters that belong to no step of the engine (a test, a word about the daemon itself). How many were new.
+        troubles: what the daemon has said of itself by now, for the next process (`told_troubles`)."""
+
+        def put(connection: sqlite3.Connection) -> int:
+            if troubles is not None:
+                tables.remember(connection, TROUBLES, troubles)
+            return outbox.add(connection, letters, at_s)
+
+        return await self._run(put)
 
     async def pending(self, destination: str, limit: int, now_s: float) -> list[Entry]:
         """What may be sent now, in order: see outbox.pending."""
@@ -178,8 +187,8 @@ class Store:
         """The clock was set, ahead (positive) or back: letters are as old as they were, and what waits is due."""
         await self._run(lambda connection: outbox.clock_set(connection, now_s, step_s))
 
-    async def tidy(self, now_s: float) -> int:
-        """Expire, bound and forget (once a minute). How many pending letters were given up."""
+    async def tidy(self, now_s: float) -> list[GivenUp]:
+        """Expire, bound and forget (once a minute). The pending letters that were given up."""
         settings = self._settings
         return await self._run(
             lambda connection: outbox.tidy(
@@ -199,9 +208,19 @@ class Store:
         """`foreshock outbox ls`."""
         return await self._run(lambda connection: outbox.listed(connection, statuses, limit))
 
-    async def outbox_retry(self, now_s: float, key: str = "", destination: str = "") -> int:
-        """`foreshock outbox retry`: dead letters pending again, waiting ones due now. How many."""
-        return await self._run(lambda connection: outbox.revived(connection, key, destination, now_s))
+    async def outbox_retry(self, now_s: float, key: str = "", destination: str = "") -> tuple[int, int]:
+        """`foreshock outbox retry`: dead letters pending again, waiting ones due now. How many, and how many were left
+        because a later word of their incident has arrived."""
+        ttl_s = self._settings.letter_ttl_s
+        return await self._run(lambda connection: outbox.revived(connection, key, destination, now_s, ttl_s))
+
+    async def outbox_move(self, now_s: float, old: str, new: str) -> int:
+        """`foreshock outbox move`: what waits for a destination of one name waits for another. How many."""
+        return await self._run(lambda connection: outbox.moved(connection, old, new, now_s))
+
+    async def told_troubles(self) -> bytes:
+        """What `put` was last given to remember, b"" = nothing."""
+        return await self._run(lambda connection: tables.remembered(connection, TROUBLES))
 
     async def outbox_drop(self, now_s: float, key: str, destination: str = "") -> int:
         """`foreshock outbox drop`: pending letters given up. How many."""

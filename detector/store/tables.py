@@ -122,15 +122,13 @@ def _positions(connection: sqlite3.Connection, generation: int) -> dict[Partitio
 def _write_logs(connection: sqlite3.Connection, generation: int, logs: Mapping[Partition, str]) -> None:
     """Beside the checkpoints, as an older program knows no table of theirs."""
     rows = [[topic, number, log] for (topic, number), log in sorted(logs.items())]
-    told = json.dumps({"generation": generation, "logs": rows}).encode()
-    connection.execute("INSERT OR REPLACE INTO meta VALUES ('logs', ?)", (told,))
+    remember(connection, "logs", json.dumps({"generation": generation, "logs": rows}).encode())
 
 
 def _logs(connection: sqlite3.Connection) -> dict[Partition, str]:
     """None where the newest checkpoint is of a program that kept none: its positions may be of other logs since."""
-    row = connection.execute("SELECT value FROM meta WHERE name = 'logs'").fetchone()
     newest = "SELECT max(generation) FROM checkpoints WHERE state_bytes <> ?"
-    told = json.loads(bytes(row[0])) if row is not None else {}
+    told = json.loads(remembered(connection, "logs") or b"{}")
     if told.get("generation") != connection.execute(newest, (UNDER_WAY,)).fetchone()[0]:
         return {}
     return {(str(topic), int(number)): str(log) for topic, number, log in told["logs"]}
@@ -215,6 +213,17 @@ def identity(connection: sqlite3.Connection) -> Identity:
     kept = bytes(row)
     assert len(kept) == len(fresh), "the state file's identity key has a length this program never wrote"
     return Identity((int.from_bytes(kept[:8], "little"), int.from_bytes(kept[8:16], "little")), kept[16:])
+
+
+def remember(connection: sqlite3.Connection, name: str, value: bytes) -> None:
+    """In the place of what was remembered under that name."""
+    connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
+
+
+def remembered(connection: sqlite3.Connection, name: str) -> bytes:
+    """b"" = nothing."""
+    row = connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+    return b"" if row is None else bytes(row[0])
 
 
 def _number(connection: sqlite3.Connection, name: str) -> int:

@@ -67,6 +67,7 @@ async def build_service(
                 snapshot_every_s=told.state.snapshot_every.s,
                 save_share=told.state.save_share,
             ),
+            heartbeats=[name for name, one in sorted(told.destinations.items()) if one.heartbeat],
             later=later,
             unusable=unusable,
         )

@@ -14,6 +14,10 @@ class Destination(Section):
     """What all destinations share."""
 
     min_severity: SeverityName = Field(default="info", description="Alerts below this are not sent here.")
+    heartbeat: bool = Field(
+        default=False,
+        description="Send a heartbeat here every minute while it makes progress: for a dead man's switch.",
+    )
 
 
 class WebhookDestination(Destination):

@@ -81,6 +81,28 @@ def test_what_waits_is_listed_retried_and_dropped(foreshock) -> None:  # type: i
     assert foreshock("outbox", "retry", "nosuch").code == Exit.USAGE
 
 
+def test_what_waits_for_a_destination_of_old_is_moved(foreshock, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / "foreshock.toml").write_text('[destinations.chat]\ntype = "jsonl"\npath = "alerts.jsonl"\n')
+    assert foreshock("outbox", "move", "pager", "nosuch", "--config", "foreshock.toml").code == Exit.USAGE
+    moved = foreshock("outbox", "move", "pager", "chat", "--config", "foreshock.toml")
+    assert (moved.code, moved.out) == (Exit.DONE, "1 moved\n")
+    (row,) = json.loads(foreshock("outbox", "ls", "--json").out)
+    assert (row["destination"], row["status"]) == ("chat", "pending")
+
+
+def test_what_something_later_has_overtaken_is_not_retried_and_that_is_said(foreshock, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    async def overtake() -> None:
+        store = await Store.open(tmp_path / "state", StoreSettings(ballast_bytes=0))
+        await store.put([Letter("inc_1_2", "pager", "inc_1", 2, "critical", b"{}")], 1_000_001.0)
+        await store.mark_dead("pager", "inc_1_1", 1_000_002.0, "404")
+        await store.mark_delivered("pager", "inc_1_2", 1_000_003.0)
+        await store.close()
+
+    asyncio.run(overtake())
+    told = foreshock("outbox", "retry", "inc_1_1")
+    assert told.code == Exit.DONE and told.out.startswith("0 will be tried again; 1 not: something later")
+
+
 def test_an_operator_decides_where_a_partition_goes_on(foreshock, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     named, places = "market.events/3", {("market.events", 3): 70, ("market.events", 4): 8}
 

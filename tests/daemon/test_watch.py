@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from detector.daemon import watch
+from detector.daemon import troubles, watch
+from detector.daemon.service import ServiceSettings
+from detector.model.records import RecordBatch
 from detector.sinks.base import Delivery, Outcome
-from detector.store.rows import StoreFull
+from detector.store.rows import GivenUp, StoreFull
 from tests.daemon.house import House, until
 from tests.daemon.story import ListSource, Remembering, data_of
 
@@ -17,7 +20,7 @@ from tests.daemon.story import ListSource, Remembering, data_of
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watch, "LOOK_EVERY_S", 0.02)
-    monkeypatch.setattr(watch, "NOTICE_EVERY_S", 1.5)  # troubles are named by the second they began in
+    monkeypatch.setattr(troubles, "NOTICE_EVERY_S", 1.5)  # troubles are named by the second they began in
 
 
 def titles(sink: Remembering) -> list[str]:
@@ -33,15 +36,15 @@ async def test_a_trouble_that_comes_back_for_good_in_its_quiet_time_is_told_when
     await until(lambda: house.delivery.trouble is not None)
     ill, well = "destination pager in trouble", "destination pager well again"
     for why in ("503", "", "503", "", "503"):
-        service.watch.destination("pager", why)
+        service.watch.troubles.destination("pager", why)
     await until(lambda: titles(oncall)[1:] != [])
     await asyncio.sleep(0.1)
     assert titles(oncall) == [ill, well], "told five times within a moment"
     await until(lambda: len(titles(oncall)) == 3)
     assert titles(oncall) == [ill, well, ill]
-    service.watch.destination("pager", "")
-    service.watch.destination("pager", "503")
-    service.watch.destination("pager", "")
+    service.watch.troubles.destination("pager", "")
+    service.watch.troubles.destination("pager", "503")
+    service.watch.troubles.destination("pager", "")
     await asyncio.sleep(2.0)
     assert titles(oncall) == [ill, well, ill, well], "what is over when the quiet time ends is not told"
     service.stop()
@@ -51,7 +54,7 @@ async def test_a_trouble_that_comes_back_for_good_in_its_quiet_time_is_told_when
 async def test_a_full_disk_is_told_past_the_outbox_and_so_is_its_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch, "PUT_AGAIN_S", 0.05)
+    monkeypatch.setattr(troubles, "PUT_AGAIN_S", 0.05)
     answers = [Outcome(Delivery.RETRY, "503")]
     oncall = Remembering("oncall", lambda parcel: answers.pop() if answers else Outcome(Delivery.DELIVERED))
     house = House(tmp_path, ListSource(0), oncall)
@@ -70,5 +73,80 @@ async def test_a_full_disk_is_told_past_the_outbox_and_so_is_its_end(
         assert data_of(oncall.attempts[-1])["durability"] == "degraded"
     await until(lambda: len(oncall.got) == 2)
     assert titles(oncall)[-1] == "store well again" and "durability" not in data_of(oncall.attempts[-1])
+    service.stop()
+    assert await running == 0
+
+
+async def test_alerts_that_were_given_up_are_told_by_name_and_as_urgently_as_they_were(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(troubles, "LOST_EVERY_S", 0.3)
+    oncall = Remembering("oncall")
+    house = House(tmp_path, ListSource(0), oncall)
+    service = await house.open()
+    running = asyncio.create_task(service.run(signals=False))
+    await until(lambda: house.delivery.lost is not None)
+    many = [GivenUp("chat", f"inc_{number}", "info", "answered 400") for number in range(12)]
+    house.delivery.give_up("chat", many)
+    await until(lambda: len(titles(oncall)) == 1)
+    house.delivery.give_up("chat", [GivenUp("chat", "inc_x", "critical", "expired: 503")])
+    house.delivery.give_up("chat", [GivenUp("chat", "inc_y", "warning", "outbox full")])
+    await until(lambda: len(oncall.got) == 4)
+    mild, grave, *over = [data_of(parcel) for parcel in oncall.attempts]
+    assert (mild["severity"], grave["severity"], mild["status"]) == ("warning", "critical", "firing")
+    assert mild["title"] == "foreshock: alerts for chat were given up"
+    assert "12 alerts will not reach it (answered 400)" in str(mild["summary"])
+    assert "inc_9 and 2 more" in str(mild["summary"]) and "inc_10" not in str(mild["summary"])
+    assert "2 alerts" in str(grave["summary"]) and "inc_x, inc_y" in str(grave["summary"])
+    assert [(one["incident_id"], one["status"], one["seq"]) for one in over] == [
+        (mild["incident_id"], "resolved", 2), (grave["incident_id"], "resolved", 2),
+    ]  # fmt: skip
+    service.stop()
+    assert await running == 0
+
+
+async def test_a_trouble_goes_on_under_its_name_after_a_restart(tmp_path: Path) -> None:
+    """Nobody hears of the same outage twice, and everybody hears that it is over."""
+
+    class Silent(ListSource):
+        async def poll(self, timeout_s: float) -> Sequence[RecordBatch]:
+            await asyncio.sleep(timeout_s)
+            return []
+
+    dead = ServiceSettings(poll_s=0.02, drain_s=5.0, stalled_after_s=0.1)
+    told = []
+    for source in (Silent(0), Silent(0), ListSource(40)):
+        oncall = Remembering("oncall")
+        house = House(tmp_path, source, oncall, settings=dead)
+        service = await house.open()
+        running = asyncio.create_task(service.run(signals=False))
+        expected = not told or (isinstance(source, ListSource) and not isinstance(source, Silent))
+        await (until(lambda at=oncall: titles(at) != []) if expected else asyncio.sleep(0.5))
+        service.stop()
+        assert await running == 0
+        told += [data_of(parcel) for parcel in oncall.attempts if parcel.key.startswith("degraded_source")]
+    assert [(one["status"], one["seq"]) for one in told] == [("firing", 1), ("resolved", 2)]
+    assert told[0]["incident_id"] == told[1]["incident_id"]
+
+
+@pytest.mark.parametrize(
+    ("least", "told"), [("info", "warning"), ("warning", "warning"), ("critical", "critical"), (None, "warning")]
+)
+async def test_the_loss_of_a_destination_is_as_urgent_as_what_it_is_there_for(
+    tmp_path: Path, least: str | None, told: str
+) -> None:
+    order = ("info", "warning", "critical")
+    oncall = Remembering("oncall")
+    house = House(tmp_path, ListSource(0), oncall)
+    service = await house.open()
+    house.ledger.route = lambda alert: [
+        "oncall",
+        *(["pager"] if least and order.index(str(alert.data["severity"])) >= order.index(least) else []),
+    ]
+    running = asyncio.create_task(service.run(signals=False))
+    await until(lambda: house.delivery.trouble is not None)
+    service.watch.troubles.destination("pager", "answered 503")
+    await until(lambda: len(oncall.got) == 1)
+    assert data_of(oncall.attempts[0])["severity"] == told
     service.stop()
     assert await running == 0

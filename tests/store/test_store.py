@@ -13,7 +13,7 @@ import pytest
 
 from detector.model.events import Reject
 from detector.store import tables
-from detector.store.rows import Checkpoint, IncidentRow, Letter, StoreError, StoreFull, StoreUnusable
+from detector.store.rows import Checkpoint, GivenUp, IncidentRow, Letter, StoreError, StoreFull, StoreUnusable
 from detector.store.schema import VERSION
 from detector.store.store import FILE_NAME, FOLD_PIECES, Store, StoreSettings
 
@@ -166,7 +166,9 @@ async def test_old_letters_expire_and_the_outbox_stays_within_its_bound(store: S
     await store.commit(Checkpoint(1.0, letters=(letter("inc_old"),)))
     many = [letter(f"inc_{number}", 1, "critical" if number == 0 else "info") for number in range(8)]
     await store.commit(Checkpoint(90_000.0, letters=tuple(many)))
-    assert await store.tidy(90_001.0) == 3  # the expired one and two past outbox_max
+    given_up = await store.tidy(90_001.0)  # the expired one and two past outbox_max
+    assert [one.why.partition(":")[0] for one in given_up] == ["expired", "outbox full", "outbox full"]
+    assert given_up[0] == GivenUp("oncall", "inc_old", "warning", "expired: ")
     kept = {entry.key for entry in await store.outbox_list(("pending",))}
     assert len(kept) == SMALL.outbox_max and "inc_0_1" in kept
     why = {entry.key: entry.why for entry in await store.outbox_list(("dead",))}
@@ -177,7 +179,7 @@ async def test_old_letters_expire_and_the_outbox_stays_within_its_bound(store: S
 async def test_a_full_queue_costs_no_other_destination_its_letters(store: Store) -> None:
     waiting = [letter(f"inc_{number}", 1, "critical", "archive") for number in range(SMALL.outbox_max + 2)]
     await store.commit(Checkpoint(1.0, letters=(letter("inc_mild", 1, "info", "chat"), *waiting)))
-    assert await store.tidy(2.0) == 2
+    assert {one.destination for one in await store.tidy(2.0)} == {"archive"}
     counts = await store.outbox_counts()
     assert (counts["archive"].pending, counts["chat"].pending) == (SMALL.outbox_max, 1)
 
@@ -195,10 +197,41 @@ async def test_finished_letters_are_forgotten_in_time_and_number(store: Store) -
 async def test_dead_letters_of_the_outbox_can_be_retried_and_waiting_ones_dropped(store: Store) -> None:
     await store.commit(Checkpoint(1.0, letters=(letter(), letter("inc_b"))))
     await store.mark_dead("oncall", "inc_a_1", 2.0, "401")
-    assert await store.outbox_retry(100_000.0, key="inc_a_1") == 1
+    assert await store.outbox_retry(100_000.0, key="inc_a_1") == (1, 0)
     assert await store.outbox_drop(100_001.0, "inc_b_1") == 1
-    assert await store.tidy(100_002.0) == 0  # retried by hand: its day begins anew
-    assert [entry.key for entry in await store.pending("oncall", 9, 100_002.0)] == ["inc_a_1"]
+    assert await store.tidy(100_002.0) == []  # tried again by hand: it has an hour ...
+    (entry,) = await store.pending("oncall", 9, 100_002.0)
+    assert (entry.key, entry.created_s) == ("inc_a_1", 100_000.0 - SMALL.letter_ttl_s + 3_600.0)
+    assert len(await store.tidy(100_000.0 + 3_601.0)) == 1  # ... and says by then how late it is
+
+
+async def test_an_alert_that_something_later_has_overtaken_is_not_tried_again(store: Store) -> None:
+    await store.commit(Checkpoint(1.0, letters=(*(letter(seq=seq) for seq in (1, 2, 3)), letter("inc_b"))))
+    for key in ("inc_a_1", "inc_a_3", "inc_b_1"):
+        await store.mark_dead("oncall", key, 2.0, "404")
+    await store.mark_delivered("oncall", "inc_a_2", 3.0)
+    assert await store.outbox_retry(4.0) == (2, 1)
+    assert [entry.key for entry in await store.outbox_list(("dead",))] == ["inc_a_1"]
+    assert {entry.key: entry.created_s for entry in await store.outbox_list(("pending",))} == {
+        "inc_a_3": 1.0, "inc_b_1": 1.0,
+    }  # fmt: skip
+    assert await store.outbox_retry(5.0, key="inc_a_1") == (0, 1)
+    assert await store.outbox_retry(5.0, destination="chat") == (0, 0)
+
+
+async def test_what_waits_for_one_destination_is_moved_to_another(store: Store) -> None:
+    await store.commit(Checkpoint(1.0, letters=(letter(), letter("inc_b"), letter("inc_b", destination="chat"))))
+    await store.mark_delivered("chat", "inc_b_1", 2.0)
+    assert await store.outbox_move(3.0, "oncall", "chat") == 1
+    assert [entry.key for entry in await store.pending("chat", 9, 3.0)] == ["inc_a_1"]
+    assert [entry.key for entry in await store.pending("oncall", 9, 3.0)] == ["inc_b_1"], "the other knows it already"
+
+
+async def test_what_the_daemon_said_of_itself_is_kept_with_the_words(store: Store) -> None:
+    assert await store.told_troubles() == b""
+    await store.put([letter()], 1.0, troubles=b"[1]")
+    await store.put([letter("inc_b")], 1.0)
+    assert await store.told_troubles() == b"[1]"
 
 
 async def test_rejects_are_kept_once_bounded_and_the_oldest_make_room(store: Store) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from detector.wiring.assembly import build_service
 from detector.wiring.config import ConfigurationError, of
 from detector.wiring.edges import build_sinks, delivery_settings, kafka_settings, route, store_settings
 
@@ -90,3 +91,13 @@ def test_the_state_file_and_the_delivery_get_their_limits() -> None:
     assert store_settings(settings).outbox_max == 500
     assert store_settings(settings).letter_ttl_s == 3600.0
     assert delivery_settings(settings).concurrency == 2
+
+
+async def test_a_dead_man_s_switch_is_a_destination_that_wants_heartbeats(tmp_path: Path) -> None:
+    files = {
+        name: {"type": "jsonl", "path": str(tmp_path / name), "heartbeat": name == "switch"}
+        for name in ("archive", "switch")
+    }
+    service = await build_service(of({"destinations": files, "state": {"directory": str(tmp_path / "state")}}))
+    assert service.watch._heartbeats == ("switch",)
+    await service.store.close()
