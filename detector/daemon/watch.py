@@ -221,7 +221,9 @@ class Watch:
         severity = (Severity.CRITICAL if unread else Severity.WARNING).label
         # it is over when it is told; but receivers drop an end that nothing began
         for seq, firing in ((1, True), (2, False)):
-            alert = notices.degraded(name, now, title, notice.detail, firing=firing, seq=seq, severity=severity)
+            alert = notices.degraded(
+                name, now, title, notice.detail, firing=firing, seq=seq, severity=severity, momentary=True
+            )
             written += letters(alert, self._service.ledger.route(alert))
         self._service.spawn(self._put(written, now))
 

@@ -8,6 +8,7 @@ import pytest
 
 from detector.wiring.config import ConfigurationError, of
 from detector.wiring.edges import build_sinks, delivery_settings, kafka_settings, route, store_settings
+from tests.sinks.letters import with_data
 
 SECRET = "whsec_" + "c2VjcmV0" * 4
 
@@ -35,10 +36,10 @@ def test_a_destination_is_told_from_its_severity_on() -> None:
             }
         }
     )
-    told = route(config)
-    assert told("info") == ("log",)
-    assert told("warning") == ("chat", "log")
-    assert told("critical") == ("chat", "log", "pager")
+    told = route(config, build_sinks(config))
+    assert told(with_data(severity="info")) == ("log",)
+    assert told(with_data(severity="warning")) == ("chat", "log")
+    assert told(with_data(severity="critical")) == ("chat", "log", "pager")
 
 
 def test_every_unusable_destination_is_named_and_no_secret_is() -> None:
