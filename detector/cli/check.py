@@ -13,7 +13,8 @@ import typer
 from detector.cli.base import Exit, command_line, printable
 from detector.cli.options import ConfigOption, JsonOption
 from detector.wiring.config import Configuration, load
-from detector.wiring.destination_section import WebhookDestination
+from detector.wiring.destination_section import HttpDestination
+from detector.wiring.edges import address
 from detector.wiring.section import parted
 from detector.wiring.trial import trial
 
@@ -54,8 +55,8 @@ def _places(configuration: Configuration) -> list[tuple[str, str, int]]:
     for bootstrap in configuration.settings.kafka.bootstrap:
         places.append((f"kafka.bootstrap {bootstrap}", *parted(bootstrap)))
     for name, destination in configuration.settings.destinations.items():
-        if isinstance(destination, WebhookDestination):
-            url = urlsplit(destination.url.get_secret_value())
+        if isinstance(destination, HttpDestination):
+            url = urlsplit(address(destination))
             standard = 443 if url.scheme == "https" else 80
             places.append((f"destinations.{name}", url.hostname or "", url.port or standard))
     return places

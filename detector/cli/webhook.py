@@ -43,7 +43,7 @@ def test(
         known = ", ".join(sorted(settings.destinations)) or "none"
         raise Refusal(Exit.CONFIGURATION, f"no destination {destination!r}; there is {known}")
     try:
-        sink = build_sink(destination, settings.destinations[destination], settings.delivery.timeout.s)
+        sink = build_sink(destination, settings.destinations[destination], settings)
     except ValueError as error:
         raise Refusal(Exit.CONFIGURATION, f"destinations.{destination}: {error}") from error
     alert = notices.test(destination, time.time())

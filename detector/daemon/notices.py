@@ -64,11 +64,13 @@ def meaning(what: str, why: str) -> str:
     return f"{why.rstrip('.')}. {impact}".rstrip()
 
 
-def degraded(what: str, at_s: float, title: str, summary: str, *, firing: bool, seq: int, severity: str) -> Alert:
+def degraded(
+    what: str, at_s: float, title: str, summary: str, *, firing: bool, seq: int, severity: str, momentary: bool = False
+) -> Alert:
     """The daemon itself is unwell (firing) or well again. `what` names the trouble; seq counts its transitions."""
     return notice(
         "foreshock.degraded", f"degraded_{what}", _instant(at_s), severity, title, summary, version=__version__,
-        firing=firing, seq=seq,
+        firing=firing, seq=seq, momentary=momentary,
     )  # fmt: skip
 
 

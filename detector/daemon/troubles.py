@@ -120,7 +120,9 @@ class Troubles:
         severity = (Severity.CRITICAL if notice.kind in UNREAD else Severity.WARNING).label
         # it is over when it is told; but receivers drop an end that nothing began
         for seq, firing in ((1, True), (2, False)):
-            alert = notices.degraded(name, now, title, notice.detail, firing=firing, seq=seq, severity=severity)
+            alert = notices.degraded(
+                name, now, title, notice.detail, firing=firing, seq=seq, severity=severity, momentary=True
+            )
             written += letters(alert, self._house.ledger.route(alert))
         self._house.spawn(self._put(written, now))
 
@@ -164,7 +166,7 @@ class Troubles:
     def _grade(self, what: str, without: str) -> str:
         """A destination's as urgent as the least that it is there for: who else takes that takes its place."""
         for severity in Severity if without else ():
-            asked = self._alert(what, Trouble(), 0.0, "", "", severity.label)
+            asked = self._alert(what, Trouble(firing=True), 0.0, "", "", severity.label)
             if without in self._house.ledger.route(asked):
                 return max(severity, Severity.WARNING).label
         return notices.severity(what).label

@@ -27,9 +27,11 @@ def notice(
     version: str,
     firing: bool = False,
     seq: int = 1,
+    momentary: bool = False,
     more: Mapping[str, Any] | None = None,
 ) -> Alert:
-    """An Alert of `kind` about ourselves alone. at: as the contract writes times; more: stands behind the rest."""
+    """An Alert of `kind` about ourselves alone. at: as the contract writes times; momentary: it is over when it is
+    told (see `once`); more: stands behind the rest."""
     incident_id = "".join(c if c.isalnum() and c.isascii() else "_" for c in incident_id)
     data: dict[str, Any] = {
         "schema": 1,
@@ -50,6 +52,7 @@ def notice(
         "delayed_by_s": 0,
         "version": version,
         **(more or {}),
+        **({"momentary": True} if momentary else {}),
     }
     return Alert(key=f"{incident_id}_{seq}", type=kind, timestamp=at, data=data)
 
@@ -58,9 +61,9 @@ def once(
     kind: str, incident_id: str, at: str, severity: str, title: str, summary: str, **rest: Any
 ) -> tuple[Alert, ...]:
     """As notice, of what is over when it is told: it fires, and ends at once. A receiver that opens something for what
-    fires drops an end that nothing began."""
+    fires drops an end that nothing began; one that would show it for no longer than it lasts knows by `momentary`."""
     return tuple(
-        notice(kind, incident_id, at, severity, title, summary, firing=firing, seq=seq, **rest)
+        notice(kind, incident_id, at, severity, title, summary, firing=firing, seq=seq, momentary=True, **rest)
         for seq, firing in ((1, True), (2, False))
     )
 

@@ -1,1 +1,1 @@
-"""Ways to tell somebody: one file a sink. base, http and signature are what several of them stand on."""
+"""Ways to tell somebody: one file a sink. base, http, foreign, reading and signature are what several stand on."""

@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from enum import StrEnum
 
+from detector.model.alert import Alert
+
 
 class Delivery(StrEnum):
     """What became of one attempt."""
@@ -39,6 +41,11 @@ class Sink(ABC):
 
     def __init__(self, name: str) -> None:
         self.name = name
+
+    def wants(self, alert: Alert) -> bool:
+        """Whether it is told of this one at all. Asked before a letter is written: what is left out waits nowhere, and
+        no letter that was never sent makes a destination seem well."""
+        return True
 
     async def start(self) -> None:  # noqa: B027  most sinks open nothing
         """Open what stays open."""

@@ -89,6 +89,10 @@ class HttpSink(Sink):
     def request(self, parcel: Parcel) -> tuple[Mapping[str, str], bytes]:
         """Headers and body of one attempt."""
 
+    def judge(self, status: int, headers: Mapping[str, str]) -> Outcome:
+        """What an answer means. A service whose answers mean something else says so in its sink."""
+        return judged(status, headers.get("Retry-After", ""), time.time())
+
     async def start(self) -> None:
         connector = aiohttp.TCPConnector(
             limit=CONNECTIONS_MAX,
@@ -109,7 +113,7 @@ class HttpSink(Sink):
         headers, body = self.request(parcel)
         try:
             async with self._session.post(self._url, data=body, headers=headers, allow_redirects=False) as answer:
-                outcome = judged(answer.status, answer.headers.get("Retry-After", ""), time.time())
+                outcome = self.judge(answer.status, answer.headers)
                 await _drained(answer)
                 return outcome
         except TimeoutError:

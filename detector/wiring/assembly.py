@@ -42,7 +42,6 @@ async def build_service(
         keyed = pseudonym_key(config, identity)
         telemetry = Telemetry()
         delivery = Delivery(store, sinks, telemetry, delivery_settings(told))
-        destinations = route(config)
         service: Service
 
         def event_ns(partition: Partition, quiet_s: float) -> int:
@@ -58,7 +57,7 @@ async def build_service(
             lambda: build_pipeline(config, pseudonym_key=keyed),
             store,
             delivery,
-            Ledger(store, lambda alert: destinations(str(alert.data.get("severity", "info"))), telemetry),
+            Ledger(store, route(config, sinks), telemetry),
             telemetry,
             ServiceSettings(
                 config_rev=config.config_rev,
@@ -67,7 +66,7 @@ async def build_service(
                 snapshot_every_s=told.state.snapshot_every.s,
                 save_share=told.state.save_share,
             ),
-            heartbeats=[name for name, one in sorted(told.destinations.items()) if one.heartbeat],
+            heartbeats=[name for name, one in sorted(told.destinations.items()) if getattr(one, "heartbeat", False)],
             later=later,
             unusable=unusable,
         )

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from detector.daemon.delivery import DeliverySettings
+from detector.model.alert import Alert
+from detector.sinks.alertmanager import Alertmanager
 from detector.sinks.base import Sink
 from detector.sinks.jsonl import Jsonl
+from detector.sinks.pagerduty import Pagerduty
+from detector.sinks.slack import Slack
 from detector.sinks.stdout import Stdout
 from detector.sinks.webhook import Webhook
 from detector.sources.kafka_settings import KafkaSettings, Security
 from detector.store.store import StoreSettings
 from detector.wiring.config import Configuration, ConfigurationError, Problem, secret
-from detector.wiring.destination_section import Destination, JsonlDestination, StdoutDestination, WebhookDestination
+from detector.wiring.destination_section import (
+    AlertmanagerDestination,
+    Destination,
+    HttpDestination,
+    JsonlDestination,
+    PagerdutyDestination,
+    SlackDestination,
+    StdoutDestination,
+    WebhookDestination,
+)
 from detector.wiring.kafka_section import start_ns
 from detector.wiring.settings import Settings
 
@@ -25,7 +39,7 @@ def build_sinks(config: Configuration) -> list[Sink]:
     problems: list[Problem] = []
     for name, destination in sorted(config.settings.destinations.items()):
         try:
-            made.append(build_sink(name, destination, config.settings.delivery.timeout.s))
+            made.append(build_sink(name, destination, config.settings))
         except ValueError as error:
             where = config.origins.get(f"destinations.{name}.type", str(config.path))
             problems.append(Problem(where, f"destinations.{name}", str(error)))
@@ -36,18 +50,11 @@ def build_sinks(config: Configuration) -> list[Sink]:
     return made
 
 
-def build_sink(name: str, destination: Destination, timeout_s: float) -> Sink:
+def build_sink(name: str, destination: Destination, settings: Settings) -> Sink:
     """One destination. Raises ValueError with a sentence, or ConfigurationError when its secret cannot be read."""
     match destination:
-        case WebhookDestination():
-            return Webhook(
-                name,
-                url=destination.url.get_secret_value(),
-                secrets=secret(destination.secret, destination.secret_file).split(),
-                allow_http=destination.allow_http,
-                allow_cidrs=[str(network) for network in destination.allow_cidrs],
-                timeout_s=timeout_s,
-            )
+        case HttpDestination():
+            return _posted(name, destination, settings)
         case JsonlDestination():
             return Jsonl(name, path=destination.path)
         case StdoutDestination():
@@ -56,17 +63,57 @@ def build_sink(name: str, destination: Destination, timeout_s: float) -> Sink:
             raise AssertionError(f"no sink for {type(destination).__name__}")
 
 
-def route(config: Configuration) -> Callable[[str], tuple[str, ...]]:
-    """Which destinations are told of an alert of a severity."""
+def _posted(name: str, destination: HttpDestination, settings: Settings) -> Sink:
+    shared: dict[str, Any] = {
+        "url": address(destination),
+        "allow_http": destination.allow_http,
+        "allow_cidrs": [str(network) for network in destination.allow_cidrs],
+        "timeout_s": settings.delivery.timeout.s,
+    }
+    venue = settings.incidents.venue
+    match destination:
+        case WebhookDestination():
+            return Webhook(name, secrets=secret(destination.secret, destination.secret_file).split(), **shared)
+        case PagerdutyDestination():
+            key = secret(destination.routing_key, destination.routing_key_file)
+            return Pagerduty(name, routing_key=key, venue=venue, **shared)
+        case SlackDestination():
+            return Slack(name, updates=destination.updates, venue=venue, **shared)
+        case AlertmanagerDestination():
+            return Alertmanager(
+                name,
+                token=secret(destination.token, destination.token_file),
+                venue=venue,
+                min_severity=destination.min_severity,
+                ends_after_s=destination.ends_after.s,
+                **shared,
+            )
+        case _:
+            raise AssertionError(f"no sink for {type(destination).__name__}")
+
+
+def address(destination: HttpDestination) -> str:
+    """Where it POSTs to. Raises ConfigurationError when the file that holds it cannot be read."""
+    match destination:
+        case SlackDestination():
+            return secret(destination.url, destination.url_file)
+        case PagerdutyDestination():
+            return destination.url
+        case WebhookDestination() | AlertmanagerDestination():
+            return destination.url.get_secret_value()
+        case _:
+            raise AssertionError(f"no address of {type(destination).__name__}")
+
+
+def route(config: Configuration, sinks: Sequence[Sink]) -> Callable[[Alert], tuple[str, ...]]:
+    """Which of them are told of an alert: by its severity, and unless they leave it out."""
     told = {
         severity: tuple(
-            name
-            for name, destination in sorted(config.settings.destinations.items())
-            if SEVERITIES.index(destination.min_severity) <= rank
+            sink for sink in sinks if SEVERITIES.index(config.settings.destinations[sink.name].min_severity) <= rank
         )
         for rank, severity in enumerate(SEVERITIES)
     }
-    return lambda severity: told[severity]
+    return lambda alert: tuple(sink.name for sink in told[alert.data.get("severity", "info")] if sink.wants(alert))
 
 
 def delivery_settings(settings: Settings) -> DeliverySettings:

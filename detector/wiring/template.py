@@ -37,6 +37,24 @@ EXAMPLES = """\
 # allow_http = false                          # true: http:// is allowed, for a receiver on this machine
 # allow_cidrs = []                            # private networks it may connect to; else public addresses only
 #
+# [destinations.oncall]
+# type = "pagerduty"                          # Events API v2; what is sent for what: docs/destinations.md
+# routing_key_file = "/run/secrets/pagerduty" # 32 letters and digits, the integration's
+# url = "https://events.pagerduty.com/v2/enqueue"  # of an account in the EU: https://events.eu.pagerduty.com/v2/enqueue
+# min_severity = "warning"
+#
+# [destinations.chat]
+# type = "slack"                              # an incoming webhook
+# url_file = "/run/secrets/slack"             # its address: whoever knows it may post there
+# updates = false                             # true: a message for each update that changes no severity, too
+#
+# [destinations.alertmanager]
+# type = "alertmanager"                       # API v2
+# url = "https://alertmanager.example.com"    # /api/v2/alerts is added
+# token_file = "/run/secrets/alertmanager"    # a bearer token, where something before it asks for one
+# ends_after = "24h"                          # what fires and is not told of again ends by itself then
+# allow_cidrs = ["10.0.0.0/8"]
+#
 # [destinations.archive]
 # type = "jsonl"                              # a file, one alert a line
 # path = "alerts.jsonl"

@@ -347,6 +347,7 @@ async def test_what_the_source_lost_is_told_to_oncall_once(tmp_path: Path) -> No
     told = [data_of(parcel) for parcel in sink.attempts if parcel.key.startswith("degraded_gap")]
     assert [one["status"] for one in told] == ["firing", "resolved"], "an end that nothing began would be dropped"
     held = [data_of(parcel) for parcel in sink.attempts if parcel.key.startswith("degraded_truncated")]
+    assert all(one["momentary"] for one in told + held)
     assert {one["severity"] for one in told} == {"warning"} and {one["severity"] for one in held} == {"critical"}
     assert "7 to 8 are gone" in str(told[0]["summary"]) and told[0]["incident_id"] == told[1]["incident_id"]
     assert house.value("foreshock_consumer_lag_records", topic="orders", partition="0") == 12

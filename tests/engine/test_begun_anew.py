@@ -52,6 +52,7 @@ def test_a_restart_is_told_and_a_burst_after_it_is_heard() -> None:
         (alert.type, alert.data["markets"], alert.data["severity"], alert.data["status"]) for alert in restarts
     ] == [("foreshock.degraded", ["ETH-PERP"], "warning", status) for status in ("firing", "resolved")]
     assert len({alert.data["incident_id"] for alert in restarts}) == 1
+    assert all(alert.data["momentary"] for alert in restarts), "its end says nothing that its beginning did not"
     assert "1000" in restarts[0].data["summary"]
     assert cancels > 150.0
 

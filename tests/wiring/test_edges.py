@@ -9,6 +9,7 @@ import pytest
 from detector.wiring.assembly import build_service
 from detector.wiring.config import ConfigurationError, of
 from detector.wiring.edges import build_sinks, delivery_settings, kafka_settings, route, store_settings
+from tests.sinks.letters import with_data
 
 SECRET = "whsec_" + "c2VjcmV0" * 4
 
@@ -36,10 +37,10 @@ def test_a_destination_is_told_from_its_severity_on() -> None:
             }
         }
     )
-    told = route(config)
-    assert told("info") == ("log",)
-    assert told("warning") == ("chat", "log")
-    assert told("critical") == ("chat", "log", "pager")
+    told = route(config, build_sinks(config))
+    assert told(with_data(severity="info")) == ("log",)
+    assert told(with_data(severity="warning")) == ("chat", "log")
+    assert told(with_data(severity="critical")) == ("chat", "log", "pager")
 
 
 def test_every_unusable_destination_is_named_and_no_secret_is() -> None:
@@ -94,10 +95,10 @@ def test_the_state_file_and_the_delivery_get_their_limits() -> None:
 
 
 async def test_a_dead_man_s_switch_is_a_destination_that_wants_heartbeats(tmp_path: Path) -> None:
-    files = {
-        name: {"type": "jsonl", "path": str(tmp_path / name), "heartbeat": name == "switch"}
-        for name in ("archive", "switch")
+    hooks = {
+        name: {"type": "webhook", "url": "https://example.com/", "secret": SECRET, "heartbeat": name == "switch"}
+        for name in ("pager", "switch")
     }
-    service = await build_service(of({"destinations": files, "state": {"directory": str(tmp_path / "state")}}))
+    service = await build_service(of({"destinations": hooks, "state": {"directory": str(tmp_path / "state")}}))
     assert service.watch._heartbeats == ("switch",)
     await service.store.close()

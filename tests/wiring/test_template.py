@@ -62,7 +62,9 @@ def test_the_examples_in_the_file_are_right_when_they_are_uncommented() -> None:
     begin = lines.index("# [destinations.pager]")
     end = next(i for i in range(begin, len(lines)) if not lines[i].startswith("#"))
     tree = tomllib.loads("\n".join(line.removeprefix("#").strip() for line in lines[begin:end]))
-    assert set(of(tree).settings.destinations) == {"pager", "archive", "terminal"}
+    assert set(of(tree).settings.destinations) == {
+        "pager", "oncall", "chat", "alertmanager", "archive", "terminal",
+    }  # fmt: skip
 
 
 def models(model: type[BaseModel]) -> list[type[BaseModel]]:
