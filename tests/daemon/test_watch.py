@@ -6,9 +6,11 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from detector.daemon import troubles, watch
+from detector.daemon.delivery import DeliverySettings
 from detector.daemon.service import ServiceSettings
 from detector.model.records import RecordBatch
 from detector.sinks.base import Delivery, Outcome
@@ -148,5 +150,43 @@ async def test_the_loss_of_a_destination_is_as_urgent_as_what_it_is_there_for(
     service.watch.troubles.destination("pager", "answered 503")
     await until(lambda: len(oncall.got) == 1)
     assert data_of(oncall.attempts[0])["severity"] == told
+    service.stop()
+    assert await running == 0
+
+
+async def test_a_destination_that_was_in_trouble_before_a_restart_is_well_again_with_its_next_letter(
+    tmp_path: Path,
+) -> None:
+    refused = Outcome(Delivery.RETRY, "503")
+    told = []
+    for answer in (refused, Outcome(Delivery.DELIVERED)):
+        oncall, pager = Remembering("oncall"), Remembering("pager", lambda _, answer=answer: answer)
+        house = House(tmp_path, ListSource(10), oncall, pager)
+        service = await house.open()
+        house.delivery._settings = DeliverySettings(look_every_s=0.02, backoff_min_s=0.01, backoff_max_s=0.02)
+        for route in house.delivery._routes.values():
+            route._settings = house.delivery._settings
+            route._circuit._max_s = 0.02
+        running = asyncio.create_task(service.run(signals=False))
+        await until(lambda at=oncall: titles(at) != [])
+        service.stop()
+        assert await running == 0
+        told += [data_of(parcel) for parcel in oncall.attempts if parcel.key.startswith("degraded_destination")]
+    assert [(one["title"], one["seq"]) for one in told] == [
+        ("foreshock: destination pager in trouble", 1), ("foreshock: destination pager well again", 2),
+    ]  # fmt: skip
+    assert told[0]["incident_id"] == told[1]["incident_id"]
+
+
+async def test_a_state_that_could_not_be_used_is_over_with_the_next_one_that_was_saved(tmp_path: Path) -> None:
+    """Also where the process that said so did not live to save one."""
+    oncall = Remembering("oncall")
+    house = House(tmp_path, ListSource(40), oncall)
+    service = await house.open()
+    firing = {"state": ("", "starting cold", 1_796_000_000, "warning", "")}
+    await house.store.put([], 0.0, troubles=msgspec.json.encode(firing))
+    running = asyncio.create_task(service.run(signals=False))
+    await until(lambda: titles(oncall) == ["state well again"])
+    assert data_of(oncall.attempts[-1])["incident_id"] == "degraded_state_1796000000"
     service.stop()
     assert await running == 0

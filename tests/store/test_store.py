@@ -212,8 +212,13 @@ async def test_an_alert_that_something_later_has_overtaken_is_not_tried_again(st
     await store.mark_delivered("oncall", "inc_a_2", 3.0)
     assert await store.outbox_retry(4.0) == (2, 1)
     assert [entry.key for entry in await store.outbox_list(("dead",))] == ["inc_a_1"]
+    for key in ("inc_a_3", "inc_b_1"):
+        await store.mark_dead("oncall", key, 4.5, "404")
+    await store.put([letter("inc_b", 2)], 4.6)
+    await store.mark_dead("oncall", "inc_b_2", 4.7, "404")
+    assert await store.outbox_retry(4.8) == (3, 1), "what is dead itself overtakes nothing"
     assert {entry.key: entry.created_s for entry in await store.outbox_list(("pending",))} == {
-        "inc_a_3": 1.0, "inc_b_1": 1.0,
+        "inc_a_3": 1.0, "inc_b_1": 1.0, "inc_b_2": 4.6,
     }  # fmt: skip
     assert await store.outbox_retry(5.0, key="inc_a_1") == (0, 1)
     assert await store.outbox_retry(5.0, destination="chat") == (0, 0)
