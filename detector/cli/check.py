@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-import socket
-import time
 from typing import Annotated
-from urllib.parse import urlsplit
 
 import typer
 
 from detector.cli.base import Exit, command_line, printable
 from detector.cli.options import ConfigOption, JsonOption
+from detector.sinks.http import HttpSink
+from detector.sources.kafka_reach import reach
 from detector.wiring.config import Configuration, load
-from detector.wiring.destination_section import HttpDestination
-from detector.wiring.edges import address
-from detector.wiring.section import parted
+from detector.wiring.edges import build_sinks, kafka_settings
 from detector.wiring.trial import trial
 
 app = command_line()
-REACH_S = 5.0
 
 
 @app.command()
@@ -28,14 +25,13 @@ def check(
     online: Annotated[bool, typer.Option("--online", help="Also connect to brokers and destinations.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Is the configuration right? With --online: can everything it names be reached?
+    """Is the configuration right? With --online: can everything it names be reached, and spoken with?
 
     Exit codes: 0 right, 3 wrong, 4 something cannot be reached.
     """
     configuration = load(path)
     trial(configuration)
-    places = _places(configuration) if online else []
-    unreachable = [line for name, host, port in places if (line := _reach(name, host, port))]
+    unreachable = asyncio.run(_unreachable(configuration)) if online else []
     if as_json:
         about = {"path": configuration.path, "config_rev": configuration.config_rev, "unreachable": unreachable}
         typer.echo(json.dumps(about, default=str, indent=2))
@@ -50,25 +46,21 @@ def check(
     raise typer.Exit(Exit.UNREACHABLE if unreachable else Exit.DONE)
 
 
-def _places(configuration: Configuration) -> list[tuple[str, str, int]]:
-    places = []
-    for bootstrap in configuration.settings.kafka.bootstrap:
-        places.append((f"kafka.bootstrap {bootstrap}", *parted(bootstrap)))
-    for name, destination in configuration.settings.destinations.items():
-        if isinstance(destination, HttpDestination):
-            url = urlsplit(address(destination))
-            standard = 443 if url.scheme == "https" else 80
-            places.append((f"destinations.{name}", url.hostname or "", url.port or standard))
-    return places
+async def _unreachable(configuration: Configuration) -> list[str]:
+    """A sentence for everything that cannot be used: brokers, topics, destinations. Nothing is read and nobody told."""
+    kafka = kafka_settings(configuration)
+    sinks = [sink for sink in build_sinks(configuration) if isinstance(sink, HttpSink)]
+    found = await asyncio.gather(
+        *(reach(kafka, bootstrap) for bootstrap in configuration.settings.kafka.bootstrap), *map(_destination, sinks)
+    )
+    return list(dict.fromkeys(line for lines in found for line in lines))
 
 
-def _reach(name: str, host: str, port: int) -> str:
-    """Nothing when something listens there, else a sentence."""
-    started = time.monotonic()
+async def _destination(sink: HttpSink) -> list[str]:
+    """Through its own door: the addresses it may connect to, and TLS."""
+    await sink.start()
     try:
-        socket.create_connection((host, port), REACH_S).close()
-    except OSError as error:
-        return (
-            f"{name}: cannot connect after {time.monotonic() - started:.1f} s: {error.strerror or type(error).__name__}"
-        )
-    return ""
+        why = await sink.reach()
+    finally:
+        await sink.close()
+    return [f"destinations.{sink.name}: {why}"] if why else []

@@ -13,13 +13,18 @@ from detector.model.incident import Severity
 Fact = int | float | str | None
 
 
-def test(destination: str, at_s: float) -> Alert:
-    """What `foreshock webhook test DESTINATION` sends."""
-    return notice(
-        "foreshock.test", f"test_{destination}_{int(at_s * 1000)}", _instant(at_s), "info",
-        f"Test of {destination}", "If you can read this, alerts reach you here. Nothing has happened on the exchange.",
-        version=__version__,
+def test(destination: str, at_s: float, severity: str = "info") -> tuple[Alert, Alert]:
+    """What `foreshock webhook test DESTINATION` sends: it fires, and is over."""
+    name, text = f"test_{destination}_{int(at_s * 1000)}", "If you can read this, alerts reach you here."
+    firing, over = (
+        notice(
+            "foreshock.test", name, _instant(at_s), severity, f"Test of {destination}",
+            f"{text} Nothing has happened on the exchange.", version=__version__, firing=seq == 1, seq=seq,
+            momentary=True,
+        )
+        for seq in (1, 2)
     )  # fmt: skip
+    return firing, over
 
 
 def heartbeat(at_s: float, progress: Mapping[str, Fact]) -> Alert:

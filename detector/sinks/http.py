@@ -121,6 +121,18 @@ class HttpSink(Sink):
         except (aiohttp.ClientError, OSError, ValueError) as error:
             return Outcome(Delivery.RETRY, _why(error))
 
+    async def reach(self) -> str:
+        """Why whoever is there cannot be told of anything: no name, an address that is refused, no TLS, no HTTP.
+        '' = it answers. Sends no alert, and what is answered says nothing: a receiver need not know HEAD."""
+        assert self._session is not None, "start comes before reach"
+        try:
+            async with self._session.head(self._url, allow_redirects=False):
+                return ""
+        except TimeoutError:
+            return f"no answer within {self._timeout_s:g} s"
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            return _why(error)
+
     async def close(self) -> None:
         if self._session is not None:
             await self._session.close()

@@ -244,7 +244,7 @@ class Delivery(Section):
         default=Duration.of("24h"),
         ge=Duration.of("1s"),
         le=Duration.of("365d"),
-        description="Undelivered this long, an alert is dead: shown, not sent.",
+        description="Undelivered this long, an alert is given up: told, and listed by `foreshock outbox ls`.",
     )
     concurrency: int = Field(
         default=4, ge=1, le=64, description="Attempts at once to one destination, never two of one incident."

@@ -27,7 +27,8 @@ HEAD = """\
 """
 
 EXAMPLES = """\
-# Who is told: a table for each, under a name of your own. Without any, alerts are on the page and in the state file.
+# Who is told: a table for each, under a name of your own. Without any, alerts are in the state file alone
+# (`foreshock incident ls`).
 #
 # [destinations.pager]
 # type = "webhook"                            # Standard Webhooks: signed, so that the receiver knows it was us

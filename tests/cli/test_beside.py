@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import threading
+import time
 from collections.abc import Iterator
 from http.server import ThreadingHTTPServer
 from pathlib import Path
@@ -191,12 +192,49 @@ def test_a_test_alert_reaches_the_receiver_once_and_genuine(
     }.items():
         monkeypatch.setenv(f"FORESHOCK_DESTINATIONS__HERE__{name}", value)
     answer: Answer = foreshock("webhook", "test", "here")
-    assert (answer.code, received.alerts, received.refused) == (Exit.DONE, 1, 0), answer
+    assert (answer.code, received.alerts, received.refused) == (Exit.DONE, 2, 0), answer
+    assert answer.out.endswith("here: firing, info: delivered 200\nhere: resolved, info: delivered 200\n")
+    assert not received.open
+    monkeypatch.setenv("FORESHOCK_DESTINATIONS__HERE__MIN_SEVERITY", "critical")
+    assert "firing, critical" in foreshock("webhook", "test", "here").out
+    assert "firing, warning" in foreshock("webhook", "test", "here", "--severity", "warning").out
+    monkeypatch.setenv("FORESHOCK_DESTINATIONS__HERE__SECRET", SECRET[:-4] + "AAAA")
+    answer = foreshock("webhook", "test", "here")
+    assert answer.code == Exit.UNREACHABLE and answer.out.count("401") == 1, "what did not fire is not resolved"
+
+
+def told(received: Received, key: str, **data: object) -> tuple[int, str]:
+    body = json.dumps({"type": "t", "timestamp": "", "data": DATA | data}).encode()
+    stamp = int(time.time())
+    signature = sign([Secret(SECRET)], key, stamp, body)
+    return received.take({"webhook-id": key, "webhook-timestamp": str(stamp), "webhook-signature": signature}, body)
+
+
+def test_a_receiver_acts_in_the_order_of_seq_and_opens_and_closes_by_status() -> None:
+    received = Received([Secret(SECRET)], 0)
+    assert told(received, "inc_1_2", seq=2, status="firing")[0] == 200 and received.open == {"inc_1"}
+    assert told(received, "inc_1_3", seq=3, status="resolved")[0] == 200 and received.open == set()
+    assert told(received, "inc_1_1", seq=1, status="firing") == (200, "late: inc_1_1") and received.open == set()
+    assert told(received, "inc_1_4", seq=4, status="firing")[0] == 200 and received.open == {"inc_1"}, "opened again"
+    assert (received.alerts, received.late, received.repeated) == (3, 1, 0)
+
+
+def test_what_a_receiver_fails_to_do_comes_again() -> None:
+    done: list[str] = []
+
+    def act(line: str) -> None:
+        done.append(line)
+        if len(done) == 1:
+            raise OSError("the pager's disk is full")
+
+    received = Received([Secret(SECRET)], 0, act)
+    with pytest.raises(OSError, match="disk"):
+        told(received, "inc_1_1")
+    assert told(received, "inc_1_1")[0] == 200 and len(done) == 2 and received.alerts == 1
+    assert told(received, "inc_1_1")[1].startswith("again") and len(done) == 2
 
 
 def test_a_receiver_refuses_what_is_forged_and_says_a_repeated_alert_once() -> None:
-    import time
-
     received = Received([Secret(SECRET)], 0)
     stamp = int(time.time())
     headers = {

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from detector.cli import COMMANDS
 from detector.cli.base import Exit, printable
+from detector.sources import kafka_reach
 from tests.cli.calling import Answer
 from tests.house.tree import ROOT
 
@@ -87,6 +91,58 @@ def test_what_cannot_be_reached_is_named(foreshock, monkeypatch: pytest.MonkeyPa
     answer: Answer = foreshock("check", "--online")
     assert answer.code == Exit.UNREACHABLE
     assert "127.0.0.1:1" in answer.err
+
+
+class Silent(BaseHTTPRequestHandler):
+    """Knows no method, and says so."""
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def http_server() -> Iterator[int]:
+    """The port of something that speaks HTTP, and nothing else."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Silent) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
+def test_a_broker_that_is_none_is_named(foreshock, monkeypatch: pytest.MonkeyPatch, http_server: int) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setenv("FORESHOCK_KAFKA__BOOTSTRAP", f"127.0.0.1:{http_server}")
+    monkeypatch.setattr(kafka_reach, "REACH_S", 1.0)
+    answer: Answer = foreshock("check", "--online")
+    assert answer.code == Exit.UNREACHABLE and f"127.0.0.1:{http_server}: " in answer.err
+
+
+@pytest.mark.parametrize(
+    ("scheme", "cidrs", "why"),
+    [
+        ("http", "127.0.0.0/8", ""),
+        ("https", "127.0.0.0/8", "ClientConnectorSSLError"),
+        ("https", "10.0.0.0/8", "127.0.0.1 is not a public address and not in allow_cidrs"),
+    ],
+)
+def test_a_destination_is_reached_through_its_own_door(
+    foreshock,  # type: ignore[no-untyped-def]
+    monkeypatch: pytest.MonkeyPatch,
+    http_server: int,
+    scheme: str,
+    cidrs: str,
+    why: str,
+) -> None:
+    monkeypatch.setenv("FORESHOCK_KAFKA__BOOTSTRAP", "127.0.0.1:1")
+    for name, value in {
+        "TYPE": "webhook", "URL": f"{scheme}://127.0.0.1:{http_server}/T0/canary", "ALLOW_CIDRS": cidrs,
+        "SECRET": "whsec_" + "c2VjcmV0" * 4, "ALLOW_HTTP": "true",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(f"FORESHOCK_DESTINATIONS__PAGER__{name}", value)
+    answer: Answer = foreshock("check", "--online")
+    told = [line for line in answer.err.splitlines() if line.startswith("destinations.pager")]
+    assert [why in line for line in told] == ([True] if why else []) and "canary" not in answer.err
 
 
 def test_nobody_answers_where_no_daemon_runs(foreshock, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]

@@ -49,7 +49,7 @@ ALERTS: dict[str, Alert] = {
     "acknowledged": next_of(Reason.ACKNOWLEDGED, 2),
     "resolved": next_of(Reason.RESOLVED, 3, ended_ns=BURST.started_ns + 101_000_000_000),
     "reopened": next_of(Reason.OPENED, 4),
-    "test": notices.test("here", AT_S),
+    "test": notices.test("here", AT_S)[0],
     "degraded": notices.degraded("store_1", AT_S, "store in trouble", "Why.", firing=True, seq=1, severity="warning"),
     "well again": notices.degraded(
         "store_1", AT_S + 9, "store well again", "", firing=False, seq=2, severity="warning"
