@@ -298,6 +298,7 @@ class StreamDetector(Detector):
             "age": self._age,
             "peaks": self._peaks,
             "names": [stream.name for stream in self.streams],
+            "scales": np.array([stream.measure.scale for stream in self.streams]),
             "tables": self._tables,
             "past": list(self._past),
         }
@@ -310,6 +311,9 @@ class StreamDetector(Detector):
         if state["names"] != [stream.name for stream in self.streams]:
             return
         if [ring.shape[:1] for ring in rings] != [ring.shape[:1] for ring in self._past]:
+            return
+        scales = [stream.measure.scale for stream in self.streams]
+        if "scales" in state and np.array(state["scales"]).tolist() != scales:  # an older version did not say
             return
         self._at = int(str(state["at"]))
         self._age = np.array(state["age"])

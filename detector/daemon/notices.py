@@ -18,11 +18,11 @@ def test(destination: str, at_s: float, severity: str = "info") -> tuple[Alert, 
     name, text = f"test_{destination}_{int(at_s * 1000)}", "If you can read this, alerts reach you here."
     firing, over = (
         notice(
-            "foreshock.test", name, _instant(at_s), severity, f"Test of {destination}",
+            "foreshock.test", name, _instant(at_s), severity, f"{begin}Test of {destination}",
             f"{text} Nothing has happened on the exchange.", version=__version__, firing=seq == 1, seq=seq,
             momentary=True,
         )
-        for seq in (1, 2)
+        for seq, begin in ((1, ""), (2, "Resolved: "))
     )  # fmt: skip
     return firing, over
 
@@ -40,10 +40,14 @@ def heartbeat(at_s: float, progress: Mapping[str, Fact]) -> Alert:
 IMPACT = {
     "store": "Nothing is saved: alerts go out past the outbox, and after a restart some may come again.",
     "source": "Nothing is seen of the exchange until it speaks again.",
+    "feed": "Nothing is seen of the exchange until it can be read again: `foreshock dead-letters ls` shows what comes.",
+    "disk": "When that is gone, too, nothing is saved any more.",
     "state": "Until normal is learned anew, small troubles are missed.",
 }
 
-BLIND = ("source",)  # in such a trouble nothing is watched: who is woken for a cascade is woken for that
+BLIND = ("source", "feed")  # in such a trouble nothing is watched: who is woken for a cascade is woken for that
+
+LOST = ("state_file",)  # alerts may be lost, and records skipped
 
 
 def severity(what: str) -> Severity:
@@ -52,7 +56,8 @@ def severity(what: str) -> Severity:
     >>> severity("source").label, severity("destination_pager").label
     ('critical', 'warning')
     """
-    return Severity.CRITICAL if what.partition("_")[0] in BLIND else Severity.WARNING
+    grave = what.partition("_")[0] in BLIND or what in LOST
+    return Severity.CRITICAL if grave else Severity.WARNING
 
 
 def meaning(what: str, why: str) -> str:

@@ -199,6 +199,7 @@ class Service:
     async def _open(self) -> None:
         if self.store.opened.moved_aside:
             log.error("the state file was damaged", moved_to=self.store.opened.moved_aside, why=self.store.opened.why)
+            self.watch.damaged(self.store.opened.moved_aside, self.store.opened.why)
         await self.ledger.start()
         self.engine, positions, logs, found = await self._restored()
         self._known = dict(positions)
@@ -245,7 +246,7 @@ class Service:
             else:
                 engine.go_on(checkpoint.positions)
                 return engine, checkpoint.positions, checkpoint.logs, found
-        self.watch.cold()
+        self.watch.cold(await self.store.keep_aside())
         return self._pipeline(), newest.positions, newest.logs, "cold"
 
     async def _turn(self) -> None:
@@ -262,6 +263,7 @@ class Service:
                 with self.telemetry.step.time():
                     step = await self._in_engine(partial(engine.step, portion))
                 self.ledger.take(step)
+                self.watch.read(sum(map(len, portion)), step.rejects)
             self.watch.heard()
             ahead = engine.ahead()
             self.source.pause(ahead)

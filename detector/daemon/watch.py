@@ -16,12 +16,15 @@ from detector.daemon.health import Check, Health
 from detector.daemon.ledger import Ledger
 from detector.daemon.telemetry import Telemetry
 from detector.daemon.troubles import NAMED_MAX, Troubles
+from detector.model.events import Reject
 from detector.sinks.base import Parcel
 from detector.sources.base import Partition, Source
 from detector.sources.positions import Notice
 from detector.store.store import Store
 
 LOOK_EVERY_S = 1.0
+WARM_S = 3_600.0  # so long after a cold start that it was one is not over: what is normal is not known by then
+UNREAD_MIN = 10  # records none of which can be read: the feed is not what it was
 PAUSED_S = 5.0  # the whole process stood still for this long: stopped, or starved
 
 log = structlog.get_logger()
@@ -78,8 +81,13 @@ class Watch:
         self._task: asyncio.Task[None] | None = None
         self._started = False
         self._stopping = False
-        self._cold = False
+        self._cold = ""  # why nothing of what was learned could be used
+        self._what = "state"
         now = time.monotonic()
+        self._readable = now  # when a record could be read last ...
+        self._unread = 0  # ... and how many could not since, and why not
+        self._unread_why = ""
+        self._began = now
         self._turned = now
         self._heard = now
         self._saved = now
@@ -93,19 +101,37 @@ class Watch:
         self._started = True
         self._service.delivery.trouble = self.troubles.destination
         self._service.delivery.lost = self.troubles.lost
-        self._turned = self._heard = self._saved = time.monotonic()
+        self._turned = self._heard = self._saved = self._readable = self._began = time.monotonic()
         systemd.notify("READY=1")
         self._task = asyncio.create_task(self._run(), name="watch")
         if self._cold:
-            why = "starting cold: the saved state cannot be used, and what is normal is learned anew"
+            why = self._cold
             if left := self._service.ledger.firing:  # a cold engine does not know them
                 more = f" and {len(left) - NAMED_MAX} more" if len(left) > NAMED_MAX else ""
                 why += f". Nobody will be told that these end, close them by hand: {', '.join(left[:NAMED_MAX])}{more}"
-            self.troubles.trouble("state", why)
+            self.troubles.trouble(self._what, why)
 
-    def cold(self) -> None:
-        """No saved state could be used."""
-        self._cold = True
+    def cold(self, kept: str) -> None:
+        """No saved state could be used. kept: the name of a copy of it, '' = there is none."""
+        copied = f"; {kept} beside it is a copy of what it was" if kept else ""
+        self._cold = f"Starting cold: the saved state cannot be used, and what is normal is learned anew{copied}"
+
+    def damaged(self, moved_to: str, why: str) -> None:
+        """The state file was."""
+        self._what = "state_file"
+        self._cold = (
+            f"The state file was damaged ({why}) and is {moved_to} now: what was learned, where to go on, what was open"
+            " and which alerts waited is not known any more. What came meanwhile is skipped unless kafka.start_at says"
+            " otherwise; close by hand what is open at the receivers"
+        )
+
+    def read(self, records: int, rejects: Sequence[Reject]) -> None:
+        """So many records were looked at, and these could not be read."""
+        if records > len({(one.topic, one.partition, one.offset) for one in rejects}):
+            self._readable, self._unread = time.monotonic(), 0
+            self.troubles.trouble("feed", "")
+        elif rejects:
+            self._unread, self._unread_why = self._unread + records, rejects[-1].reason.partition(":")[0]
 
     def heard(self) -> None:
         """The source said something, if only that there is nothing."""
@@ -120,8 +146,9 @@ class Watch:
     def saved(self) -> None:
         """A checkpoint is durable."""
         self._saved = time.monotonic()
-        self._cold = False
-        self.troubles.trouble("state", "")
+        if time.monotonic() - self._began >= WARM_S:
+            self.troubles.trouble("state", "")
+            self.troubles.trouble("state_file", "")
 
     def stopping(self) -> None:
         """A signal came."""
@@ -141,7 +168,9 @@ class Watch:
         turn_s, heard_s = now - self._turned, now - self._heard
         live = not self._started or turn_s < settings.hung_after_s
         source_ok = heard_s < settings.stalled_after_s
+        readable = self._unread < UNREAD_MIN or now - self._readable < settings.stalled_after_s
         checks = (
+            Check("readable", readable, self._unreadable()),
             Check("started", self._started, "the state is being restored"),
             Check("stopping", not self._stopping, "it was asked to stop"),
             Check("loop", live, f"the loop has not gone round for {turn_s:.0f} s"),
@@ -179,6 +208,10 @@ class Watch:
                 self.troubles.trouble(
                     "source", f"it has said nothing for {now - self._heard:.0f} s; nothing is being watched"
                 )
+            if self._unread >= UNREAD_MIN and now - self._readable >= self._settings.stalled_after_s:
+                self.troubles.trouble("feed", self._unreadable())
+            spent = self._service.store.ballast_spent
+            self.troubles.trouble("disk", "The disk was full: the space that was kept for this is in use" * spent)
             self.troubles.trouble("store", broken and f"{broken}; alerts are sent at once, but kept in memory only")
             self.troubles.look()
             if self._heartbeats and now - self._beat >= self._settings.heartbeat_every_s:
@@ -196,6 +229,9 @@ class Watch:
         alert = notices.heartbeat(time.time(), health.progress)
         parcel = Parcel(alert.key, str(alert.data["incident_id"]), "info", alert.body())
         await self._service.delivery.send_now(parcel, self._heartbeats)
+
+    def _unreadable(self) -> str:
+        return f"records come, and none of the last {self._unread} can be read ({self._unread_why})"
 
     def _listen(self) -> None:
         source, telemetry = self._service.source, self._service.telemetry

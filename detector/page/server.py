@@ -120,7 +120,7 @@ class Server:
     def _refused(self, request: web.Request) -> web.Response | None:
         """A page of somebody else's that a browser was led to our port from (DNS rebinding), or a missing token."""
         host = HOST.fullmatch(request.headers.get("Host", ""))
-        if host is None or host["name"].lower().strip("[]") not in self._names:
+        if host is None or not (_is_address(host["name"]) or host["name"].lower().strip("[]") in self._names):
             return web.Response(status=421, text="this host name is not served here\n")
         if request.path not in OPEN_PATHS and not self._may_read(request):
             return web.Response(status=401, text="a token is needed\n", headers={"WWW-Authenticate": "Bearer"})
@@ -163,6 +163,15 @@ class Server:
 
 def _answer(ok: bool, why: str) -> web.Response:
     return web.Response(status=200 if ok else 503, text="ok\n" if ok else f"{why}\n")
+
+
+def _is_address(host: str) -> bool:
+    """Rebinding needs a name: whoever says an address meant this machine (a kubelet's probe, a scrape of a pod)."""
+    try:
+        ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    return True
 
 
 def _is_loopback(host: str) -> bool:

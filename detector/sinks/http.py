@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
+import ssl
 import time
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -125,8 +126,10 @@ class HttpSink(Sink):
         """Why whoever is there cannot be told of anything: no name, an address that is refused, no TLS, no HTTP.
         '' = it answers. Sends no alert, and what is answered says nothing: a receiver need not know HEAD."""
         assert self._session is not None, "start comes before reach"
+        # not at its path: that may be a secret, and what stands there may act on whatever comes
+        root = "{0.scheme}://{0.netloc}/".format(urlsplit(self._url))
         try:
-            async with self._session.head(self._url, allow_redirects=False):
+            async with self._session.head(root, allow_redirects=False):
                 return ""
         except TimeoutError:
             return f"no answer within {self._timeout_s:g} s"
@@ -190,6 +193,10 @@ def _why(error: Exception) -> str:
         return str(cause)
     if isinstance(cause, ExceptionGroup):
         cause = next((one for one in cause.exceptions if isinstance(one, AddressRefused)), cause)
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted: {cause.verify_message}"
+    if isinstance(cause, ssl.SSLError) and cause.reason:
+        return f"no TLS can be agreed on with it: {cause.reason.replace('_', ' ').lower()}"
     if isinstance(cause, OSError) and cause.strerror:
         return f"{type(error).__name__}: {cause.strerror}"
     return type(error).__name__

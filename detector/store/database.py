@@ -83,10 +83,11 @@ class Database:
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             if directory.stat().st_mode & 0o022:
-                raise StoreUnusable(f"{directory} can be written by others; make it mode 0700")
+                self._close_to_others(directory)
             self._lock = os.open(self.path.with_name(self.path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             created = not self.path.exists()
+            emptied = not created and self.path.stat().st_size == 0 and self._ballast.exists()
             # made before SQLite opens it: the -wal and -shm files take their mode from it
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
             self.path.chmod(0o600)
@@ -97,9 +98,28 @@ class Database:
             ) from None
         except OSError as error:
             raise StoreUnusable(f"{self.path} cannot be opened: {error.strerror}") from None
-        why = _damage(self.path)
+        why = "it is empty" if emptied else _damage(self.path)
         moved = _move_aside(self.path) if why else ""
         self.opened = Opened(moved, why, created or bool(moved))
+
+    def _close_to_others(self, directory: Path) -> None:
+        """It is ours, whoever opened it to a group (a volume's fsGroup does, at every start of a pod). What everybody
+        can write is some shared place, and not ours to close."""
+        told = directory.stat()
+        if told.st_uid == os.geteuid() and not told.st_mode & 0o002:
+            with suppress(OSError):
+                directory.chmod(0o700)
+        if directory.stat().st_mode & 0o022:
+            raise StoreUnusable(f"{directory} can be written by others; make it mode 0700")
+
+    def copy_to(self, path: Path) -> None:
+        """The file as it is, whole."""
+        with _typed_errors():
+            copy = sqlite3.connect(path)
+            try:
+                self.connection.backup(copy)
+            finally:
+                copy.close()
 
     def _reserve(self, size: int) -> None:
         if size == 0 or (self._ballast.exists() and self._ballast.stat().st_size >= size):

@@ -57,6 +57,7 @@ class Store:
         self._database = database
         self._settings = settings
         self._writer = writer
+        self.ballast_spent = False  # the disk was full, and the space kept for that is in use
         self._tidier = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store-tidier")
         self._writer_s = self._tidier_s = 0.0  # processor time of those threads so far
 
@@ -134,6 +135,23 @@ class Store:
     async def load(self, older: int = 0) -> Checkpoint | None:
         """The newest state with its offsets; older = 1: the one before it. None where there is none."""
         return await self._run(lambda connection: tables.read_state(connection, older))
+
+    async def keep_aside(self) -> str:
+        """A copy of the file beside it, before a cold start writes over what cannot be used: its name. The copy before
+        goes. '' = it could not be made."""
+        path = self._database.path.with_name(f"{FILE_NAME}.before-cold")
+
+        def copy() -> str:
+            path.unlink(missing_ok=True)
+            self._database.copy_to(path)
+            path.chmod(0o600)
+            return path.name
+
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._writer, copy)
+        except (OSError, StoreError):
+            path.unlink(missing_ok=True)
+            return ""
 
     async def positions(self) -> tuple[float, dict[Partition, int]]:
         """When the newest state was saved (seconds, 0 = never), and where it goes on."""
@@ -243,6 +261,7 @@ class Store:
         except StoreFull:
             if not self._database.give_up_ballast():
                 raise
+            self.ballast_spent = True
         finally:
             self._writer_s = time.thread_time()
         with self._database.transaction() as connection:

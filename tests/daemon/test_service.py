@@ -147,7 +147,10 @@ async def test_a_state_that_does_not_fit_starts_cold_at_its_offsets_and_says_so(
         for parcel in sink.attempts
         if parcel.key.startswith("degraded_state") and parcel.key.endswith("_1")
     ]
-    assert "cold" in str(told["summary"])
+    assert "cold" in str(told["summary"]) and "state.db.before-cold" in str(told["summary"])
+    kept = sqlite3.connect(tmp_path / "state.db.before-cold")
+    assert kept.execute("SELECT count(*) FROM checkpoints").fetchone()[0] > 0
+    kept.close()
     assert "close them by hand: inc_0x7" in str(told["summary"]), "record 49 opened it, and the state knew of it"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -12,11 +13,14 @@ import pytest
 from detector.daemon import troubles, watch
 from detector.daemon.delivery import DeliverySettings
 from detector.daemon.service import ServiceSettings
+from detector.engine.step import Step
+from detector.model.events import Reject
 from detector.model.records import RecordBatch
 from detector.sinks.base import Delivery, Outcome
 from detector.store.rows import GivenUp, StoreFull
+from detector.store.store import FILE_NAME
 from tests.daemon.house import House, until
-from tests.daemon.story import ListSource, Remembering, data_of
+from tests.daemon.story import CountingEngine, ListSource, Remembering, data_of
 
 
 @pytest.fixture(autouse=True)
@@ -178,8 +182,11 @@ async def test_a_destination_that_was_in_trouble_before_a_restart_is_well_again_
     assert told[0]["incident_id"] == told[1]["incident_id"]
 
 
-async def test_a_state_that_could_not_be_used_is_over_with_the_next_one_that_was_saved(tmp_path: Path) -> None:
+async def test_a_state_that_could_not_be_used_is_over_with_the_next_one_that_was_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Also where the process that said so did not live to save one."""
+    monkeypatch.setattr(watch, "WARM_S", 0.0)
     oncall = Remembering("oncall")
     house = House(tmp_path, ListSource(40), oncall)
     service = await house.open()
@@ -188,5 +195,72 @@ async def test_a_state_that_could_not_be_used_is_over_with_the_next_one_that_was
     running = asyncio.create_task(service.run(signals=False))
     await until(lambda: titles(oncall) == ["state well again"])
     assert data_of(oncall.attempts[-1])["incident_id"] == "degraded_state_1796000000"
+    service.stop()
+    assert await running == 0
+
+
+class Deaf(CountingEngine):
+    """Can read nothing, until told otherwise."""
+
+    deaf = True
+
+    def step(self, batches: Sequence[RecordBatch]) -> Step:
+        step = super().step(batches)
+        every = (
+            Reject(one.topic, one.partition, int(at), "missing_field: qty", b"{}")
+            for one in batches
+            for at in one.offsets
+        )
+        return replace(step, alerts=(), rejects=tuple(every)) if self.deaf else step
+
+
+async def test_a_feed_of_which_nothing_can_be_read_is_a_dead_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its records come, its fetches are fresh, and nobody watches anything."""
+    monkeypatch.setattr(Deaf, "deaf", True)
+    oncall = Remembering("oncall")
+    settings = ServiceSettings(poll_s=0.02, commit_every_s=0.01, drain_s=5.0, stalled_after_s=0.3)
+    house = House(tmp_path, ListSource(10**9, pause_s=0.02), oncall, settings=settings)
+    service = await house.open(Deaf)
+    running = asyncio.create_task(service.run(signals=False))
+    await until(lambda: titles(oncall) == ["feed in trouble"])
+    told = data_of(next(parcel for parcel in oncall.attempts if parcel.key.startswith("degraded_")))
+    assert told["severity"] == "critical" and "missing_field" in str(told["summary"]) and "qty" not in str(told)
+    (check,) = (check for check in service.health().checks if check.name == "readable")
+    assert not check.ok and not service.health().ready
+    monkeypatch.setattr(Deaf, "deaf", False)
+    await until(lambda: titles(oncall) == ["feed in trouble", "feed well again"])
+    assert next(check for check in service.health().checks if check.name == "readable").ok
+    service.stop()
+    assert await running == 0
+
+
+async def test_a_damaged_state_file_is_told_as_gravely_as_what_may_be_lost_with_it(tmp_path: Path) -> None:
+    first = House(tmp_path, ListSource(40), Remembering("oncall"))
+    await first.open()
+    await first.run_until(lambda: first.source.next["orders", 0] == 40)
+    (tmp_path / FILE_NAME).write_bytes(b"no database" * 1000)
+    oncall = Remembering("oncall")
+    house = House(tmp_path, ListSource(0), oncall)
+    service = await house.open()
+    running = asyncio.create_task(service.run(signals=False))
+    await until(lambda: titles(oncall) == ["state file in trouble"])
+    told = data_of(oncall.attempts[0])
+    assert told["severity"] == "critical" and f"{FILE_NAME}.corrupt-1" in str(told["summary"])
+    await asyncio.sleep(0.3)
+    assert len(titles(oncall)) == 1, "it is not well again because an empty one was saved"
+    service.stop()
+    assert await running == 0
+
+
+async def test_the_space_that_was_kept_for_a_full_disk_is_told_when_it_is_used(tmp_path: Path) -> None:
+    oncall = Remembering("oncall")
+    house = House(tmp_path, ListSource(0), oncall)
+    service = await house.open()
+    running = asyncio.create_task(service.run(signals=False))
+    await until(lambda: service.health().ready)
+    house.store.ballast_spent = True
+    await until(lambda: titles(oncall) == ["disk in trouble"])
     service.stop()
     assert await running == 0

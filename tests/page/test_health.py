@@ -95,14 +95,17 @@ async def test_every_answer_has_the_safe_headers(path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example", "evil.example:9464", "127.0.0.1.evil.example", "", "[::2]", "a:b:c", "localhost."]
+    "host", ["evil.example", "evil.example:9464", "127.0.0.1.evil.example", "", "a:b:c", "localhost.", "10.2.3"]
 )
 async def test_a_name_that_is_not_ours_is_refused(host: str) -> None:
     async with served(WELL) as (session, url), session.get(url + "/metrics", headers={"Host": host}) as answer:
         assert answer.status == 421 and "foreshock_build" not in await answer.text()
 
 
-@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1", "127.0.0.1:9", "[::1]", "[::1]:9464", "watch.example"])
+@pytest.mark.parametrize(
+    "host",
+    ["localhost", "LOCALHOST:1", "127.0.0.1:9", "[::1]", "[::1]:9464", "watch.example", "10.2.3.4:9464", "[::2]"],
+)
 async def test_our_own_names_are_served(host: str) -> None:
     story = served(WELL, hosts=["watch.example"])
     async with story as (session, url), session.get(url + "/metrics", headers={"Host": host}) as answer:

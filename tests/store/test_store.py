@@ -323,6 +323,25 @@ async def test_a_newer_schema_is_refused_and_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / FILE_NAME).read_bytes() == before and not list(tmp_path.glob("*corrupt*"))
 
 
+async def test_a_directory_of_ours_that_a_group_can_write_is_closed(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state").chmod(0o2770)  # as a volume's fsGroup leaves it
+    opened = await Store.open(tmp_path / "state", SMALL)
+    assert stat.S_IMODE((tmp_path / "state").stat().st_mode) & 0o077 == 0
+    await opened.close()
+
+
+async def test_a_file_that_was_emptied_is_no_first_start(tmp_path: Path) -> None:
+    kept = StoreSettings(ballast_bytes=4096)
+    first = await Store.open(tmp_path, kept)
+    assert first.opened.created and not first.opened.moved_aside
+    await first.close()
+    (tmp_path / FILE_NAME).write_bytes(b"")
+    again = await Store.open(tmp_path, kept)
+    assert again.opened.moved_aside == f"{FILE_NAME}.corrupt-1" and again.opened.why == "it is empty"
+    await again.close()
+
+
 async def test_a_directory_others_can_write_is_refused(tmp_path: Path) -> None:
     tmp_path.chmod(0o777)
     with pytest.raises(StoreUnusable, match="0700"):
