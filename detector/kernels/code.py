@@ -9,6 +9,8 @@ from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 from shutil import rmtree
+from stat import S_ISDIR
+from tempfile import gettempdir, mkdtemp
 from time import time
 from typing import Any
 
@@ -20,8 +22,6 @@ YOUNG_S = 3600.0
 def keep_code_in(numba: Any, module: str) -> None:
     """Point numba's cache at a folder named after the module's source and all it imports from here: numba itself would
     not notice that a kernel from another file has changed, and would go on with the old code."""
-    if "NUMBA_CACHE_DIR" in os.environ:
-        return
     folder = _folder(numba.__version__, module)
     if not folder.exists():
         _forget_old(folder.parent, module)
@@ -32,20 +32,44 @@ def is_kept(module: str) -> bool:
     """Whether some machine code of this version of a module is on disk."""
     from importlib.metadata import version
 
-    told = os.environ.get("NUMBA_CACHE_DIR")
-    folder = Path(told) if told else _folder(version("numba"), module)
+    folder = _folder(version("numba"), module)
     return any(folder.rglob(f"{module.rpartition('.')[2]}.*.nbi"))
 
 
 def _folder(numba_version: str, module: str) -> Path:
-    package = Path(__file__).resolve().parent.parent
-    caches = package / "__pycache__" / "kernels"
-    if not os.access(package, os.W_OK):
-        caches = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "foreshock" / "kernels"
+    caches, package = _caches(), Path(__file__).resolve().parent.parent
     digest = blake2b(numba_version.encode(), digest_size=8)
     for path in sorted(_sources(package.parent, module)):
         digest.update(path.read_bytes())
     return caches / f"{module}-{digest.hexdigest()}"
+
+
+@cache
+def _caches() -> Path:
+    """Where folders can be made: as NUMBA_CACHE_DIR says (a volume may outlive the version that wrote to it, so each
+    version has folders of its own there, too), beside the program, in the user's cache; else for this boot only."""
+    if told := os.environ.get("NUMBA_CACHE_DIR"):
+        return Path(told)
+    package = Path(__file__).resolve().parent.parent
+    if os.access(package, os.W_OK):
+        return package / "__pycache__" / "kernels"
+    with suppress(RuntimeError, OSError):  # nobody's home; one that cannot be written to
+        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "foreshock" / "kernels"
+        home.mkdir(parents=True, exist_ok=True)
+        if os.access(home, os.W_OK):
+            return home
+    return _temporary()
+
+
+def _temporary() -> Path:
+    """Ours alone, as machine code is read from it; where the name is somebody else's, one of this process's."""
+    folder = Path(gettempdir()) / f"foreshock-kernels-{os.geteuid()}"
+    with suppress(OSError):
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+        if S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o077:
+            return folder
+    return Path(mkdtemp(prefix="foreshock-kernels-"))
 
 
 @cache
