@@ -3,7 +3,8 @@
 An alert answers a label when it opened or raised an incident on one of the label's markets, not sooner than `early`
 before its start and not later than `grace` after its end. An incident that opened sooner and is still open when the
 label starts is "already firing": whoever was paged is awake, but the label earned nobody a page, so it does not count
-as caught. An incident none of whose alerts answers a label is false, also inside a label of kind "benign".
+as caught. A label on markets or in a time that were not replayed is "not observed", and counts in no recall. An
+incident none of whose alerts answers a label is false, also inside a label of kind "benign".
 """
 
 from __future__ import annotations
@@ -57,6 +58,7 @@ class Outcome(StrEnum):
     CAUGHT = "caught"
     ALREADY_FIRING = "already_firing"
     MISSED = "missed"
+    NOT_OBSERVED = "not_observed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +116,9 @@ class Verdict:
 
     @property
     def recall(self) -> float | None:
-        """Share of labels caught; None without labels."""
-        return self.count(Outcome.CAUGHT) / len(self.findings) if self.findings else None
+        """Share of labels caught, of those that could be; None without such."""
+        observed = len(self.findings) - self.count(Outcome.NOT_OBSERVED)
+        return self.count(Outcome.CAUGHT) / observed if observed else None
 
     @property
     def median_lead_ns(self) -> int | None:
@@ -142,7 +145,12 @@ def judge(
     )
     market_days = exposure_ns(observed_ns, real, early_ns, grace_ns) / DAY_NS
     return Verdict(
-        findings=tuple(find(label, told, early_ns, grace_ns) for label in real),
+        findings=tuple(
+            find(label, told, early_ns, grace_ns)
+            if is_observed(label, observed_ns)
+            else Finding(label, Outcome.NOT_OBSERVED)
+            for label in real
+        ),
         false=tuple(_false_rate(severity, false, market_days) for severity in Severity),
         false_episodes=false,
         confounders=_confounders(benign, false, grace_ns),
@@ -152,6 +160,12 @@ def judge(
         early_ns=early_ns,
         grace_ns=grace_ns,
     )
+
+
+def is_observed(label: Label, observed_ns: Mapping[str, tuple[int, int]]) -> bool:
+    """Whether any of its markets was seen at any moment of it."""
+    spans = [span for market, span in observed_ns.items() if label.touches((market,))]
+    return any(begin_ns <= label.end_ns and label.start_ns <= end_ns for begin_ns, end_ns in spans)
 
 
 def find(label: Label, told: Sequence[Episode], early_ns: int, grace_ns: int) -> Finding:

@@ -11,6 +11,7 @@ from replay.instant import parse_instant
 
 LABELS_MAX = 100_000
 BENIGN = "benign"
+EARLIEST_NS = 946_684_800 * 10**9  # the year 2000: what is before it is in another unit
 
 
 class LabelsError(ValueError):
@@ -42,8 +43,8 @@ class Label:
 def read_labels(data: bytes) -> tuple[Label, ...]:
     """The labels in the order of their start. Raises LabelsError with every fault.
 
-    >>> read_labels(b'[{"start": 5, "end": "1970-01-01T00:00:01Z", "markets": ["BTC-PERP"], "kind": "cascade"}]')
-    (Label(start_ns=5, end_ns=1000000000, markets=('BTC-PERP',), kind='cascade', name='label 1'),)
+    >>> read_labels(b'[{"start": 946684800000000000, "end": "2000-01-01T00:00:01Z", "markets": ["BTC-PERP"]}]')
+    (Label(start_ns=946684800000000000, end_ns=946684801000000000, markets=('BTC-PERP',), kind='', name='label 1'),)
     """
     try:
         rows = msgspec.json.decode(data)
@@ -67,12 +68,16 @@ def read_labels(data: bytes) -> tuple[Label, ...]:
 def _label(row: Any, number: int) -> Label:
     if not isinstance(row, dict):
         raise ValueError("wanted an object")
+    if "market" in row and "markets" not in row:  # other keys may be somebody's own
+        raise ValueError("market is no key: markets is a list of names")
     instants = []
     for key in ("start", "end"):
         if not isinstance(row.get(key), int | str):
             raise ValueError(f"{key} is missing, or neither nanoseconds nor ISO-8601")
         instants.append(parse_instant(row[key]))
     start_ns, end_ns = instants
+    if start_ns < EARLIEST_NS:
+        raise ValueError("it starts before the year 2000: nanoseconds or ISO-8601 are wanted")
     if end_ns < start_ns:
         raise ValueError("it ends before it starts")
     markets = row.get("markets")
@@ -83,4 +88,5 @@ def _label(row: Any, number: int) -> Label:
     texts = {key: row.get(key) or "" for key in ("kind", "name")}
     if not all(isinstance(text, str) for text in texts.values()):
         raise ValueError("kind and name are text")
-    return Label(start_ns, end_ns, tuple(markets or ()), texts["kind"], texts["name"] or f"label {number}")
+    kind = BENIGN if texts["kind"].lower() == BENIGN else texts["kind"]
+    return Label(start_ns, end_ns, tuple(markets or ()), kind, texts["name"] or f"label {number}")

@@ -16,7 +16,7 @@ from rich.text import Text
 from detector.cli.base import printable
 
 SEVERITY_STYLES = {"critical": "bold white on red", "warning": "bold black on yellow", "info": "bold black on cyan"}
-OUTCOME_STYLES = {"caught": "green", "already_firing": "yellow", "missed": "red"}
+OUTCOME_STYLES = {"caught": "green", "already_firing": "yellow", "missed": "red", "not_observed": "dim"}
 ROWS_MAX = 12  # evidence, contributors, steps of the story shown at once
 LISTED_MAX = 40  # false incidents listed
 
@@ -96,10 +96,18 @@ def summary_table(summary: Mapping[str, Any]) -> Table:
     return table
 
 
+def _rule(verdict: Mapping[str, Any]) -> str:
+    """What counts, and what came of it."""
+    median = verdict["median_lead_s"]
+    said = f"recall {verdict['recall']:.2f}, " if verdict["recall"] is not None else ""
+    said += f"median {lead(median)}, " if median is not None else ""
+    return f"({said}alerts from {verdict['early_s']:g} s before a start to {verdict['grace_s']:g} s after an end)"
+
+
 def verdict_group(verdict: Mapping[str, Any]) -> Group:
     """Alerts against labels: label by label, then what was false, then what was harmless and fired."""
     labels = _table(
-        f"labels: {verdict['caught']} of {len(verdict['labels'])} caught",
+        f"labels: {verdict['caught']} of {len(verdict['labels'])} caught {_rule(verdict)}",
         ("label", "left"),
         ("start", "left"),
         ("outcome", "left"),

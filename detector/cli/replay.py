@@ -50,6 +50,7 @@ app = command_line(no_args_is_help=True)
 PSEUDONYM_KEY = b"foreshock replay"
 CLOCKS_APART_NS = 3600 * SECOND_NS  # the broker's clock and the events' are taken to differ by less
 WORKERS_MAX = 64
+SAMPLE_SHOWN = 120  # bytes of a record that could not be read
 SHARED_BYTES_MAX = 4 << 20  # of lines, where several threads share a piece
 PACED_BATCH_MAX = 64  # records: at a chosen speed events should not come in lumps
 
@@ -82,7 +83,7 @@ def command(
     early: Annotated[
         float,
         typer.Option(min=0, max=SECONDS_MAX, help="Seconds before a label's start that an alert may answer it."),
-    ] = 0.0,
+    ] = 600.0,
     grace: Annotated[
         float,
         typer.Option(min=0, max=SECONDS_MAX, help="Seconds after a label's end that an alert may answer it."),
@@ -97,7 +98,8 @@ def command(
 ) -> None:
     """The same engine on files: what it would have said, and when.
 
-    Exit codes: 0 done, 1 --fail-on found something, 2 usage, 3 bad configuration, 4 a file cannot be read to its end.
+    Exit codes: 0 done, 1 --fail-on found something, 2 usage, 3 bad configuration, 4 a file cannot be read to its end,
+    or nothing of it could be read.
     """
     if as_json and "-" in (alerts, windows, report_path):
         raise Refusal(Exit.USAGE, "--json and an output on - would both write to standard output: give one a file")
@@ -146,6 +148,8 @@ def command(
     if labels is not None:
         early_ns, grace_ns = round(early * SECOND_NS), round(grace * SECOND_NS)
         verdict = judge(collector.told, known, tally.observed_ns, early_ns=early_ns, grace_ns=grace_ns)
+    if why := _unread(tally, language or configuration.settings.input.format):
+        tally.damage.append(why)
     summary = summarise(tally, collector, verdict, time.monotonic() - started_s, list(map(legible, paths)))
     if page is not None:
         bodies = [json.loads(alert.body()) for alert in collector.bodies]
@@ -180,6 +184,21 @@ def _show(screen: Console, summary: dict[str, Any]) -> None:
     for part in parts:
         screen.print(part)
     Console(stderr=True, highlight=False).print(note_lines(summary["damage"], "red"), end="")
+
+
+def _unread(tally: Tally, language: str) -> str:
+    """Why this was no replay of anything, '' = something was read: a quiet market looks no different."""
+    if tally.counts.get("events", 0):
+        return ""
+    if not tally.counts.get("records", 0):
+        return "there is no record in it"
+    if not tally.rejects:
+        return "none of its records is an event of these markets and in this time (--market, --from, --to, --format)"
+    reason, number = max(tally.rejects.items(), key=lambda told: told[1])
+    sample = next((one.sample[:SAMPLE_SHOWN].decode(errors="replace") for one in tally.samples), "")
+    others = ", ".join(name for name in plugins.names("formats") if name != language)
+    first = f"; the first is {legible(sample)}" if sample else ""
+    return f"no record could be read as {language}: {reason} ({number:,} times){first}. --format also knows {others}"
 
 
 def _exit(tally: Tally, threshold: Severity | None, worst: Severity | None) -> Exit:

@@ -176,3 +176,27 @@ def test_the_demo_shows_its_incidents_and_judges_itself(
 def test_a_demo_of_no_scenario_is_a_usage_error(foreshock: Foreshock) -> None:
     answer = foreshock("demo", "--scenario", "absent")
     assert answer.code == Exit.USAGE and "shipped are" in answer.err
+
+
+@pytest.mark.parametrize(
+    ("line", "options", "why"),
+    [
+        ('{"type":"trade","ts":1767571200000,"market":"BTC-PERP"}', (), "out_of_range:ts"),
+        ("time,price,qty", (), "no record could be read as native"),
+        ("", (), "there is no record in it"),
+        ('{"type":"mark","ts":1767571200000000000,"market":"BTC-PERP","price":1}', ("--market", "BTC"), "--market"),
+    ],
+)
+def test_a_replay_of_which_nothing_was_read_is_no_quiet_market(
+    foreshock,  # type: ignore[no-untyped-def]
+    tmp_path: Path,
+    line: str,
+    options: tuple[str, ...],
+    why: str,
+) -> None:
+    path = tmp_path / "events.ndjson"
+    path.write_text(f"{line}\n" if line else "")
+    answer = foreshock("replay", str(path), *options)
+    assert answer.code == Exit.UNREACHABLE and why in answer.err
+    answer = foreshock("replay", str(path), *options, "--json")
+    assert answer.code == Exit.UNREACHABLE and any(why in told for told in json.loads(answer.out)["damage"])

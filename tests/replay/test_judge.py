@@ -241,3 +241,30 @@ def test_what_is_no_instant_is_refused(text: str) -> None:
 
 def test_a_day_has_86400_seconds() -> None:
     assert parse_instant("2026-01-06") - BEGIN_NS == DAY_NS
+
+
+def test_what_was_not_replayed_is_neither_caught_nor_missed() -> None:
+    labels = [
+        label(10, 11, "BTC-PERP"),
+        label(10, 11, "BTC-USD", name="no such market"),
+        label(1441, 1450, name="after the end"),
+        label(-9, -5, "BTC-PERP", name="before the begin"),
+        label(-9, 1, "ETH-PERP", name="across the begin"),
+    ]
+    verdict = judge([alert("a", 10.5)], labels, DAY)
+    assert [finding.outcome.value for finding in verdict.findings] == [
+        "caught", "not_observed", "not_observed", "not_observed", "missed",
+    ]  # fmt: skip
+    assert verdict.recall == 0.5
+    assert judge([], labels[1:2], DAY).recall is None
+
+
+def test_labels_in_another_unit_and_a_misspelled_key_are_refused_and_benign_is_so_in_capitals() -> None:
+    for row in (
+        b'{"start": 1767572000000, "end": 1767572000001}',
+        b'{"start": "2026-01-05", "end": "2026-01-06", "market": "A"}',
+    ):
+        with pytest.raises(LabelsError, match=r"2000|markets"):
+            read_labels(b"[" + row + b"]")
+    (benign,) = read_labels(b'[{"start": "2026-01-05", "end": "2026-01-06", "kind": "Benign"}]')
+    assert benign.benign

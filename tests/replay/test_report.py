@@ -49,8 +49,8 @@ def test_the_summary_is_plain_json_with_everything_in_it(tmp_path: Path) -> None
     assert summary["from"] == "1970-01-01T00:00:05.000Z" and summary["to"] == "1970-01-01T00:30:06.000Z"
     caught, missed = summary["verdict"]["labels"]
     assert (caught["outcome"], caught["lead_s"], caught["severity"]) == ("caught", -1.0, "critical")
-    assert (missed["outcome"], missed["first_alert"], missed["markets"]) == ("missed", None, ["C"])
-    assert summary["verdict"]["recall"] == 0.5 and summary["verdict"]["median_lead_s"] == -1.0
+    assert (missed["outcome"], missed["first_alert"], missed["markets"]) == ("not_observed", None, ["C"])
+    assert summary["verdict"]["recall"] == 1.0 and summary["verdict"]["median_lead_s"] == -1.0
     assert summary["verdict"]["false"]["warning"]["or_worse"] == 1
     assert summary["verdict"]["confounders"] == [{"name": "news", "labels": 1, "fired": 1}]
 
@@ -93,7 +93,7 @@ def test_the_page_is_whole_loads_nothing_and_runs_nothing(tmp_path: Path) -> Non
     assert page.open == [], "every tag is closed"
     assert not page.tags & {"script", "img", "link", "iframe", "object", "b"} and page.loads == []
     assert "url(" not in text and "http:" not in text and "https:" not in text
-    assert "the fall" in text and "missed" in text and "no_words" in text
+    assert "the fall" in text and "not observed" in text and "no_words" in text
     assert not re.search("[\x00-\x09\x0b-\x1f\u202e]", text)
     assert any("<script>alert(1)</script>" in part for part in page.text), "said, not run"
 
