@@ -10,7 +10,6 @@ from hashlib import blake2b
 from pathlib import Path
 from shutil import rmtree
 from stat import S_ISDIR
-from tempfile import gettempdir, mkdtemp
 from time import time
 from typing import Any
 
@@ -63,13 +62,16 @@ def _caches() -> Path:
 
 def _temporary() -> Path:
     """Ours alone, as machine code is read from it; where the name is somebody else's, one of this process's."""
-    folder = Path(gettempdir()) / f"foreshock-kernels-{os.geteuid()}"
+    room = Path(os.environ.get("TMPDIR") or "/tmp")  # noqa: S108  nothing is trusted there but what is ours alone
+    folder = room / f"foreshock-kernels-{os.geteuid()}"
     with suppress(OSError):
         folder.mkdir(mode=0o700, exist_ok=True)
         found = folder.lstat()
         if S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o077:
             return folder
-    return Path(mkdtemp(prefix="foreshock-kernels-"))
+    folder = room / f"foreshock-kernels-{os.urandom(8).hex()}"
+    folder.mkdir(mode=0o700)
+    return folder
 
 
 @cache

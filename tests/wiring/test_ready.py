@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import tempfile
 import time
 from importlib.metadata import version
 from pathlib import Path
@@ -53,8 +52,7 @@ def test_where_nothing_can_be_written_machine_code_is_kept_for_this_boot(
     monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", "/proc/nowhere")
     monkeypatch.setattr(code.os, "access", lambda path, mode: False)
-    monkeypatch.setattr(code, "gettempdir", lambda: str(tmp_path))
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     if others:
         (tmp_path / f"foreshock-kernels-{os.geteuid()}").mkdir(mode=0o777)
         (tmp_path / f"foreshock-kernels-{os.geteuid()}").chmod(0o777)
