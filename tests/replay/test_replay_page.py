@@ -6,7 +6,7 @@ import inspect
 import re
 from pathlib import Path
 
-from detector.cli import replay as command
+from detector.cli.replay import command
 from replay.labels import read_labels
 
 PAGE = (Path(__file__).parents[2] / "docs" / "replay.md").read_text("utf-8")
@@ -19,5 +19,5 @@ def test_the_page_s_labels_are_read() -> None:
 
 
 def test_the_page_s_defaults_are_the_command_s() -> None:
-    told = inspect.signature(command.replay).parameters
+    told = inspect.signature(command).parameters
     assert (told["early"].default, told["grace"].default) == (600.0, 600.0) and PAGE.count("(600)") == 2
