@@ -1,4 +1,4 @@
-"""foreshock check: is the configuration right? With --online: can everything it names be reached?"""
+"""foreshock check: is the configuration right? With --online: can what it names be used, as far as one can ask?"""
 
 from __future__ import annotations
 
@@ -10,22 +10,27 @@ import typer
 
 from detector.cli.base import Exit, command_line, printable
 from detector.cli.options import ConfigOption, JsonOption
-from detector.sinks.http import HttpSink
-from detector.sources.kafka_reach import reach
+from detector.sinks.base import Sink
+from detector.sources import kafka_reach
 from detector.wiring.config import Configuration, load
 from detector.wiring.edges import build_sinks, kafka_settings
 from detector.wiring.trial import trial
 
 app = command_line()
+REACH_S = 10.0  # one destination, however long delivery.timeout lets an alert take
 
 
 @app.command()
 def check(
     path: ConfigOption = None,
-    online: Annotated[bool, typer.Option("--online", help="Also connect to brokers and destinations.")] = False,
+    online: Annotated[bool, typer.Option("--online", help="Also ask brokers and destinations.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Is the configuration right? With --online: can everything it names be reached, and spoken with?
+    """Is the configuration right? With --online: can everything it names be reached?
+
+    --online speaks Kafka with each broker, logs in, looks for the topics and for the brokers that the cluster names;
+    nothing is joined, read or made. It connects to each destination as an alert would (address guard, TLS) and asks for
+    the headers of its root; no alert is sent: `foreshock webhook test NAME` does that.
 
     Exit codes: 0 right, 3 wrong, 4 something cannot be reached.
     """
@@ -47,20 +52,22 @@ def check(
 
 
 async def _unreachable(configuration: Configuration) -> list[str]:
-    """A sentence for everything that cannot be used: brokers, topics, destinations. Nothing is read and nobody told."""
-    kafka = kafka_settings(configuration)
-    sinks = [sink for sink in build_sinks(configuration) if isinstance(sink, HttpSink)]
-    found = await asyncio.gather(
-        *(reach(kafka, bootstrap) for bootstrap in configuration.settings.kafka.bootstrap), *map(_destination, sinks)
+    """All at once, so that it takes as long as the slowest."""
+    sinks = build_sinks(configuration)
+    of_kafka, *of_sinks = await asyncio.gather(
+        kafka_reach.reach(kafka_settings(configuration)), *(_reach(sink) for sink in sinks)
     )
-    return list(dict.fromkeys(line for lines in found for line in lines))
+    return [*of_kafka, *(line for lines in of_sinks for line in lines)]
 
 
-async def _destination(sink: HttpSink) -> list[str]:
-    """Through its own door: the addresses it may connect to, and TLS."""
-    await sink.start()
+async def _reach(sink: Sink) -> list[str]:
+    """Nothing when it can be told, else a sentence."""
     try:
-        why = await sink.reach()
+        async with asyncio.timeout(REACH_S):
+            await sink.start()
+            why = await sink.reach()
+    except TimeoutError:
+        why = f"no answer within {REACH_S:g} s"
     finally:
         await sink.close()
     return [f"destinations.{sink.name}: {why}"] if why else []

@@ -54,5 +54,10 @@ class Sink(ABC):
     async def send(self, parcel: Parcel) -> Outcome:
         """One attempt. Raises nothing: a failure is an Outcome."""
 
+    async def reach(self) -> str:
+        """Why it cannot be told of anything now, in the words of `send`; '' = nothing is known to stand against it.
+        Tells nobody anything. Between start and close; raises nothing."""
+        return ""
+
     async def close(self) -> None:  # noqa: B027
         """Close what was opened."""

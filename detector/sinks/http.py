@@ -26,6 +26,7 @@ RETRY_AFTER_MAX_S = 60.0  # one attempt a minute is no burden to whoever asks fo
 # that is being moved, are of the destination.
 REFUSED_STATUS = frozenset({400, 406, 411, 412, 413, 414, 415, 416, 417, 422, 431})
 GONE = "gone"  # the receiver wants nothing any more: delivery stops asking
+FAILURES = (TimeoutError, aiohttp.ClientError, OSError, ValueError)  # what an attempt ends in without an answer
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -117,29 +118,26 @@ class HttpSink(Sink):
                 outcome = self.judge(answer.status, answer.headers)
                 await _drained(answer)
                 return outcome
-        except TimeoutError:
-            return Outcome(Delivery.RETRY, f"no answer within {self._timeout_s:g} s")
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            return Outcome(Delivery.RETRY, _why(error))
+        except FAILURES as error:
+            return Outcome(Delivery.RETRY, self._failed(error))
 
     async def reach(self) -> str:
-        """Why whoever is there cannot be told of anything: no name, an address that is refused, no TLS, no HTTP.
-        '' = it answers. Sends no alert, and what is answered says nothing: a receiver need not know HEAD."""
         assert self._session is not None, "start comes before reach"
-        # not at its path: that may be a secret, and what stands there may act on whatever comes
+        # at the host's root and not at the path: that may be a secret, and what stands there may act on whatever comes
         root = "{0.scheme}://{0.netloc}/".format(urlsplit(self._url))
         try:
             async with self._session.head(root, allow_redirects=False):
-                return ""
-        except TimeoutError:
-            return f"no answer within {self._timeout_s:g} s"
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            return _why(error)
+                return ""  # whatever the status: a receiver need not know HEAD
+        except FAILURES as error:
+            return self._failed(error)
 
     async def close(self) -> None:
         if self._session is not None:
             await self._session.close()
             self._session = None
+
+    def _failed(self, error: Exception) -> str:
+        return f"no answer within {self._timeout_s:g} s" if isinstance(error, TimeoutError) else _why(error)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}, {self.where})"
