@@ -85,7 +85,7 @@ async def measure(bootstrap: str, early: str, bursts: int, snapshot_every: str) 
     topic = f"bench-{uuid.uuid4().hex[:12]}"
     await create_topic(bootstrap, topic, PARTITIONS, configs={"message.timestamp.type": "LogAppendTime"})
     arrived: list[tuple[int, str, bytes]] = []
-    receiver = Receiver([SECRET], lambda key, body: arrived.append((time.time_ns(), key, body)))
+    receiver = Receiver([SECRET], lambda word: arrived.append((time.time_ns(), word.key, word.body)))
     await receiver.start()
     with (
         tempfile.TemporaryDirectory() as home,

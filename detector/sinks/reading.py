@@ -78,7 +78,7 @@ class Letter(msgspec.Struct, frozen=True):
 
 
 def fires(letter: Letter, told: Told) -> bool:
-    """Whether somebody is to be told that it is so now. A test is over as it is sent, but seen only if it fires."""
+    """Whether somebody is to be told that it is so now. The end of a test would close what nobody has seen."""
     return told.status == "firing" or letter.type == TEST
 
 

@@ -1,23 +1,17 @@
-"""Commands beside a daemon: they read and steer its state file, and a receiver verifies what is sent."""
+"""Commands beside a daemon: they read and steer its state file, nothing else."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import os
-import threading
-import time
-from collections.abc import Iterator
-from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from detector.cli.base import Exit
 from detector.cli.explain import again_command
-from detector.cli.webhook import Received, Receiver
 from detector.model.events import Reject
-from detector.sinks.signature import Secret, sign
 from detector.store.rows import Checkpoint, IncidentRow, Letter
 from detector.store.store import Store, StoreSettings
 from tests.cli.calling import Answer, call
@@ -163,86 +157,3 @@ def test_the_command_to_see_it_again_begins_before_and_cannot_be_made_to_do_else
     command = again_command(DATA, POSITION | {"topic": "a;b"}, "127.0.0.1:9092")
     assert command.startswith("foreshock replay 'kafka://127.0.0.1:9092/a;b'")
     assert "--from 2026-01-05T11:30:00Z" in command
-
-
-@pytest.fixture
-def receiver() -> Iterator[tuple[Received, int]]:
-    received = Received([Secret(SECRET)], 0)
-    with ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as server:
-        server.received = received  # type: ignore[attr-defined]
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        yield received, server.server_port
-        server.shutdown()
-        thread.join()
-
-
-def test_a_test_alert_reaches_the_receiver_once_and_genuine(
-    foreshock,  # type: ignore[no-untyped-def]
-    monkeypatch: pytest.MonkeyPatch,
-    receiver: tuple[Received, int],
-) -> None:
-    received, port = receiver
-    for name, value in {
-        "TYPE": "webhook",
-        "URL": f"http://127.0.0.1:{port}/",
-        "SECRET": SECRET,
-        "ALLOW_HTTP": "true",
-        "ALLOW_CIDRS": "127.0.0.0/8",
-    }.items():
-        monkeypatch.setenv(f"FORESHOCK_DESTINATIONS__HERE__{name}", value)
-    answer: Answer = foreshock("webhook", "test", "here")
-    assert (answer.code, received.alerts, received.refused) == (Exit.DONE, 2, 0), answer
-    assert answer.out.endswith("here: firing, info: delivered 200\nhere: resolved, info: delivered 200\n")
-    assert not received.open
-    monkeypatch.setenv("FORESHOCK_DESTINATIONS__HERE__MIN_SEVERITY", "critical")
-    assert "firing, critical" in foreshock("webhook", "test", "here").out
-    assert "firing, warning" in foreshock("webhook", "test", "here", "--severity", "warning").out
-    monkeypatch.setenv("FORESHOCK_DESTINATIONS__HERE__SECRET", SECRET[:-4] + "AAAA")
-    answer = foreshock("webhook", "test", "here")
-    assert answer.code == Exit.UNREACHABLE and answer.out.count("401") == 1, "what did not fire is not resolved"
-
-
-def told(received: Received, key: str, **data: object) -> tuple[int, str]:
-    body = json.dumps({"type": "t", "timestamp": "", "data": DATA | data}).encode()
-    stamp = int(time.time())
-    signature = sign([Secret(SECRET)], key, stamp, body)
-    return received.take({"webhook-id": key, "webhook-timestamp": str(stamp), "webhook-signature": signature}, body)
-
-
-def test_a_receiver_acts_in_the_order_of_seq_and_opens_and_closes_by_status() -> None:
-    received = Received([Secret(SECRET)], 0)
-    assert told(received, "inc_1_2", seq=2, status="firing")[0] == 200 and received.open == {"inc_1"}
-    assert told(received, "inc_1_3", seq=3, status="resolved")[0] == 200 and received.open == set()
-    assert told(received, "inc_1_1", seq=1, status="firing") == (200, "late: inc_1_1") and received.open == set()
-    assert told(received, "inc_1_4", seq=4, status="firing")[0] == 200 and received.open == {"inc_1"}, "opened again"
-    assert (received.alerts, received.late, received.repeated) == (3, 1, 0)
-
-
-def test_what_a_receiver_fails_to_do_comes_again() -> None:
-    done: list[str] = []
-
-    def act(line: str) -> None:
-        done.append(line)
-        if len(done) == 1:
-            raise OSError("the pager's disk is full")
-
-    received = Received([Secret(SECRET)], 0, act)
-    with pytest.raises(OSError, match="disk"):
-        told(received, "inc_1_1")
-    assert told(received, "inc_1_1")[0] == 200 and len(done) == 2 and received.alerts == 1
-    assert told(received, "inc_1_1")[1].startswith("again") and len(done) == 2
-
-
-def test_a_receiver_refuses_what_is_forged_and_says_a_repeated_alert_once() -> None:
-    received = Received([Secret(SECRET)], 0)
-    stamp = int(time.time())
-    headers = {
-        "webhook-id": "msg_1",
-        "webhook-timestamp": str(stamp),
-        "webhook-signature": sign([Secret(SECRET)], "msg_1", stamp, b"{}"),
-    }
-    assert received.take(headers, b"{ }")[0] == 401
-    assert received.take(headers, b"{}")[0] == 200
-    assert received.take(headers, b"{}")[0] == 200
-    assert (received.alerts, received.repeated, received.refused) == (1, 1, 1)

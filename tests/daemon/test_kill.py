@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from detector.page.receiver import Receiver
+from detector.page.receiver import Receiver, Word
 from detector.store import snapshot
 from detector.store.store import Store
 from tests.daemon.story import expected_keys
@@ -41,11 +41,11 @@ async def test_killed_again_and_again_it_loses_nothing_and_tells_nothing_under_t
     transitions: defaultdict[tuple[str, int], set[str]] = defaultdict(set)
     order: defaultdict[str, list[int]] = defaultdict(list)
 
-    def take(key: str, body: bytes) -> None:
-        assert key not in taken
-        taken[key] = body
-        data: dict[str, Any] = msgspec.json.decode(body)["data"]
-        transitions[data["incident_id"], data["seq"]].add(key)
+    def take(word: Word) -> None:
+        assert word.key not in taken
+        taken[word.key] = word.body
+        data: dict[str, Any] = msgspec.json.decode(word.body)["data"]
+        transitions[data["incident_id"], data["seq"]].add(word.key)
         order[data["incident_id"]].append(data["seq"])
 
     receiver = Receiver([SECRET], take)

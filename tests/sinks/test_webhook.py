@@ -10,10 +10,8 @@ from contextlib import asynccontextmanager
 from email.utils import formatdate
 from typing import Any
 
-import msgspec
 import pytest
 
-from detector.page.receiver import Receiver
 from detector.sinks.base import Delivery, Parcel
 from detector.sinks.http import GONE, RETRY_AFTER_MAX_S, Guard, judged
 from detector.sinks.signature import Secret, Verdict, verify
@@ -214,34 +212,6 @@ def test_no_repr_shows_a_secret() -> None:
     sink = Webhook("oncall", url="https://hooks.example/T0/canary", secrets=[SECRET])
     assert repr(sink) == "Webhook('oncall', https://hooks.example)"
     assert SECRET[6:] not in repr(vars(sink))
-
-
-async def test_the_reference_receiver_takes_an_alert_once_and_refuses_forgeries() -> None:
-    taken: list[tuple[str, Any]] = []
-    receiver = Receiver([SECRET], lambda key, body: taken.append((key, msgspec.json.decode(body))))
-    await receiver.start()
-    async with webhook(receiver.url) as sink, webhook(receiver.url, secrets=[OTHER]) as forger:
-        for _ in range(3):
-            assert (await sink.send(PARCEL)).delivery is Delivery.DELIVERED
-        assert (await forger.send(PARCEL)).delivery is Delivery.RETRY
-    await receiver.close()
-    assert [key for key, _ in taken] == ["inc_1_1"] and receiver.again == 2 and receiver.refused == 1
-
-
-async def test_what_the_receiver_failed_to_do_is_sent_again() -> None:
-    calls: list[str] = []
-
-    def fails_once(key: str, _body: bytes) -> None:
-        calls.append(key)
-        if len(calls) == 1:
-            raise OSError("the disk is full")
-
-    receiver = Receiver([SECRET], fails_once)
-    await receiver.start()
-    async with webhook(receiver.url) as sink:
-        outcomes = [(await sink.send(PARCEL)).delivery for _ in range(3)]
-    await receiver.close()
-    assert outcomes == [Delivery.RETRY, Delivery.DELIVERED, Delivery.DELIVERED] and len(calls) == 2
 
 
 async def test_many_at_once_all_arrive() -> None:
