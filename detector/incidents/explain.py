@@ -52,7 +52,7 @@ def title(incident: Incident) -> str:
     Of what is over it begins with "Resolved: ".
     """
     over = "Resolved: " if incident.reason is Reason.RESOLVED else ""
-    return _cut(f"{over}{_title(incident)}", TITLE_MAX)
+    return cut(f"{over}{_title(incident)}", TITLE_MAX)
 
 
 def _title(incident: Incident) -> str:
@@ -101,7 +101,7 @@ def summary(incident: Incident, pseudonym: Callable[[int], str]) -> str:
         sentences.append(f"It falls in a planned phase ({planned}), in which more is needed to be told.")
     if incident.warming:
         sentences.append("It is still learning what is normal here.")
-    return _cut(" ".join(sentences), SUMMARY_MAX)
+    return cut(" ".join(sentences), SUMMARY_MAX)
 
 
 def story(incident: Incident, pseudonym: Callable[[int], str]) -> tuple[str, ...]:
@@ -365,12 +365,13 @@ def _named(detector: str) -> str:
 
 
 def _name(market: str) -> str:
-    return _cut(plain(market), NAME_MAX)
+    return cut(plain(market), NAME_MAX)
 
 
 def _capital(sentence: str) -> str:
     return sentence[:1].upper() + sentence[1:]
 
 
-def _cut(text: str, longest: int) -> str:
+def cut(text: str, longest: int) -> str:
+    """At most so many characters; what was cut ends with an ellipsis."""
     return text if len(text) <= longest else text[: longest - 1] + "…"

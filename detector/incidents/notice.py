@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from detector.incidents.audit import Finding
+from detector.incidents.explain import SUMMARY_MAX, TITLE_MAX, cut
 from detector.incidents.lateness import WINDOWS, WrongClock
 from detector.incidents.words import instant
 from detector.model.alert import Alert
@@ -43,8 +44,8 @@ def notice(
         "kind": "feed",
         "markets": [],
         "detectors": [],
-        "title": title,
-        "summary": summary,
+        "title": cut(title, TITLE_MAX),
+        "summary": cut(summary, SUMMARY_MAX),
         "started_at": at,
         "detected_at": at,
         "ended_at": None if firing else at,

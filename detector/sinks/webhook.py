@@ -12,7 +12,8 @@ from detector.sinks.signature import Secret, sign
 
 class Webhook(HttpSink):
     """For anything of one's own: `webhook-id` is the alert's identity on every attempt, so a receiver that has seen it
-    says 200 and does nothing. During a rotation both secrets sign. `foreshock webhook listen` is a receiver to copy.
+    says 200 and does nothing. During a rotation both secrets sign. `foreshock webhook listen` is a receiver to copy,
+    docs/webhooks.md what one may rely on.
 
     >>> Webhook("oncall", url="https://hooks.example/T00/secret", secrets=["whsec_" + "c2VjcmV0" * 4])
     Webhook('oncall', https://hooks.example)

@@ -10,9 +10,15 @@ import pytest
 from hypothesis import given, settings
 from jsonschema import Draft202012Validator
 
+from detector.daemon import notices
+from detector.daemon.delivery import late
+from detector.daemon.ledger import letters, undurable
 from detector.formats.native_words import MARGIN_MODES, REASONS, SIDES, STATUSES, TYPES, Field
+from detector.incidents.explain import SUMMARY_MAX, TITLE_MAX
+from detector.model.alert import Alert
 from detector.wiring import plugins
 from tests.formats.native_messages import ONE_OF_EACH, decoded, encoded, message, messages, reason_of
+from tests.sinks.letters import ALERTS as ALERTS_SENT
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "schema"
 EVENT_SCHEMA = json.loads((FOLDER / "event-v1.json").read_text("utf-8"))
@@ -113,3 +119,25 @@ def test_the_type_of_an_alert_tells_its_reason() -> None:
     alert = incident()
     alert["type"] = "foreshock.incident.updated"
     assert not ALERTS.is_valid(alert)
+
+
+@pytest.mark.parametrize("name", ["incident", "notice"])
+def test_the_schema_says_how_long_texts_are_and_what_the_delivery_adds(name: str) -> None:
+    fields = ALERT_SCHEMA["$defs"][name]["properties"]
+    assert (fields["title"]["maxLength"], fields["summary"]["maxLength"]) == (TITLE_MAX, SUMMARY_MAX)
+    assert all(fields[key].get("description") for key in ("incident_id", "seq", "status", "delayed_by_s", "durability"))
+
+
+@pytest.mark.parametrize("alert", ALERTS_SENT.values(), ids=list(ALERTS_SENT))
+def test_every_alert_is_valid_as_it_is_sent_late_and_past_the_outbox(alert: Alert) -> None:
+    (letter,) = letters(alert, ["there"])
+    for body in (letter.body, late(letter.body, 61.7), undurable(letter).body):
+        ALERTS.validate(json.loads(body))
+    assert json.loads(undurable(letter).body)["data"].pop("durability") == "degraded"
+    assert not ALERTS.is_valid(incident(durability="fine"))
+
+
+def test_a_notices_texts_are_as_long_as_the_schema_lets_them_be() -> None:
+    alert = notices.degraded("x", 0.0, "t" * 999, "s" * 9_999, firing=True, seq=1, severity="info")
+    ALERTS.validate(json.loads(alert.body()))
+    assert alert.data["title"] == "t" * (TITLE_MAX - 1) + "…" and len(alert.data["summary"]) == SUMMARY_MAX

@@ -37,7 +37,10 @@ def next_of(reason: Reason, seq: int, **changes: Any) -> Alert:
 
 def audit(severity: str = "info") -> Alert:
     alert = notices.degraded("budget_warning_1", AT_S, "More than promised", "", firing=True, seq=1, severity=severity)
-    alert.data["audit"] = {"severity": "warning"}
+    alert.data["audit"] = {
+        "severity": "warning", "promised": 0.5, "realised": 2.0, "pages": 4, "market_weeks": 2.0, "days": 7,
+        "against": 9.0, "features": [{"feature": "cancel_rate", "pages": 4}], "markets": [{"market": "X", "pages": 4}],
+    }  # fmt: skip
     return alert
 
 
