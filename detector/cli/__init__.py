@@ -26,7 +26,7 @@ COMMANDS: dict[str, str] = {
     "run": "The daemon: Kafka in, pages out.",
     "replay": "The same engine on files: what it would have said, and when.",
     "convert": "Any log to a columnar file, which replays fastest, or back to native NDJSON.",
-    "demo": "A simulated exchange with scheduled incidents, the daemon and the page in one process.",
+    "demo": "A simulated exchange with scheduled incidents and the engine in one process; finds are judged.",
     "check": "Is the configuration right? With --online: can everything it names be reached?",
     "config": "Show the effective configuration, or its JSON Schema.",
     "doctor": "What this machine is missing, and how to get it.",

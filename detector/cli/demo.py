@@ -44,7 +44,7 @@ def command(
     ] = 60,
     as_json: Annotated[bool, typer.Option("--json", help="Only the summary, as JSON, at full speed.")] = False,
 ) -> None:
-    """A simulated exchange with scheduled incidents, the daemon and the page in one process.
+    """A simulated exchange with scheduled incidents and the engine in one process; finds are judged.
 
     Everything it shows is synthetic. Exit codes: 0 done, 2 no such scenario, 3 bad configuration.
     """

@@ -1,1 +1,1 @@
-"""HTTP: health, metrics, the page and its API; and a receiver to copy."""
+"""HTTP: health and metrics of the daemon; and a receiver to copy."""

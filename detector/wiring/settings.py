@@ -178,7 +178,8 @@ class Incidents(Section):
     contributors_max: int = Field(default=8, ge=0, le=100, description="Accounts named (as pseudonyms) in an alert.")
     page_link: Link = Field(
         default="",
-        description="Where the page shows an incident, {incident_id} standing for its id; in alerts as links.incident.",
+        description="Where you show an incident, if you do, {incident_id} standing for its id; in alerts as "
+        "links.incident.",
     )
     runbook_link: Link = Field(
         default="", description="What to do then, {incident_id} standing for its id; in alerts as links.runbook."
@@ -255,7 +256,7 @@ class Delivery(Section):
 
 
 class Http(Section):
-    """The page, its API, health and metrics."""
+    """Health and metrics over HTTP. Incidents are shown by `foreshock incident ls`, not here."""
 
     bind: HostPort = Field(default="127.0.0.1:9464", description="Where it listens. Loopback unless a token is set.")
     token: SecretStr | None = Field(

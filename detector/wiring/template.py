@@ -28,7 +28,7 @@ HEAD = """\
 
 EXAMPLES = """\
 # Who is told: a table for each, under a name of your own. Without any, alerts are in the state file alone
-# (`foreshock incident ls`).
+# (`foreshock incident ls`). How a receiver of a webhook is written: docs/webhooks.md.
 #
 # [destinations.pager]
 # type = "webhook"                            # Standard Webhooks: signed, so that the receiver knows it was us

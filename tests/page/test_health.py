@@ -15,6 +15,7 @@ from detector.daemon.health import Check, Health
 from detector.daemon.telemetry import Telemetry
 from detector.page import connections
 from detector.page.server import Server, ServerSettings
+from detector.wiring.template import template
 
 WELL = Health(live=True, started=True, checks=(Check("source", ok=True),), progress={"partitions": 3})
 ILL = Health(live=True, started=True, checks=(Check("source", False, "silent for 31 s"), Check("store", ok=True)))
@@ -67,6 +68,13 @@ async def test_not_being_ready_has_its_reasons() -> None:
         {"name": "source", "ok": False, "why": "silent for 31 s"},
         {"name": "store", "ok": True, "why": ""},
     ]
+
+
+async def test_no_text_promises_a_page_that_is_not_served() -> None:
+    async with served(WELL) as (session, url), session.get(url + "/") as answer:
+        assert answer.status == 404
+    told = template().lower()
+    assert "on the page" not in told and "the page" not in told.replace("the pager", "")
 
 
 @pytest.mark.parametrize("query", ["", "?verbose"])
