@@ -40,7 +40,16 @@ class Told:
 
 async def reach(settings: KafkaSettings) -> list[str]:
     """What keeps us from reading, a sentence each. Takes at most twice REACH_S."""
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what it would log is said here
+    library = logging.getLogger("aiokafka")
+    level = library.level
+    library.setLevel(logging.CRITICAL)  # what it would log is said here
+    try:
+        return await _reached(settings)
+    finally:
+        library.setLevel(level)
+
+
+async def _reached(settings: KafkaSettings) -> list[str]:
     named = settings.bootstrap.split(",")
     answers = await asyncio.gather(*(_ask(settings, *_parted(place)) for place in named))
     lines = [f"kafka.bootstrap {place}: {told.why}" for place, told in zip(named, answers, strict=True) if told.why]
