@@ -3,15 +3,17 @@
 An alert answers a label when it opened or raised an incident on one of the label's markets, not sooner than `early`
 before its start and not later than `grace` after its end. An incident that opened sooner and is still open when the
 label starts is "already firing": whoever was paged is awake, but the label earned nobody a page, so it does not count
-as caught. A label on markets or in a time that were not replayed is "not observed", and counts in no recall. An
-incident none of whose alerts answers a label is false, also inside a label of kind "benign".
+as caught. A label on markets or in a time that were not replayed is "not observed", and counts in no recall. What an
+incident told before the first alert that answers a label is false, as grave as that was, and all of it where none does;
+also inside a label of kind "benign".
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import takewhile
 from typing import Any
 
 from detector.model.incident import Severity
@@ -64,6 +66,7 @@ class Outcome(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One label's verdict. lead_ns > 0: the first alert came that long before the label's start; < 0: after it.
+    severity: of that alert; worst: of the gravest that answers.
     firing_since_ns: an incident on its markets was open already when it started."""
 
     label: Label
@@ -72,6 +75,7 @@ class Finding:
     lead_ns: int | None = None
     severity: Severity | None = None
     firing_since_ns: int | None = None
+    worst: Severity | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +125,13 @@ class Verdict:
         return self.count(Outcome.CAUGHT) / observed if observed else None
 
     @property
+    def recall_paged(self) -> float | None:
+        """The same of those that a page told of: an alert at warning or above."""
+        observed = len(self.findings) - self.count(Outcome.NOT_OBSERVED)
+        paged = sum(finding.worst is not None and finding.worst >= Severity.WARNING for finding in self.findings)
+        return paged / observed if observed else None
+
+    @property
     def median_lead_ns(self) -> int | None:
         """Of the labels caught (the lower of two middles); None when none was."""
         leads = sorted(finding.lead_ns for finding in self.findings if finding.lead_ns is not None)
@@ -140,9 +151,7 @@ def judge(
     told = episodes(alerts)
     real = [label for label in labels if not label.benign]
     benign = [label for label in labels if label.benign]
-    false = tuple(
-        e for e in told if not any(answers(call, label, early_ns, grace_ns) for call in e.calls for label in real)
-    )
+    false = tuple(part for e in told if (part := _false_part(e, real, early_ns, grace_ns)) is not None)
     market_days = exposure_ns(observed_ns, real, early_ns, grace_ns) / DAY_NS
     return Verdict(
         findings=tuple(
@@ -181,11 +190,24 @@ def find(label: Label, told: Sequence[Episode], early_ns: int, grace_ns: int) ->
     calls = [call for episode in told for call in episode.calls if answers(call, label, early_ns, grace_ns)]
     if calls:
         first = min(calls, key=lambda call: (call.at_ns, call.incident_id))
-        severity = max(call.severity for call in calls)
-        return Finding(label, Outcome.CAUGHT, first, label.start_ns - first.at_ns, severity, firing_since_ns)
+        worst = max(call.severity for call in calls)
+        lead_ns = label.start_ns - first.at_ns
+        return Finding(label, Outcome.CAUGHT, first, lead_ns, first.severity, firing_since_ns, worst)
     if firing_since_ns is not None:
         return Finding(label, Outcome.ALREADY_FIRING, firing_since_ns=firing_since_ns)
     return Finding(label, Outcome.MISSED)
+
+
+def _false_part(episode: Episode, labels: Sequence[Label], early_ns: int, grace_ns: int) -> Episode | None:
+    """The incident as far as it was told before anything of it answered a label; None where nothing was."""
+    answering = (any(answers(call, label, early_ns, grace_ns) for label in labels) for call in episode.calls)
+    calls = tuple(call for call, _ in takewhile(lambda told: not told[1], zip(episode.calls, answering, strict=True)))
+    if len(calls) == len(episode.calls):
+        return episode
+    if not calls:
+        return None
+    worst = max(calls, key=lambda call: call.severity)
+    return replace(episode, severity=worst.severity, title=worst.title, calls=calls)
 
 
 def answers(call: Told, label: Label, early_ns: int, grace_ns: int) -> bool:

@@ -98,6 +98,7 @@ def verdict_data(verdict: Verdict) -> dict[str, Any]:
         "labels": [_finding(finding) for finding in verdict.findings],
         "caught": sum(finding.first is not None for finding in verdict.findings),
         "recall": verdict.recall,
+        "recall_paged": verdict.recall_paged,
         "median_lead_s": None if lead_ns is None else lead_ns / SECOND_NS,
         "false": {
             rate.severity.label: {
@@ -142,6 +143,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "incident_kind": first.kind if first else None,
         "lead_s": None if finding.lead_ns is None else finding.lead_ns / SECOND_NS,
         "severity": finding.severity.label if finding.severity else None,
+        "worst": finding.worst.label if finding.worst else None,
         "firing_since": None if since_ns is None else format_instant(since_ns),
     }
 

@@ -96,10 +96,16 @@ def summary_table(summary: Mapping[str, Any]) -> Table:
     return table
 
 
+def _then(row: Mapping[str, Any]) -> str:
+    """What it became, where the first alert was milder."""
+    return f", then {row['worst']}" if row["worst"] != row["severity"] else ""
+
+
 def _rule(verdict: Mapping[str, Any]) -> str:
     """What counts, and what came of it."""
     median = verdict["median_lead_s"]
-    said = f"recall {verdict['recall']:.2f}, " if verdict["recall"] is not None else ""
+    known = verdict["recall"] is not None
+    said = f"recall {verdict['recall']:.2f}, by pages {verdict['recall_paged']:.2f}, " if known else ""
     said += f"median {lead(median)}, " if median is not None else ""
     return f"({said}alerts from {verdict['early_s']:g} s before a start to {verdict['grace_s']:g} s after an end)"
 
@@ -123,7 +129,7 @@ def verdict_group(verdict: Mapping[str, Any]) -> Group:
             Text(row["outcome"].replace("_", " "), OUTCOME_STYLES.get(row["outcome"], "")),
             when(row["first_alert"] or "-") if row["first_alert"] or not since else f"firing since {when(since)}",
             lead(row["lead_s"]),
-            row["severity"] or "-",
+            "-" if row["severity"] is None else row["severity"] + _then(row),
         )
     false = _table(
         f"false incidents, over {verdict['market_days']:.2f} market-days apart from labels "

@@ -101,7 +101,8 @@ def test_an_open_incident_that_escalates_in_the_label_catches_it_and_was_firing(
     finding = verdict.findings[0]
     assert finding.outcome is Outcome.CAUGHT and finding.lead_ns == -2 * MINUTE_NS
     assert finding.severity is Severity.CRITICAL and finding.firing_since_ns == at(90)
-    assert verdict.false_episodes == ()
+    (false,) = verdict.false_episodes
+    assert (false.severity, false.opened_ns) == (Severity.WARNING, at(90)), "it opened when nothing was there"
 
 
 def test_updates_and_all_clears_call_nobody() -> None:
@@ -268,3 +269,25 @@ def test_labels_in_another_unit_and_a_misspelled_key_are_refused_and_benign_is_s
             read_labels(b"[" + row + b"]")
     (benign,) = read_labels(b'[{"start": "2026-01-05", "end": "2026-01-06", "kind": "Benign"}]')
     assert benign.benign
+
+
+def test_a_page_long_before_a_label_is_false_though_its_incident_is_still_open_and_escalates_then() -> None:
+    alerts = [alert("a", 1), alert("a", 50, "escalated", "critical")]
+    verdict = judge(alerts, [label(50, 51, "BTC-PERP")], DAY)
+    (finding,) = verdict.findings
+    assert finding.outcome is Outcome.CAUGHT and finding.severity is Severity.CRITICAL
+    (false,) = verdict.false_episodes
+    assert (false.severity, len(false.calls), false.opened_ns) == (Severity.WARNING, 1, at(1))
+    assert [rate.count for rate in verdict.false] == [0, 1, 0]
+    after = judge([alert("a", 50), alert("a", 300, "escalated", "critical")], [label(50, 51, "BTC-PERP")], DAY)
+    assert after.false_episodes == (), "one incident: whoever was paged knows of it"
+
+
+def test_a_note_is_no_page_and_a_lead_has_its_own_alert_s_severity() -> None:
+    labels = [label(50, 51, "BTC-PERP"), label(200, 201, "BTC-PERP")]
+    alerts = [alert("a", 50, severity="info"), alert("b", 200, severity="info"), alert("c", 205, severity="critical")]
+    verdict = judge(alerts, labels, DAY)
+    assert (verdict.recall, verdict.recall_paged) == (1.0, 0.5)
+    assert [(one.severity, one.worst) for one in verdict.findings] == [
+        (Severity.INFO, Severity.INFO), (Severity.INFO, Severity.CRITICAL),
+    ]  # fmt: skip
