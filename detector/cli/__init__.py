@@ -32,7 +32,7 @@ COMMANDS: dict[str, str] = {
     "doctor": "What this machine is missing, and how to get it.",
     "explain": "Tell an incident's story, where in the log it stands, and how to see it again.",
     "incident": "List and show incidents.",
-    "outbox": "Alerts not delivered yet: list, retry, drop.",
+    "outbox": "Alerts not delivered yet: list, retry, move, drop.",
     "position": "Where in the log the daemon goes on: list, set, forget.",
     "dlq": "Messages nobody could read: list and show.",
     "webhook": "Send a test alert to a destination, or listen as one.",

@@ -40,7 +40,7 @@ def heartbeat(at_s: float, progress: Mapping[str, Fact]) -> Alert:
 IMPACT = {
     "store": "Nothing is saved: alerts go out past the outbox, and after a restart some may come again.",
     "source": "Nothing is seen of the exchange until it speaks again.",
-    "feed": "Nothing is seen of the exchange until it can be read again: `foreshock dead-letters ls` shows what comes.",
+    "feed": "Nothing is seen of the exchange until it can be read again: `foreshock dlq ls` shows what comes.",
     "disk": "When that is gone, too, nothing is saved any more.",
     "state": "Until normal is learned anew, small troubles are missed.",
 }

@@ -31,6 +31,7 @@ from detector.store.rows import (
 )
 
 FILE_NAME = "state.db"
+ASIDE_S = 7 * 86_400.0  # so long a copy of a state that could not be used is not written over
 TROUBLES = "troubles"  # its name in the table of what is remembered
 FOLD_PIECES = 2  # of a state: folded into the file so often, or one fold of all would hold up every commit's sync
 T = TypeVar("T")
@@ -137,20 +138,25 @@ class Store:
         return await self._run(lambda connection: tables.read_state(connection, older))
 
     async def keep_aside(self) -> str:
-        """A copy of the file beside it, before a cold start writes over what cannot be used: its name. The copy before
-        goes. '' = it could not be made."""
-        path = self._database.path.with_name(f"{FILE_NAME}.before-cold")
+        """A copy of the file beside it, before a cold start writes over what cannot be used: its name. One that was
+        made within ASIDE_S stays, as who puts the old configuration back starts cold once more; then a second one is
+        made anew. '' = it could not be made."""
+        first = self._database.path.with_name(f"{FILE_NAME}.before-cold")
+        unfinished = first.with_name(f"{first.name}.part")
 
         def copy() -> str:
-            path.unlink(missing_ok=True)
-            self._database.copy_to(path)
-            path.chmod(0o600)
+            unfinished.unlink(missing_ok=True)
+            self._database.copy_to(unfinished)
+            unfinished.chmod(0o600)
+            fresh = first.exists() and time.time() - first.stat().st_mtime < ASIDE_S
+            path = first.with_name(f"{first.name}-2") if fresh else first
+            unfinished.replace(path)
             return path.name
 
         try:
             return await asyncio.get_running_loop().run_in_executor(self._writer, copy)
         except (OSError, StoreError):
-            path.unlink(missing_ok=True)
+            unfinished.unlink(missing_ok=True)
             return ""
 
     async def positions(self) -> tuple[float, dict[Partition, int]]:

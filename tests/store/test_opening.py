@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import stat
+import time
 from pathlib import Path
 
 from detector.store import tables
 from detector.store.rows import Checkpoint
-from detector.store.store import FILE_NAME, Store, StoreSettings
+from detector.store.store import ASIDE_S, FILE_NAME, Store, StoreSettings
 from tests.store.test_store import SMALL, letter, store
 
 __all__ = ["store"]
@@ -60,3 +62,27 @@ async def test_logs_that_an_older_program_did_not_keep_up_are_not_believed(store
     await store._run(older)
     for back in (await store.load(), await store.load(1)):
         assert back is not None and dict(back.positions) == places and dict(back.logs) == {}
+
+
+async def test_a_copy_of_what_could_not_be_used_outlives_the_next_cold_start(store: Store) -> None:
+    """Who mistyped and puts the old configuration back starts cold a second time, from the state of the mistake."""
+    directory = store._database.path.parent
+    await store.commit(Checkpoint(1.0, b"learned", {("orders", 0): 7}))
+    assert await store.keep_aside() == f"{FILE_NAME}.before-cold"
+    await store.commit(Checkpoint(2.0, b"mistake", {("orders", 0): 8}))
+    for _ in range(2):
+        assert await store.keep_aside() == f"{FILE_NAME}.before-cold-2"
+
+    def newest(name: str) -> bytes:
+        copy = sqlite3.connect(directory / name)
+        try:
+            (found,) = copy.execute("SELECT bytes FROM chunks ORDER BY generation DESC LIMIT 1").fetchone()
+        finally:
+            copy.close()
+        return bytes(found)
+
+    assert newest(f"{FILE_NAME}.before-cold") == b"learned" and newest(f"{FILE_NAME}.before-cold-2") == b"mistake"
+    long_ago = time.time() - ASIDE_S - 60.0
+    os.utime(directory / f"{FILE_NAME}.before-cold", (long_ago, long_ago))
+    assert await store.keep_aside() == f"{FILE_NAME}.before-cold"
+    assert newest(f"{FILE_NAME}.before-cold") == b"mistake" and not list(directory.glob("*.part"))
