@@ -28,7 +28,7 @@ from detector.store.store import Store
 GONE = "gone"  # what an HTTP sink says of a 410
 WAITING = "Alerts wait for it and are sent when it answers; those older than delivery.give_up_after are given up"
 TROUBLE_AFTER_S = 60.0  # a letter that still fails when it is so old: its destination is in trouble
-CLOCK_STEP_S = 5.0  # set by more than this, a letter's wait and its life are not its own any more
+CLOCK_SET_S = 5.0  # set by more than this, a letter's wait and its life are not its own any more
 
 log = structlog.get_logger()
 
@@ -171,7 +171,7 @@ class Delivery:
             with contextlib.suppress(StoreError):  # the service tells of a broken store; here the next turn will do
                 now_s = self._clock()
                 step_s = now_s - self._steady() - ahead_s
-                if abs(step_s) > CLOCK_STEP_S:
+                if abs(step_s) > CLOCK_SET_S:
                     log.warning("the clock was set; letters that wait are due now", ahead_s=round(step_s))
                     await self._store.clock_set(now_s, step_s)
                 ahead_s += step_s

@@ -69,8 +69,14 @@ class Troubles:
         self._noticed: dict[str, float] = {}  # place in the log -> when it was told, monotonic seconds
 
     def recall(self, told: bytes) -> None:
-        """What was firing when the last process ended, as `Store.told_troubles` has it."""
-        for what, (without, why, began, severity, title) in (msgspec.json.decode(told) if told else {}).items():
+        """What was firing when the last process ended, as `Store.told_troubles` has it. What another version wrote in
+        another way is forgotten, and said: no reason not to start."""
+        try:
+            firing = msgspec.json.decode(told or b"{}", type=dict[str, tuple[str, str, int, str, str]])
+        except msgspec.MsgspecError as error:
+            log.error("what was told of ourselves before cannot be read; close by hand what is open", why=str(error))
+            return
+        for what, (without, why, began, severity, title) in firing.items():
             self._known[what] = Trouble(without, why, True, began, severity, title)
 
     def destinations(self) -> Collection[str]:

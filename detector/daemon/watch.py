@@ -23,6 +23,7 @@ from detector.sources.positions import Notice
 from detector.store.store import Store
 
 LOOK_EVERY_S = 1.0
+DAMAGE_MAX = 120  # characters of what the database says of its damage, page by page
 WARM_S = 3_600.0  # so long after a cold start that it was one is not over: what is normal is not known by then
 UNREAD_MIN = 10  # records none of which can be read: the feed is not what it was
 PAUSED_S = 5.0  # the whole process stood still for this long: stopped, or starved
@@ -119,6 +120,7 @@ class Watch:
     def damaged(self, moved_to: str, why: str) -> None:
         """The state file was."""
         self._what = "state_file"
+        why = " ".join(why.split())[:DAMAGE_MAX]
         self._cold = (
             f"The state file was damaged ({why}) and is {moved_to} now: what was learned, where to go on, what was open"
             " and which alerts waited is not known any more. What came meanwhile is skipped unless kafka.start_at says"

@@ -264,3 +264,12 @@ async def test_the_space_that_was_kept_for_a_full_disk_is_told_when_it_is_used(t
     await until(lambda: titles(oncall) == ["disk in trouble"])
     service.stop()
     assert await running == 0
+
+
+@pytest.mark.parametrize("told", [b"{", b"[1]", b'{"source":["",1]}', b'{"source":{"why":"silent"}}'])
+async def test_words_of_another_version_are_no_reason_not_to_start(tmp_path: Path, told: bytes) -> None:
+    house = House(tmp_path, ListSource(40), Remembering("oncall"))
+    service = await house.open()
+    await house.store.put([], 0.0, troubles=told)
+    assert await house.run_until(lambda: house.source.next["orders", 0] == 40) == 0
+    assert service.health().started
